@@ -1,0 +1,49 @@
+//! What a queue really got, beside what was asked for.
+
+use crate::config::{Mode, QueueIndex};
+use crate::interface_id::InterfaceId;
+
+/// How frames travel between the NIC and the UMEM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyMode {
+    /// The NIC reads and writes the UMEM itself.
+    ZeroCopy,
+    /// The kernel copies between its own memory and the UMEM.
+    Copy,
+}
+
+impl CopyMode {
+    /// The mode in words, as the command line has it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::ZeroCopy => "zero-copy",
+            Self::Copy => "copy",
+        }
+    }
+}
+
+/// What binding a queue gave, read back from the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindReport {
+    /// The interface's name.
+    pub interface: String,
+    /// The caller's name for the interface.
+    pub id: InterfaceId,
+    /// The interface's driver, where it says.
+    pub driver: Option<String>,
+    /// The queue.
+    pub queue: QueueIndex,
+    /// What was asked for.
+    pub requested: Mode,
+    /// What the kernel says the socket does (`XDP_OPTIONS`).
+    pub got: CopyMode,
+    /// Why zero copy was not had, where it was tried.
+    pub fallback: Option<String>,
+    /// Frames that one wake-up sends in copy mode, where the kernel lets that
+    /// be set (Linux 6.17); `None` is the kernel's fixed 16 (5.10) or 32.
+    pub tx_budget: Option<u32>,
+    /// The socket's send buffer in bytes, which bounds frames in flight in copy
+    /// mode.
+    pub send_buffer_bytes: u32,
+}

@@ -1,0 +1,245 @@
+//! What a caller may ask for: sizes, modes and policies, checked once where
+//! they are built. After that the types make bad values impossible.
+
+use std::num::NonZeroU32;
+
+use thiserror::Error;
+
+/// How frames travel between the NIC and the UMEM, as asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Zero copy where every interface of the worker can do it, else copy; the
+    /// [`BindReport`](crate::BindReport) says which and why.
+    #[default]
+    Auto,
+    /// Zero copy, or an error that says why it is not to be had.
+    ZeroCopy,
+    /// Copy, even where zero copy would work.
+    Copy,
+}
+
+/// What a worker does when there is nothing to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Spins for a short while after the last frame, then sleeps in `poll(2)`:
+    /// low latency under load, and next to no CPU when idle.
+    #[default]
+    Adaptive,
+    /// Never sleeps: the lowest latency, one whole CPU per worker.
+    Spin,
+    /// Sleeps in `poll(2)` as soon as a round finds nothing.
+    Poll,
+}
+
+/// The number of entries of a ring: a power of two from 64 to 2^20.
+///
+/// The kernel takes any power of two; below 64 some drivers misbehave with
+/// small TX rings (fixed in 6.12.114, see `tx_descs` in
+/// `net/xdp/xsk_buff_pool.c`), and 2^20 entries already are 16 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingCapacity(NonZeroU32);
+
+impl RingCapacity {
+    /// The smallest capacity.
+    pub const MIN: u32 = 64;
+    /// The largest capacity.
+    pub const MAX: u32 = 1 << 20;
+
+    /// # Errors
+    ///
+    /// [`ConfigError::RingCapacity`] unless `entries` is a power of two from
+    /// [`MIN`](Self::MIN) to [`MAX`](Self::MAX).
+    pub fn new(entries: u32) -> Result<Self, ConfigError> {
+        NonZeroU32::new(entries)
+            .filter(|entries| entries.is_power_of_two())
+            .filter(|entries| (Self::MIN..=Self::MAX).contains(&entries.get()))
+            .map(Self)
+            .ok_or(ConfigError::RingCapacity(entries))
+    }
+
+    /// The number of entries.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// The size of a chunk in bytes: a power of two from 2048 to the page size.
+///
+/// These are the kernel's bounds for aligned chunks (`xdp_umem_reg` in
+/// `net/xdp/xdp_umem.c`, unchanged from 4.18 to 7.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkSize(NonZeroU32);
+
+impl ChunkSize {
+    /// The smallest chunk the kernel takes, in bytes.
+    pub const MIN: u32 = 2048;
+
+    /// # Errors
+    ///
+    /// [`ConfigError::ChunkSize`] when the kernel would refuse `bytes`.
+    pub fn new(bytes: u32) -> Result<Self, ConfigError> {
+        NonZeroU32::new(bytes)
+            .filter(|bytes| bytes.is_power_of_two())
+            .filter(|bytes| (Self::MIN..=Self::max()).contains(&bytes.get()))
+            .map(Self)
+            .ok_or(ConfigError::ChunkSize {
+                bytes,
+                max: Self::max(),
+            })
+    }
+
+    /// The largest chunk the kernel takes on this machine: one page.
+    #[must_use]
+    pub fn max() -> u32 {
+        crate::sys::memory::page_size()
+    }
+
+    /// The size in bytes.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The longest frame the kernel receives into a chunk, in bytes: the chunk
+    /// without the 256 bytes that XDP keeps in front of the data
+    /// (`XDP_PACKET_HEADROOM`, `include/uapi/linux/bpf.h`).
+    #[must_use]
+    pub fn receivable(self) -> u32 {
+        self.get() - XDP_PACKET_HEADROOM
+    }
+}
+
+/// Bytes that XDP keeps free in front of received data.
+/// Source: `XDP_PACKET_HEADROOM` in `include/uapi/linux/bpf.h`.
+pub(crate) const XDP_PACKET_HEADROOM: u32 = 256;
+
+/// The index of an RX and TX queue pair of an interface, below 65536.
+///
+/// The kernel truncates a bind's `queue_id` to 16 bits without a word
+/// (`xsk_bind` in `net/xdp/xsk.c`), so that 65537 would bind queue 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueIndex(u16);
+
+impl QueueIndex {
+    /// # Errors
+    ///
+    /// [`ConfigError::QueueIndex`] for 65536 and above.
+    pub fn new(index: u32) -> Result<Self, ConfigError> {
+        u16::try_from(index)
+            .map(Self)
+            .map_err(|_| ConfigError::QueueIndex(index))
+    }
+
+    /// The index as the kernel's calls take it.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        u32::from(self.0)
+    }
+}
+
+impl std::fmt::Display for QueueIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A request that no machine could meet.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// See [`RingCapacity::new`].
+    #[error(
+        "ring size {0} is not usable: give a power of two from {min} to {max}",
+        min = RingCapacity::MIN, max = RingCapacity::MAX
+    )]
+    RingCapacity(u32),
+    /// See [`ChunkSize::new`].
+    #[error(
+        "chunk size {bytes} is refused by the kernel: give a power of two from {min} to {max} (the page size)",
+        min = ChunkSize::MIN
+    )]
+    ChunkSize {
+        /// The size asked for, in bytes.
+        bytes: u32,
+        /// The page size, in bytes.
+        max: u32,
+    },
+    /// See [`QueueIndex::new`].
+    #[error(
+        "queue {0} is out of range: queue indices end at 65535, and the kernel would bind queue {truncated} instead",
+        truncated = .0 & 0xffff
+    )]
+    QueueIndex(u32),
+    /// No interface was named.
+    #[error("no interface was named: name at least one")]
+    NoInterface,
+    /// The same interface was named twice.
+    #[error("interface `{0}` is named twice: name two different interfaces")]
+    SameInterface(String),
+    /// A count that must not be zero is.
+    #[error("{what} must be at least 1")]
+    Zero {
+        /// What was zero.
+        what: &'static str,
+    },
+    /// More queues than the kernel can name were asked for.
+    #[error("{0} queues asked for: an interface has at most 65536")]
+    TooManyQueues(u32),
+    /// The UMEM is too small for the queues it must serve.
+    #[error(
+        "{frames} frames are too few: {queues} queue(s) of a worker share them and need at least {needed}"
+    )]
+    TooFewFrames {
+        /// Chunks asked for.
+        frames: u32,
+        /// Queues that share them.
+        queues: u32,
+        /// The least number that works.
+        needed: u32,
+    },
+    /// The UMEM would not fit the address space of ring entries.
+    #[error("{frames} frames of {chunk} bytes are {gib} GiB: at most 64 GiB fit a UMEM here")]
+    TooManyFrames {
+        /// Chunks asked for.
+        frames: u32,
+        /// Bytes of each.
+        chunk: u32,
+        /// Their product in GiB.
+        gib: u64,
+    },
+    /// A CPU was named twice.
+    #[error("CPU {0} is named twice: a worker needs a CPU of its own")]
+    SameCpu(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ring_capacity_takes_powers_of_two_only() {
+        for bad in [0, 1, 32, 63, 65, 100, 3000, 1 << 21, u32::MAX] {
+            assert_eq!(RingCapacity::new(bad), Err(ConfigError::RingCapacity(bad)));
+        }
+        for good in [64, 2048, 1 << 20] {
+            assert_eq!(RingCapacity::new(good).map(RingCapacity::get), Ok(good));
+        }
+    }
+
+    #[test]
+    fn chunk_size_takes_what_the_kernel_takes() {
+        for bad in [0, 1024, 2047, 2049, 3000, 4097, 1 << 20] {
+            assert!(ChunkSize::new(bad).is_err(), "{bad}");
+        }
+        assert_eq!(ChunkSize::new(2048).map(ChunkSize::receivable), Ok(1792));
+    }
+
+    #[test]
+    fn queue_index_that_the_kernel_would_truncate_is_refused() {
+        let error = QueueIndex::new(65_537).expect_err("above 16 bits");
+
+        assert!(error.to_string().contains("bind queue 1 instead"));
+        assert_eq!(QueueIndex::new(65_535).map(QueueIndex::get), Ok(65_535));
+    }
+}

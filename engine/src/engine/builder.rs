@@ -1,0 +1,262 @@
+//! What an engine is asked for, checked before the machine is touched.
+
+use super::Engine;
+use crate::Error;
+use crate::application::{Application, WorkerContext};
+use crate::config::{ChunkSize, ConfigError, Mode, RingCapacity, Wait};
+use crate::steering::Attach;
+use crate::umem::UmemConfig;
+
+/// Builds an [`Engine`]: see [`Engine::builder`].
+#[derive(Clone, Debug)]
+pub struct EngineBuilder {
+    pub(super) interfaces: Vec<String>,
+    pub(super) mode: Mode,
+    pub(super) attach: Attach,
+    pub(super) queues: Option<u32>,
+    pub(super) cpus: Option<Vec<usize>>,
+    pub(super) umem: UmemConfig,
+    pub(super) ring_size: RingCapacity,
+    pub(super) batch_size: u32,
+    pub(super) wait: Wait,
+    pub(super) promiscuous: bool,
+}
+
+/// Chunks that a queue needs at the least: some to receive into while others are
+/// being sent.
+pub(super) const MIN_FRAMES_PER_QUEUE: u32 = 64;
+
+impl EngineBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            mode: Mode::Auto,
+            attach: Attach::Auto,
+            queues: None,
+            cpus: None,
+            umem: UmemConfig::new(Self::DEFAULT_FRAMES),
+            ring_size: RingCapacity::new(Self::DEFAULT_RING_SIZE).expect("a power of two"),
+            batch_size: Self::DEFAULT_BATCH_SIZE,
+            wait: Wait::Adaptive,
+            promiscuous: false,
+        }
+    }
+
+    /// Chunks per worker: both queues of a pair can fill their rings twice over.
+    pub const DEFAULT_FRAMES: u32 = 16_384;
+    /// Entries of each ring: 40 ms of 100,000 frames a second, which a worker
+    /// that shares its CPU may have to wait for it.
+    pub const DEFAULT_RING_SIZE: u32 = 4096;
+    /// Frames per batch: the NAPI budget with which drivers fill the RX ring.
+    pub const DEFAULT_BATCH_SIZE: u32 = 64;
+
+    /// Adds an interface to drive. Interfaces are numbered in the order of these
+    /// calls, from [`InterfaceId(0)`](crate::InterfaceId).
+    #[must_use]
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.interfaces.push(name.into());
+        self
+    }
+
+    /// Zero copy or copy; [`Mode::Auto`] by default.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How the XDP program is attached; [`Attach::Auto`] by default.
+    #[must_use]
+    pub fn attach(mut self, attach: Attach) -> Self {
+        self.attach = attach;
+        self
+    }
+
+    /// Drives the queues `0..count` of every interface, instead of all of them.
+    /// Frames on other queues go to the kernel.
+    #[must_use]
+    pub fn queues(mut self, count: u32) -> Self {
+        self.queues = Some(count);
+        self
+    }
+
+    /// The CPUs to pin workers to, in order; by default those that this process
+    /// may use. There is one worker per CPU, but never more than the interface
+    /// with the fewest queues has of them.
+    #[must_use]
+    pub fn cpus(mut self, cpus: impl Into<Vec<usize>>) -> Self {
+        self.cpus = Some(cpus.into());
+        self
+    }
+
+    /// Chunks per worker, [`DEFAULT_FRAMES`](Self::DEFAULT_FRAMES) by default.
+    /// Each of a worker's queues may have an equal share of seven eighths of
+    /// them; the rest is there for frames that the application makes.
+    #[must_use]
+    pub fn frames(mut self, frames: u32) -> Self {
+        self.umem.frames = frames;
+        self
+    }
+
+    /// The size of a chunk, 4096 bytes by default.
+    #[must_use]
+    pub fn chunk_size(mut self, chunk_size: ChunkSize) -> Self {
+        self.umem.chunk_size = chunk_size;
+        self
+    }
+
+    /// Entries of each ring,
+    /// [`DEFAULT_RING_SIZE`](Self::DEFAULT_RING_SIZE) by default.
+    #[must_use]
+    pub fn ring_size(mut self, ring_size: RingCapacity) -> Self {
+        self.ring_size = ring_size;
+        self
+    }
+
+    /// The most frames that an application is handed at once,
+    /// [`DEFAULT_BATCH_SIZE`](Self::DEFAULT_BATCH_SIZE) by default.
+    #[must_use]
+    pub fn batch_size(mut self, frames: u32) -> Self {
+        self.batch_size = frames;
+        self
+    }
+
+    /// What workers do when idle; [`Wait::Adaptive`] by default.
+    #[must_use]
+    pub fn wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Receives frames for any MAC address while the engine runs.
+    #[must_use]
+    pub fn promiscuous(mut self) -> Self {
+        self.promiscuous = true;
+        self
+    }
+
+    /// Bytes of UMEM that this process may pin, all engines together.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.umem.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Checks all that can be judged without a look at the machine.
+    /// [`start`](Self::start) does so too.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.interfaces.is_empty() {
+            return Err(ConfigError::NoInterface);
+        }
+        if let Some(name) = first_repeated(&self.interfaces) {
+            return Err(ConfigError::SameInterface(name.clone()));
+        }
+        match self.queues {
+            Some(0) => return Err(ConfigError::Zero { what: "queues" }),
+            Some(count) if count > 1 << 16 => return Err(ConfigError::TooManyQueues(count)),
+            _ => {}
+        }
+        if self.batch_size == 0 {
+            return Err(ConfigError::Zero { what: "batch" });
+        }
+        if let Some(cpus) = &self.cpus {
+            if cpus.is_empty() {
+                return Err(ConfigError::Zero { what: "CPUs" });
+            }
+            if let Some(cpu) = first_repeated(cpus) {
+                return Err(ConfigError::SameCpu(*cpu));
+            }
+        }
+        self.umem.validate()?;
+        let queues = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
+        self.check_frames(queues)
+    }
+
+    /// Whether the chunks of a worker suffice for `queues` queues.
+    pub(super) fn check_frames(&self, queues: u32) -> Result<(), ConfigError> {
+        let needed = queues.saturating_mul(MIN_FRAMES_PER_QUEUE);
+        if self.umem.frames < needed {
+            return Err(ConfigError::TooFewFrames {
+                frames: self.umem.frames,
+                queues,
+                needed,
+            });
+        }
+        Ok(())
+    }
+
+    /// Starts the engine: attaches the XDP program, starts the workers, binds
+    /// their queues, and steers frames to them. `application` makes one
+    /// application per worker, on the worker's thread.
+    ///
+    /// The interfaces are those of the calling thread's network namespace, and
+    /// workers run in it. Blocks until all queues are bound: some milliseconds,
+    /// or seconds where drivers reset the NIC.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the setup. Everything is undone then.
+    pub fn start<A, F>(self, application: F) -> Result<Engine, Error>
+    where
+        A: Application,
+        F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
+    {
+        self.validate()?;
+        Engine::start(self, application)
+    }
+}
+
+fn first_repeated<T: PartialEq>(items: &[T]) -> Option<&T> {
+    let repeated = |&(place, item): &(usize, &T)| items[..place].contains(item);
+    items
+        .iter()
+        .enumerate()
+        .find(repeated)
+        .map(|(_, item)| item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> EngineBuilder {
+        EngineBuilder::new().interface("a").interface("b")
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(pair().validate(), Ok(()));
+    }
+
+    #[test]
+    fn builder_refuses_what_no_machine_can_do() {
+        let same = EngineBuilder::new().interface("a").interface("a");
+        assert_eq!(same.validate(), Err(ConfigError::SameInterface("a".into())));
+        assert_eq!(
+            EngineBuilder::new().validate(),
+            Err(ConfigError::NoInterface)
+        );
+        for (bad, error) in [
+            (pair().queues(0), ConfigError::Zero { what: "queues" }),
+            (pair().queues(65_537), ConfigError::TooManyQueues(65_537)),
+            (pair().batch_size(0), ConfigError::Zero { what: "batch" }),
+            (pair().frames(0), ConfigError::Zero { what: "frames" }),
+            (pair().cpus([]), ConfigError::Zero { what: "CPUs" }),
+            (pair().cpus([1, 1]), ConfigError::SameCpu(1)),
+            (
+                pair().frames(127),
+                ConfigError::TooFewFrames {
+                    frames: 127,
+                    queues: 2,
+                    needed: 128,
+                },
+            ),
+        ] {
+            assert_eq!(bad.validate(), Err(error));
+        }
+    }
+}

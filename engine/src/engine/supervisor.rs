@@ -1,0 +1,105 @@
+//! A thread that notices when an interface goes away: a socket never says so,
+//! since `poll` reports no error on an xsk whose interface is gone.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crate::Error;
+use crate::interface::{Interface, LinkEvent, LinkState, LinkWatch};
+use crate::shutdown::{REMOVED, SET_DOWN, Shutdown};
+use crate::sys::wait::PollSet;
+
+/// Ends its thread on drop.
+pub(super) struct Supervisor {
+    thread: Option<JoinHandle<()>>,
+    shutdown: Arc<Shutdown>,
+}
+
+/// An interface that is deleted or moved goes down first; this long is waited to
+/// learn which it was.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
+
+/// Nothing needs the thread but events and the end of the engine.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+impl Supervisor {
+    /// Watches `interfaces`, in the calling thread's network namespace.
+    pub(super) fn start(interfaces: &[Interface], shutdown: &Arc<Shutdown>) -> Result<Self, Error> {
+        let mut watch = LinkWatch::open()?;
+        for interface in interfaces {
+            watch.watch(interface)?;
+        }
+        let flag = Arc::clone(shutdown);
+        let thread = Builder::new()
+            .name("wharf-links".to_owned())
+            .spawn(move || {
+                if let Err(error) = supervise(&mut watch, &flag) {
+                    flag.fail(error);
+                }
+            })
+            .map_err(|source| Error::System {
+                operation: "start the thread that watches interfaces",
+                source,
+            })?;
+        Ok(Self {
+            thread: Some(thread),
+            shutdown: Arc::clone(shutdown),
+        })
+    }
+}
+
+fn supervise(watch: &mut LinkWatch, shutdown: &Shutdown) -> Result<(), Error> {
+    let mut set = PollSet::default();
+    set.push(watch.as_fd());
+    set.push(shutdown.supervisor_alarm());
+    while !shutdown.is_requested() {
+        // First, because news may have come while the watch was set up.
+        let events = watch.poll(Duration::ZERO)?;
+        if let Some(lost) = events.into_iter().find(is_loss) {
+            return Err(name_loss(watch, lost)?);
+        }
+        set.wait(FOREVER).map_err(|source| Error::System {
+            operation: "wait for news of the interfaces",
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Without a carrier the kernel drops what is sent, and counts it: no loss of
+/// the interface.
+fn is_loss(event: &LinkEvent) -> bool {
+    matches!(event.state, LinkState::Down | LinkState::Removed)
+}
+
+/// What became of the interface that `lost` speaks of.
+fn name_loss(watch: &mut LinkWatch, mut lost: LinkEvent) -> Result<Error, Error> {
+    if lost.state == LinkState::Down {
+        let later = watch.poll(SECOND_LOOK)?;
+        let removed =
+            |event: &LinkEvent| event.index == lost.index && event.state == LinkState::Removed;
+        if let Some(event) = later.into_iter().find(removed) {
+            lost = event;
+        }
+    }
+    Ok(Error::InterfaceLost {
+        interface: lost.name,
+        what: if lost.state == LinkState::Removed {
+            REMOVED
+        } else {
+            SET_DOWN
+        },
+    })
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.shutdown.request();
+        if let Some(thread) = self.thread.take() {
+            // It cannot panic, and there is nothing to do if it did.
+            let _ = thread.join();
+        }
+    }
+}

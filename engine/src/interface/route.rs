@@ -1,0 +1,335 @@
+//! Questions about links to the kernel's rtnetlink, one at a time, and the part
+//! of its answers that we need.
+//!
+//! Answers are picked apart attribute by attribute rather than as a whole
+//! [`LinkMessage`], which holds every attribute there is: one that a newer
+//! kernel sends in another shape must not keep us from reading the name.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use netlink_packet_core::{
+    DecodeError, ErrorBuffer, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NlaBuffer, NlasIterator, Parseable,
+};
+use netlink_packet_route::link::{
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, LinkXdp, XdpAttached,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+use super::{InterfaceIndex, ProgramMode};
+
+/// What the kernel says about one interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) index: InterfaceIndex,
+    pub(super) name: String,
+    pub(super) up: bool,
+    pub(super) carrier: bool,
+    pub(super) mtu: u32,
+    pub(super) rx_queues_allocated: u32,
+    pub(super) tx_queues_allocated: u32,
+    pub(super) xdp: Option<(u32, ProgramMode)>,
+}
+
+/// A link of the network namespace came, changed or went.
+#[derive(Debug)]
+pub(super) enum Notice {
+    Changed(Link),
+    Removed(InterfaceIndex),
+}
+
+/// A socket to ask on, in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub(super) struct Route {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Route {
+    pub(super) fn open() -> io::Result<Self> {
+        Ok(Self {
+            socket: Socket::new(NETLINK_ROUTE)?,
+            sequence: 0,
+        })
+    }
+
+    /// The link called `name`, if there is one.
+    pub(super) fn by_name(&mut self, name: &str) -> io::Result<Option<Link>> {
+        // The kernel's limit with the terminating zero, `IFNAMSIZ`. Longer
+        // names it does not look up but refuses, as if the request were wrong.
+        if name.is_empty() || name.len() >= libc::IFNAMSIZ || name.contains('\0') {
+            return Ok(None);
+        }
+        let mut question = LinkMessage::default();
+        question
+            .attributes
+            .push(LinkAttribute::IfName(name.to_owned()));
+        self.one(question)
+    }
+
+    /// The link with the number `index`, if there is one.
+    pub(super) fn by_index(&mut self, index: InterfaceIndex) -> io::Result<Option<Link>> {
+        let mut question = LinkMessage::default();
+        question.header.index = index.get();
+        self.one(question)
+    }
+
+    /// The names of all links.
+    pub(super) fn names(&mut self) -> io::Result<Vec<String>> {
+        let mut question = LinkMessage::default();
+        skip_statistics(&mut question);
+        let question = RouteNetlinkMessage::GetLink(question);
+        let links = self.ask(question, NLM_F_REQUEST | NLM_F_DUMP)?;
+        Ok(links.into_iter().map(|link| link.name).collect())
+    }
+
+    fn one(&mut self, mut question: LinkMessage) -> io::Result<Option<Link>> {
+        skip_statistics(&mut question);
+        let question = RouteNetlinkMessage::GetLink(question);
+        match self.ask(question, NLM_F_REQUEST) {
+            Ok(links) => Ok(links.into_iter().next()),
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends `question` and gives the links in the answer.
+    pub(super) fn ask(
+        &mut self,
+        question: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<Vec<Link>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        let kernel = SocketAddr::new(0, 0);
+        self.socket.send_to(&bytes, &kernel, 0)?;
+        self.answer(flags)
+    }
+
+    fn answer(&mut self, flags: u16) -> io::Result<Vec<Link>> {
+        let mut links = Vec::new();
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            for message in Messages(&datagram) {
+                let message = message?;
+                if message.sequence_number() != self.sequence {
+                    // The rest of an exchange that an error cut short.
+                    continue;
+                }
+                match message.message_type() {
+                    NLMSG_ERROR => {
+                        error_of(message.payload())?;
+                        return Ok(links);
+                    }
+                    NLMSG_DONE => return Ok(links),
+                    RTM_NEWLINK => {
+                        links.extend(parse_link(message.payload()).map_err(malformed)?);
+                        if flags & NLM_F_DUMP == 0 {
+                            return Ok(links);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Route {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Opens a socket which the kernel tells of every change of a link in the
+/// calling thread's network namespace, and which never blocks.
+pub(super) fn subscribe() -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.set_non_blocking(true)?;
+    socket.bind_auto()?;
+    socket.add_membership(libc::RTNLGRP_LINK)?;
+    Ok(socket)
+}
+
+/// The notices in a datagram from a [`subscribe`]d socket.
+pub(super) fn notices(datagram: &[u8]) -> io::Result<Vec<Notice>> {
+    let mut notices = Vec::new();
+    for message in Messages(datagram) {
+        let message = message?;
+        match message.message_type() {
+            RTM_NEWLINK => {
+                let link = parse_link(message.payload()).map_err(malformed)?;
+                notices.extend(link.map(Notice::Changed));
+            }
+            RTM_DELLINK => {
+                let link = parse_link(message.payload()).map_err(malformed)?;
+                notices.extend(link.map(|link| Notice::Removed(link.index)));
+            }
+            _ => {}
+        }
+    }
+    Ok(notices)
+}
+
+/// The netlink messages in a datagram, one behind the other.
+struct Messages<'a>(&'a [u8]);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = io::Result<NetlinkBuffer<&'a [u8]>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let message = match NetlinkBuffer::new_checked(self.0) {
+            Ok(message) => message,
+            Err(error) => {
+                self.0 = &[];
+                return Some(Err(malformed(error)));
+            }
+        };
+        // Messages begin at multiples of four (NLMSG_ALIGN).
+        let len = usize::try_from(message.length()).unwrap_or(usize::MAX);
+        let next = len.checked_next_multiple_of(4).unwrap_or(usize::MAX);
+        self.0 = self.0.get(next..).unwrap_or_default();
+        Some(Ok(message))
+    }
+}
+
+/// Reads a link; `None` when the message is not about the link itself. A bridge
+/// says "new link" and "deleted link" of its ports, with its own family, when
+/// they join and leave.
+fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
+    let header = LinkHeader::parse(payload)?;
+    if header.interface_family != AddressFamily::Unspec {
+        return Ok(None);
+    }
+    let mut link = Link {
+        index: InterfaceIndex::new(header.index),
+        name: String::new(),
+        up: header.flags.contains(LinkFlags::Up),
+        carrier: header.flags.contains(LinkFlags::LowerUp),
+        mtu: 0,
+        rx_queues_allocated: 1,
+        tx_queues_allocated: 1,
+        xdp: None,
+    };
+    let attributes = payload.get(LINK_HEADER_LEN..).unwrap_or_default();
+    for attribute in NlasIterator::new(attributes) {
+        let attribute = attribute?;
+        let value = attribute.value();
+        match attribute.kind() {
+            libc::IFLA_IFNAME => link.name = parse_name(value),
+            libc::IFLA_MTU => link.mtu = parse_u32(value)?,
+            libc::IFLA_NUM_RX_QUEUES => link.rx_queues_allocated = parse_u32(value)?,
+            libc::IFLA_NUM_TX_QUEUES => link.tx_queues_allocated = parse_u32(value)?,
+            libc::IFLA_XDP => link.xdp = parse_xdp(&attribute)?,
+            _ => {}
+        }
+    }
+    Ok(Some(link))
+}
+
+/// The program that frames meet first, where an offloaded one stands beside
+/// another (`XDP_ATTACHED_MULTI`).
+fn parse_xdp(attribute: &NlaBuffer<&[u8]>) -> Result<Option<(u32, ProgramMode)>, DecodeError> {
+    let mut single = None;
+    let mut id = None;
+    let mut by_mode = [None; 3];
+    for part in NlasIterator::new(attribute.value()) {
+        match LinkXdp::parse(&part?)? {
+            LinkXdp::Attached(XdpAttached::Driver) => single = Some(ProgramMode::Native),
+            LinkXdp::Attached(XdpAttached::SocketBuffer) => single = Some(ProgramMode::Generic),
+            LinkXdp::Attached(XdpAttached::Hardware) => single = Some(ProgramMode::Offloaded),
+            LinkXdp::ProgId(program) => id = Some(program),
+            LinkXdp::HwProgId(program) => by_mode[0] = Some((program, ProgramMode::Offloaded)),
+            LinkXdp::DrvProgId(program) => by_mode[1] = Some((program, ProgramMode::Native)),
+            LinkXdp::SkbProgId(program) => by_mode[2] = Some((program, ProgramMode::Generic)),
+            _ => {}
+        }
+    }
+    Ok(id
+        .zip(single)
+        .or_else(|| by_mode.into_iter().flatten().next()))
+}
+
+/// Statistics are most of an answer, and none of what we ask for.
+fn skip_statistics(question: &mut LinkMessage) {
+    let mask = vec![LinkExtentMask::SkipStats];
+    question.attributes.push(LinkAttribute::ExtMask(mask));
+}
+
+fn parse_name(value: &[u8]) -> String {
+    let name = value.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn parse_u32(value: &[u8]) -> Result<u32, DecodeError> {
+    netlink_packet_core::parse_u32(value)
+}
+
+/// An error message with code 0 is an acknowledgement.
+fn error_of(payload: &[u8]) -> io::Result<()> {
+    match ErrorBuffer::new_checked(payload).map_err(malformed)?.code() {
+        Some(code) => Err(io::Error::from_raw_os_error(code.get().saturating_neg())),
+        None => Ok(()),
+    }
+}
+
+fn malformed(error: DecodeError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Source: `include/uapi/linux/netlink.h` and `rtnetlink.h`.
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const RTM_NEWLINK: u16 = libc::RTM_NEWLINK;
+const RTM_DELLINK: u16 = libc::RTM_DELLINK;
+
+/// The bytes of `struct ifinfomsg`, `include/uapi/linux/rtnetlink.h`.
+const LINK_HEADER_LEN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::in_private_network;
+    use super::*;
+
+    #[test]
+    fn link_is_found_by_name_and_by_index() {
+        in_private_network(|| {
+            let mut route = Route::open().expect("a socket");
+
+            let by_name = route.by_name("lo").expect("an answer").expect("lo");
+            let by_index = route.by_index(by_name.index).expect("an answer");
+
+            assert_eq!(by_index.as_ref(), Some(&by_name));
+            assert_eq!((by_name.name.as_str(), by_name.mtu), ("lo", 65_536));
+            assert_eq!(route.names().expect("an answer")[0], "lo");
+            assert_eq!(route.by_name("none").expect("an answer"), None);
+            assert_eq!(
+                route.by_index(InterfaceIndex::new(99)).expect("an answer"),
+                None
+            );
+        });
+    }
+
+    #[test]
+    fn datagram_that_lies_about_its_length_is_an_error() {
+        let mut datagram = [0_u8; 32];
+        for length in [0_u32, 15, 33, u32::MAX] {
+            datagram[..4].copy_from_slice(&length.to_ne_bytes());
+
+            let error = notices(&datagram).expect_err("not a message");
+
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the calling thread may do, asked before the kernel refuses it.
+//!
+//! Setting up an engine takes three capabilities: CAP_NET_RAW opens xsks,
+//! CAP_NET_ADMIN and CAP_BPF load the XDP program and its maps (`bpf(2)`,
+//! Linux 5.8; CAP_SYS_ADMIN stands in for CAP_BPF, `bpf_capable` in
+//! `include/linux/capability.h`). Running one takes none.
+//!
+//! A capability held in a user namespace does not count for loading programs;
+//! then this check passes, and the load itself fails with the same remedy.
+
+use std::fmt;
+
+use caps::{CapSet, Capability, CapsHashSet};
+use thiserror::Error;
+
+/// Says whether the calling thread has the capabilities that setting up an
+/// engine takes.
+///
+/// # Errors
+///
+/// [`MissingCapabilities`] names those it lacks, and the remedy.
+pub fn check() -> Result<(), MissingCapabilities> {
+    let missing = missing_of(&effective());
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(MissingCapabilities { missing })
+    }
+}
+
+/// Whether memory may be pinned beyond `RLIMIT_MEMLOCK`: CAP_IPC_LOCK.
+#[must_use]
+pub fn can_lock_memory() -> bool {
+    effective().contains(&Capability::CAP_IPC_LOCK)
+}
+
+/// The capabilities that are needed and were not found. Displays as one line
+/// that ends with the remedy.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub struct MissingCapabilities {
+    missing: Vec<Capability>,
+}
+
+impl MissingCapabilities {
+    /// The names of the missing capabilities, such as `CAP_NET_ADMIN`.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.missing.iter().map(ToString::to_string)
+    }
+}
+
+impl fmt::Display for MissingCapabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.names().collect();
+        let program = std::env::current_exe();
+        let program = program
+            .as_ref()
+            .map_or("wharf".into(), |path| path.to_string_lossy());
+        write!(
+            f,
+            "missing {}: run as root, for example with sudo, or once run \
+             `sudo setcap cap_net_raw,cap_net_admin,cap_bpf+ep {program}`",
+            names.join(", ")
+        )
+    }
+}
+
+/// The effective capabilities; none when the kernel does not tell.
+fn effective() -> CapsHashSet {
+    caps::read(None, CapSet::Effective).unwrap_or_default()
+}
+
+fn missing_of(held: &CapsHashSet) -> Vec<Capability> {
+    let has = |capability| {
+        held.contains(&capability)
+            || (capability == Capability::CAP_BPF && held.contains(&Capability::CAP_SYS_ADMIN))
+    };
+    NEEDED
+        .into_iter()
+        .filter(|&capability| !has(capability))
+        .collect()
+}
+
+const NEEDED: [Capability; 3] = [
+    Capability::CAP_NET_RAW,
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_BPF,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sys_admin_stands_in_for_bpf_only() {
+        let held = CapsHashSet::from([Capability::CAP_SYS_ADMIN]);
+
+        assert_eq!(
+            missing_of(&held),
+            [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN]
+        );
+    }
+
+    #[test]
+    fn missing_capabilities_are_one_line_with_the_remedy() {
+        let held = CapsHashSet::from([Capability::CAP_NET_RAW]);
+        let error = MissingCapabilities {
+            missing: missing_of(&held),
+        };
+
+        let line = error.to_string();
+
+        assert!(line.starts_with("missing CAP_NET_ADMIN, CAP_BPF: run as root"));
+        assert!(line.contains("setcap cap_net_raw,cap_net_admin,cap_bpf+ep /"));
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn dropped_capabilities_are_missed() {
+        // Capabilities belong to a thread, so a thread of its own gives them up.
+        let result = std::thread::spawn(|| {
+            caps::clear(None, CapSet::Effective).expect("giving up needs no privilege");
+            (check(), can_lock_memory())
+        });
+
+        let (checked, locks) = result.join().expect("the thread ends");
+
+        let names: Vec<_> = checked.expect_err("nothing is held").names().collect();
+        assert_eq!(names, ["CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF"]);
+        assert!(!locks);
+    }
+}

@@ -1,0 +1,305 @@
+//! The receiving half of a queue: lends chunks to the kernel through the fill
+//! ring, and takes frames from the RX ring.
+//!
+//! # Flow control
+//!
+//! A queue has a limit on the chunks charged to it: lent, received, held by the
+//! application and in transmit. Lending stops at the limit. When the
+//! application holds so many that fewer than the floor would be left with the
+//! kernel, the newest frames are dropped, counted, and their chunks lent again: on
+//! some drivers a NIC whose fill ring ran dry never starts again. Frames that the
+//! application leaves in a batch stay in the RX ring; what the kernel then drops,
+//! it counts.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+
+use crate::bind_report::CopyMode;
+use crate::config::QueueIndex;
+use crate::frame::Frame;
+use crate::interface_id::InterfaceId;
+use crate::ring::{FillRing, RxRing};
+use crate::stats::KernelStatistics;
+use crate::sys::if_xdp::{Descriptor, Statistics};
+use crate::sys::socket;
+use crate::umem;
+use crate::umem::ledger::Member;
+use crate::umem::region::Geometry;
+
+/// The receiving half of a queue.
+pub struct QueueRx {
+    pub(super) umem: Rc<umem::Shared>,
+    pub(super) member: Member,
+    pub(super) fill: FillRing,
+    pub(super) ring: RxRing,
+    /// `None` for a simulated queue.
+    pub(super) socket: Option<Rc<OwnedFd>>,
+    pub(super) interface: InterfaceId,
+    pub(super) queue: QueueIndex,
+    pub(super) geometry: Geometry,
+    /// Chunks ever lent through the fill ring.
+    pub(super) lent: u64,
+    /// Lent chunks that came back with a senseless descriptor.
+    pub(super) quarantined: u64,
+    /// `Copy` for a simulated queue.
+    pub(super) mode: CopyMode,
+    pub(super) limit: u32,
+    pub(super) floor: u32,
+    pub(super) counters: RxCounters,
+}
+
+/// What the receiving half counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RxCounters {
+    /// Frames received.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Descriptors that failed a check; their chunks are quarantined if the
+    /// queue had lent them.
+    pub invalid: u64,
+    /// Frames dropped because the application held too many chunks.
+    pub throttled: u64,
+}
+
+impl QueueRx {
+    /// Gives up to `max` received frames, which the returned iterator takes from
+    /// the RX ring one by one. Frames not taken stay there, except those that the
+    /// application holds too many chunks to get, which are dropped and counted.
+    /// No system call.
+    pub fn receive(&mut self, max: u32) -> Batch<'_> {
+        let available = self.ring.available();
+        let ready = available.min(max);
+        let spare = self.room().min(self.umem.free_chunks());
+        let taken = self.counters.frames + self.counters.throttled + self.quarantined;
+        let with_kernel = self.lent - taken;
+        let deliverable = (with_kernel + u64::from(spare)).saturating_sub(u64::from(self.floor));
+        let left = ready.min(u32::try_from(deliverable).unwrap_or(u32::MAX));
+        Batch {
+            left,
+            excess: ready - left,
+            rx: self,
+        }
+    }
+
+    /// Lends the kernel as many chunks as the fill ring, the limit and the pool
+    /// allow. No system call unless the driver asks to be woken, in zero-copy
+    /// mode.
+    pub fn top_up(&mut self) {
+        self.umem.collect_returns();
+        let wanted = self.fill.capacity().min(self.room());
+        let free = self.fill.free(wanted).min(wanted);
+        let fill = &mut self.fill;
+        let lent = self.umem.lend(self.member, free, |addr| {
+            fill.give(addr).expect("the fill ring has a free slot");
+        });
+        self.lent += u64::from(lent);
+        self.fill.publish();
+        // In copy mode the kernel never asks, and looking costs a fence.
+        if lent > 0
+            && self.mode == CopyMode::ZeroCopy
+            && self.fill.wants_wakeup()
+            && let Some(socket) = &self.socket
+        {
+            // It fails on a socket that has died, which shows elsewhere.
+            let _ = socket::kick_rx(socket.as_fd());
+        }
+    }
+
+    /// Chunks charged to the queue: lent, held by the application, in transmit.
+    #[must_use]
+    pub fn charged(&self) -> u32 {
+        self.umem.ledger.charged(self.member)
+    }
+
+    /// Chunks that may still be charged. Frames that the application made are
+    /// charged when it sends them, whatever the limit.
+    fn room(&self) -> u32 {
+        self.limit.saturating_sub(self.charged())
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> RxCounters {
+        self.counters
+    }
+
+    /// Received frames that the application dropped, instead of sending them.
+    #[must_use]
+    pub fn discarded(&self) -> u64 {
+        self.umem.ledger.discarded(self.member)
+    }
+
+    /// The interface, by the name that the caller gave it.
+    #[must_use]
+    pub fn interface(&self) -> InterfaceId {
+        self.interface
+    }
+
+    /// The queue's index.
+    #[must_use]
+    pub fn queue(&self) -> QueueIndex {
+        self.queue
+    }
+
+    /// The kernel's counters of the socket; zero for a simulated queue. One
+    /// system call.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn kernel_statistics(&self) -> io::Result<KernelStatistics> {
+        let statistics = match &self.socket {
+            Some(socket) => socket::statistics(socket.as_fd())?,
+            None => Statistics::default(),
+        };
+        Ok(KernelStatistics {
+            rx_dropped: statistics.rx_dropped,
+            rx_invalid_descs: statistics.rx_invalid_descs,
+            tx_invalid_descs: statistics.tx_invalid_descs,
+            rx_ring_full: statistics.rx_ring_full,
+            rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty_descs,
+            tx_ring_empty_descs: statistics.tx_ring_empty_descs,
+        })
+    }
+
+    /// The socket, to wait for frames on. `None` for a simulated queue.
+    ///
+    /// Waiting on it with `poll(2)` in copy mode also sends what is in the TX
+    /// ring, and swallows errors that tell of lost frames: wake the sending half
+    /// until nothing is pending before.
+    #[must_use]
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether frames wait in the RX ring.
+    pub fn has_frames(&mut self) -> bool {
+        self.ring.available() > 0
+    }
+
+    pub(super) fn faults(&self) -> u64 {
+        self.fill.faults() + self.ring.faults()
+    }
+
+    /// Checks what the kernel says of a received frame, and makes it the
+    /// application's.
+    #[inline]
+    fn accept(&mut self, descriptor: Descriptor) -> Option<Frame> {
+        let geometry = self.geometry;
+        if let Some(place) = geometry.place(descriptor.addr) {
+            if geometry.fits(place.offset, descriptor.len) && descriptor.options == 0 {
+                if let Ok(claim) = self.umem.ledger.receive(place.chunk, self.member) {
+                    self.counters.frames += 1;
+                    self.counters.bytes += u64::from(descriptor.len);
+                    let umem = Rc::clone(&self.umem);
+                    return Some(Frame::new(umem, claim, place.offset, descriptor.len));
+                }
+            } else if self
+                .umem
+                .ledger
+                .quarantine(place.chunk, self.member)
+                .is_ok()
+            {
+                self.quarantined += 1;
+            }
+        }
+        self.counters.invalid += 1;
+        None
+    }
+
+    /// Takes the next of the available frames and drops it.
+    #[cold]
+    fn drop_newest(&mut self) {
+        let Some(descriptor) = self.ring.take() else {
+            return;
+        };
+        match self.umem.drop_received(descriptor.addr, self.member) {
+            Ok(()) => self.counters.throttled += 1,
+            Err(umem::ledger::Violation) => self.counters.invalid += 1,
+        }
+    }
+}
+
+impl std::fmt::Debug for QueueRx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueueRx")
+            .field("interface", &self.interface)
+            .field("queue", &self.queue)
+            .field("lent", &self.lent)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Received frames of one queue, taken from the RX ring as they are asked for.
+///
+/// Dropping it hands the slots of the frames taken back to the kernel; frames
+/// not taken are in the next batch.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    rx: &'a mut QueueRx,
+    left: u32,
+    /// Frames behind those, which the application holds too many chunks to get.
+    excess: u32,
+}
+
+impl Batch<'_> {
+    /// The interface the frames came in on.
+    #[must_use]
+    pub fn interface(&self) -> InterfaceId {
+        self.rx.interface
+    }
+
+    /// The queue the frames came in on.
+    #[must_use]
+    pub fn queue(&self) -> QueueIndex {
+        self.rx.queue
+    }
+
+    /// Frames left to take, at most: descriptors that fail a check are passed
+    /// over.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.left
+    }
+
+    /// Whether no frame is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl Iterator for Batch<'_> {
+    type Item = Frame;
+
+    #[inline]
+    fn next(&mut self) -> Option<Frame> {
+        while self.left > 0 {
+            self.left -= 1;
+            let descriptor = self.rx.ring.take()?;
+            if let Some(frame) = self.rx.accept(descriptor) {
+                return Some(frame);
+            }
+        }
+        None
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left as usize))
+    }
+}
+
+impl Drop for Batch<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.left == 0 {
+            for _ in 0..self.excess {
+                self.rx.drop_newest();
+            }
+        }
+        self.rx.ring.release();
+    }
+}

@@ -1,0 +1,229 @@
+//! The other side of a queue's rings, in plain memory: what a NIC and the kernel
+//! do, as far as an application can tell.
+//!
+//! It runs the same ring code with the roles swapped, so a test against it
+//! exercises everything above the system calls. It keeps the kernel's part of
+//! the contract; [`SimulatedNic::inject_received`] and
+//! [`SimulatedNic::inject_completion`] break it on purpose.
+#![expect(
+    unsafe_code,
+    reason = "the kernel's side reads and writes chunks that are in its rings"
+)]
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::config::{RingCapacity, XDP_PACKET_HEADROOM};
+use crate::ring::{CompletionRing, Consumer, FillRing, Producer, RxRing, Shared, TxRing};
+use crate::sys::if_xdp::{Descriptor, RingOffset};
+use crate::sys::memory::{Mapping, page_size};
+use crate::umem::ledger::{Member, Owner};
+use crate::umem::region::Place;
+use crate::umem::{self, Umem, UmemError};
+use crate::xsk::Rings;
+
+/// A NIC and kernel made of plain memory, for one queue.
+///
+/// ```
+/// use wharf::{Queue, QueueConfig, RingCapacity, Umem, UmemConfig};
+///
+/// let umem = Umem::new(&UmemConfig::new(256)).unwrap();
+/// let config = QueueConfig::new(RingCapacity::new(64).unwrap());
+/// let (mut queue, mut nic) = Queue::simulated(&umem, &config).unwrap();
+///
+/// assert!(nic.deliver(b"a packet of bytes"));
+/// let frame = queue.receive(64).next().expect("delivered");
+/// queue.transmit(frame).expect("the TX ring is empty");
+/// queue.wake().expect("nothing to wake");
+///
+/// assert_eq!(nic.transmitted().as_deref(), Some(&b"a packet of bytes"[..]));
+/// queue.recycle();
+/// assert!(umem.audit().is_balanced());
+/// ```
+pub struct SimulatedNic {
+    umem: Rc<umem::Shared>,
+    /// The queue on the other side, as the ledger knows it.
+    member: Member,
+    fill: Consumer<u64>,
+    rx: Producer<Descriptor>,
+    tx: Consumer<Descriptor>,
+    completion: Producer<u64>,
+}
+
+impl SimulatedNic {
+    /// Receives `bytes` as a frame would be: into the next chunk of the fill
+    /// ring, then onto the RX ring. `false` when there is no chunk, no slot, or
+    /// the bytes do not fit a chunk; the frame is lost then.
+    pub fn deliver(&mut self, bytes: &[u8]) -> bool {
+        let Some((place, len)) = self.receive(bytes.len()) else {
+            return false;
+        };
+        if !self.has(place, Owner::Fill) {
+            return false;
+        }
+        let chunk = self.umem.region().bytes(place, len);
+        // SAFETY: the ledger has the chunk in the queue's fill ring, so by a
+        // `Frame`'s invariant none has it, and nothing on another thread can
+        // change that; `bytes` checked that `len` bytes fit.
+        unsafe {
+            chunk.copy_from_nonoverlapping(std::ptr::NonNull::from(bytes).cast(), bytes.len())
+        };
+        self.finish_receive(place, len)
+    }
+
+    /// Like [`deliver`](Self::deliver), with whatever bytes the chunk has.
+    pub fn deliver_blank(&mut self, len: u32) -> bool {
+        let received = self.receive(len as usize);
+        received.is_some_and(|(place, len)| self.finish_receive(place, len))
+    }
+
+    /// Sends the next frame of the TX ring: gives its bytes, and its chunk back
+    /// through the completion ring. `None` when there is none, or no slot to
+    /// complete it.
+    pub fn transmitted(&mut self) -> Option<Vec<u8>> {
+        let descriptor = self.transmit()?;
+        let place = self.umem.geometry.place(descriptor.addr)?;
+        if !self.has(place, Owner::Transmit) {
+            self.tx.release();
+            return None;
+        }
+        let start = self.umem.region().bytes(place, descriptor.len);
+        // SAFETY: the ledger has the chunk in the queue's TX ring, so by a
+        // `Frame`'s invariant none has it, and nothing on another thread can
+        // change that; `bytes` checked that `len` bytes fit.
+        let bytes =
+            unsafe { std::slice::from_raw_parts(start.as_ptr(), descriptor.len as usize).to_vec() };
+        self.finish_transmit(descriptor);
+        Some(bytes)
+    }
+
+    /// Like [`transmitted`](Self::transmitted), for the frame's length alone.
+    pub fn transmitted_blank(&mut self) -> Option<u32> {
+        let descriptor = self.transmit()?;
+        self.finish_transmit(descriptor);
+        Some(descriptor.len)
+    }
+
+    /// Puts a descriptor on the RX ring that no NIC would, to see it refused.
+    /// `false` when the ring is full.
+    pub fn inject_received(&mut self, addr: u64, len: u32) -> bool {
+        let descriptor = Descriptor {
+            addr,
+            len,
+            options: 0,
+        };
+        let pushed = self.rx.push(descriptor).is_ok();
+        self.rx.publish();
+        pushed
+    }
+
+    /// Puts an address on the completion ring that no kernel would, to see it
+    /// refused. `false` when the ring is full.
+    pub fn inject_completion(&mut self, addr: u64) -> bool {
+        let pushed = self.completion.push(addr).is_ok();
+        self.completion.publish();
+        pushed
+    }
+
+    /// Whether a chunk is the kernel's still: a descriptor injected before may
+    /// have made it the application's.
+    fn has(&self, place: Place, owner: Owner) -> bool {
+        self.umem.ledger.is_with(place.chunk, owner, self.member)
+    }
+
+    fn receive(&mut self, len: usize) -> Option<(Place, u32)> {
+        let len = u32::try_from(len).ok()?;
+        if self.rx.free(1) == 0 || !self.umem.geometry.fits(XDP_PACKET_HEADROOM, len) {
+            return None;
+        }
+        self.fill.available();
+        let addr = self.fill.pop()?;
+        self.fill.release();
+        let place = self.umem.geometry.place(addr)?;
+        Some((
+            Place {
+                offset: XDP_PACKET_HEADROOM,
+                ..place
+            },
+            len,
+        ))
+    }
+
+    fn finish_receive(&mut self, place: Place, len: u32) -> bool {
+        self.inject_received(self.umem.geometry.addr(place), len)
+    }
+
+    fn transmit(&mut self) -> Option<Descriptor> {
+        if self.completion.free(1) == 0 {
+            return None;
+        }
+        self.tx.available();
+        self.tx.pop()
+    }
+
+    fn finish_transmit(&mut self, descriptor: Descriptor) {
+        self.tx.release();
+        self.inject_completion(descriptor.addr);
+    }
+}
+
+impl std::fmt::Debug for SimulatedNic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimulatedNic").finish_non_exhaustive()
+    }
+}
+
+/// Four rings of `capacity`, and the NIC at their other ends.
+pub(super) fn connect(
+    umem: &Umem,
+    member: Member,
+    capacity: RingCapacity,
+) -> Result<(Rings, SimulatedNic), UmemError> {
+    let (fill, nic_fill) = ring(capacity)?;
+    let (rx, nic_rx) = ring(capacity)?;
+    let (tx, nic_tx) = ring(capacity)?;
+    let (completion, nic_completion) = ring(capacity)?;
+    let rings = Rings {
+        fill: FillRing::new(fill),
+        completion: CompletionRing::new(completion),
+        rx: RxRing::new(rx),
+        tx: TxRing::new(tx),
+    };
+    let nic = SimulatedNic {
+        umem: Rc::clone(umem.shared()),
+        member,
+        fill: Consumer::new(nic_fill),
+        rx: Producer::new(nic_rx),
+        tx: Consumer::new(nic_tx),
+        completion: Producer::new(nic_completion),
+    };
+    Ok((rings, nic))
+}
+
+/// One ring's memory, seen from both sides. The indices start just before
+/// their wrap, so that every use of a simulated queue crosses it.
+fn ring<T: Copy>(capacity: RingCapacity) -> Result<(Shared<T>, Shared<T>), UmemError> {
+    let page = page_size() as usize;
+    let len = page + capacity.get() as usize * size_of::<T>();
+    let map = |source| UmemError::Map {
+        bytes: u64::try_from(len).expect("lengths fit 64 bits"),
+        source,
+    };
+    let memory = Arc::new(Mapping::anonymous(len).map_err(map)?);
+    let offset = RingOffset {
+        producer: 0,
+        consumer: 64,
+        flags: 128,
+        desc: u64::from(page_size()),
+    };
+    let side = || {
+        // SAFETY: the mapping is zeroed and laid out here; `T` is an integer or
+        // a descriptor of integers; each side is used once, by `connect`.
+        unsafe { Shared::in_mapping(&memory, offset, capacity.get()) }
+            .expect("the mapping was sized for the ring")
+    };
+    let (ours, theirs) = (side(), side());
+    // SAFETY: the sides were made just now, and nobody has looked at them.
+    unsafe { ours.start_at(u32::MAX - capacity.get() / 2) };
+    Ok((ours, theirs))
+}

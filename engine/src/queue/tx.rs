@@ -1,0 +1,305 @@
+//! The sending half of a queue: hands frames to the kernel through the TX ring,
+//! and takes their chunks back from the completion ring.
+//!
+//! What was sent is read off the rings, never off `sendto`'s return value, which
+//! says 0 for a drained ring, for an invalid descriptor, and (to 6.12) for a full
+//! completion ring. Two of its errors mean something: `EBUSY` says, in copy mode,
+//! that the kernel took exactly one frame and dropped it (`__xsk_generic_xmit` in
+//! `net/xdp/xsk.c`), and `ENXIO` or `ENETDOWN` that the interface is gone or
+//! down.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use thiserror::Error;
+
+use crate::bind_report::CopyMode;
+use crate::frame::Frame;
+use crate::interface_id::InterfaceId;
+use crate::ring::{CompletionRing, TxRing};
+use crate::sys::if_xdp::Descriptor;
+use crate::sys::socket;
+use crate::umem;
+use crate::umem::ledger::Member;
+use crate::umem::region::Geometry;
+
+/// The sending half of a queue.
+pub struct QueueTx {
+    pub(super) umem: Rc<umem::Shared>,
+    pub(super) member: Member,
+    pub(super) ring: TxRing,
+    pub(super) completion: CompletionRing,
+    /// `None` for a simulated queue.
+    pub(super) socket: Option<Rc<OwnedFd>>,
+    pub(super) interface: InterfaceId,
+    /// `Copy` for a simulated queue.
+    pub(super) mode: CopyMode,
+    /// Whether the interface has a TX queue of this index; if not, the kernel
+    /// takes frames and never sends them.
+    pub(super) sends: bool,
+    pub(super) geometry: Geometry,
+    pub(super) counters: TxCounters,
+}
+
+/// What the sending half counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TxCounters {
+    /// Frames given to the kernel.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of those frames, the ones that the application had made, not received.
+    pub made: u64,
+    /// Of those frames, the ones whose chunk came back.
+    pub completed: u64,
+    /// Of those that came back, the ones that the kernel dropped.
+    pub dropped_by_kernel: u64,
+    /// Completions that failed a check.
+    pub invalid: u64,
+    /// System calls made to wake the kernel.
+    pub wakeups: u64,
+}
+
+/// A frame was not sent. Each case gives it back.
+#[derive(Debug, Error)]
+pub enum TransmitError {
+    /// The TX ring has no free slot, or the completion ring could not take the
+    /// chunk back.
+    #[error("the TX ring is full")]
+    RingFull(Frame),
+    /// The frame's UMEM is not the queue's.
+    #[error("the frame belongs to another UMEM")]
+    ForeignUmem(Frame),
+    /// The frame has no bytes.
+    #[error("the frame is empty")]
+    Empty(Frame),
+    /// The queue's index is beyond the interface's TX queues: it receives only.
+    #[error("the queue receives only: the interface has fewer TX than RX queues")]
+    ReceiveOnly(Frame),
+    /// There is no such interface to send to.
+    #[error("the worker has no such interface")]
+    NoInterface(Frame),
+}
+
+impl TransmitError {
+    /// The frame.
+    #[must_use]
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Self::RingFull(frame)
+            | Self::ForeignUmem(frame)
+            | Self::Empty(frame)
+            | Self::ReceiveOnly(frame)
+            | Self::NoInterface(frame) => frame,
+        }
+    }
+}
+
+/// The kernel cannot send on this queue now.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WakeError {
+    /// The interface is down. Frames stay in the TX ring until it is up.
+    #[error("the interface is down")]
+    Down,
+    /// The interface was deleted or moved to another network namespace: the
+    /// socket is dead for good.
+    #[error("the interface is gone")]
+    Gone,
+    /// Anything else.
+    #[error(transparent)]
+    Other(io::Error),
+}
+
+impl QueueTx {
+    /// Hands `frame` to the kernel for sending and returns without waiting.
+    ///
+    /// The chunk belongs to the kernel until its address comes back on the
+    /// completion ring. Makes no system call; call [`wake`](Self::wake) once per
+    /// batch, which also publishes the frames.
+    ///
+    /// # Errors
+    ///
+    /// [`TransmitError`] gives `frame` back: when the TX ring has no free slot,
+    /// when it is of another UMEM, when it is empty, or when the queue cannot
+    /// send at all.
+    #[inline]
+    pub fn transmit(&mut self, frame: Frame) -> Result<(), TransmitError> {
+        if !Rc::ptr_eq(frame.umem(), &self.umem) {
+            return Err(TransmitError::ForeignUmem(frame));
+        }
+        let len = frame.len_bytes();
+        if len == 0 {
+            return Err(TransmitError::Empty(frame));
+        }
+        if !self.sends {
+            return Err(TransmitError::ReceiveOnly(frame));
+        }
+        if self.in_flight() == self.ring.capacity() {
+            return Err(TransmitError::RingFull(frame));
+        }
+        let descriptor = Descriptor {
+            addr: self.geometry.addr(frame.place()),
+            len,
+            options: 0,
+        };
+        if self.ring.give(descriptor).is_err() {
+            return Err(TransmitError::RingFull(frame));
+        }
+        let made = self.umem.ledger.transmit(&frame.into_claim(), self.member);
+        self.counters.frames += 1;
+        self.counters.bytes += u64::from(len);
+        self.counters.made += u64::from(made);
+        Ok(())
+    }
+
+    /// Takes back the chunks of all frames that the kernel is done with, and
+    /// gives their number. No system call.
+    pub fn complete(&mut self) -> u32 {
+        let available = self.completion.available();
+        let mut completed = 0;
+        for _ in 0..available {
+            let Some(addr) = self.completion.take() else {
+                break;
+            };
+            match self.umem.complete(addr, self.member) {
+                Ok(()) => completed += 1,
+                Err(umem::ledger::Violation) => self.counters.invalid += 1,
+            }
+        }
+        self.completion.release();
+        self.counters.completed += u64::from(completed);
+        completed
+    }
+
+    /// Publishes the transmitted frames and wakes the kernel if it asks for
+    /// that. In copy mode it always asks, and sends inside the call: this goes on
+    /// until it has taken them all or takes no more, which is one system call for
+    /// up to as many frames as the TX budget. None if nothing is pending.
+    ///
+    /// # Errors
+    ///
+    /// [`WakeError`] when the interface is down or gone.
+    pub fn wake(&mut self) -> Result<(), WakeError> {
+        self.ring.publish();
+        if self.ring.pending() > 0 && self.ring.wants_wakeup() {
+            self.kick_until_stalled()?;
+        }
+        Ok(())
+    }
+
+    /// Wakes the kernel although it does not ask, if it has frames to take: in
+    /// case the request was missed.
+    pub(crate) fn wake_regardless(&mut self) -> Result<(), WakeError> {
+        self.ring.publish();
+        self.kick_until_stalled()
+    }
+
+    /// Makes system calls while frames are pending and the kernel takes them.
+    fn kick_until_stalled(&mut self) -> Result<(), WakeError> {
+        let mut progress = self.progress();
+        // The kernel may not show what it did, so that one call without visible
+        // progress proves nothing.
+        let mut stalled = 0;
+        while self.ring.pending() > 0 && stalled < 2 {
+            self.kick()?;
+            if self.mode == CopyMode::ZeroCopy {
+                // The driver goes on by itself.
+                break;
+            }
+            let now = self.progress();
+            stalled = if now == progress { stalled + 1 } else { 0 };
+            progress = now;
+        }
+        Ok(())
+    }
+
+    /// Changes whenever the kernel has visibly taken or finished a frame. Before
+    /// Linux 6.17 it publishes its consumer index late, but completes in time.
+    fn progress(&mut self) -> (u32, u32, u64) {
+        let pending = self.ring.pending();
+        let completed = self.completion.available();
+        (pending, completed, self.counters.dropped_by_kernel)
+    }
+
+    /// One system call.
+    fn kick(&mut self) -> Result<(), WakeError> {
+        let Some(socket) = &self.socket else {
+            return Ok(());
+        };
+        self.counters.wakeups += 1;
+        let Err(error) = socket::kick_tx(socket.as_fd()) else {
+            return Ok(());
+        };
+        match (error.raw_os_error(), self.mode) {
+            (Some(libc::EBUSY), CopyMode::Copy) => {
+                self.counters.dropped_by_kernel += 1;
+                Ok(())
+            }
+            // Out of budget, send buffer or memory, or a busy driver: what is
+            // left stays in the ring.
+            (
+                Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::ENOMEM | libc::EOVERFLOW),
+                _,
+            ) => Ok(()),
+            (Some(libc::ENETDOWN), _) => Err(WakeError::Down),
+            (Some(libc::ENXIO | libc::EBADF), _) => Err(WakeError::Gone),
+            _ => Err(WakeError::Other(error)),
+        }
+    }
+
+    /// Frames that [`transmit`](Self::transmit) takes now.
+    pub fn room(&mut self) -> u32 {
+        let capacity = self.ring.capacity();
+        self.ring.free(capacity).min(capacity - self.in_flight())
+    }
+
+    /// Frames published that the kernel has not taken from the TX ring.
+    pub fn pending(&mut self) -> u32 {
+        self.ring.pending()
+    }
+
+    /// Frames given to the kernel that have not come back.
+    #[must_use]
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "at most the capacity of the ring, a u32: `transmit` sees to it"
+    )]
+    pub fn in_flight(&self) -> u32 {
+        (self.counters.frames - self.counters.completed) as u32
+    }
+
+    /// The interface, by the name that the caller gave it.
+    #[must_use]
+    pub fn interface(&self) -> InterfaceId {
+        self.interface
+    }
+
+    /// Whether the interface has a TX queue of this index.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        self.sends
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> TxCounters {
+        self.counters
+    }
+
+    pub(super) fn faults(&self) -> u64 {
+        self.ring.faults() + self.completion.faults()
+    }
+}
+
+impl std::fmt::Debug for QueueTx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueueTx")
+            .field("interface", &self.interface)
+            .field("in_flight", &self.in_flight())
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,109 @@
+//! A mirror of `include/uapi/linux/if_xdp.h`, Linux 6.18: the constants and
+//! structures of the AF_XDP calls, with their sizes asserted.
+//!
+//! `libc` has most of them, but not all, and not for every libc; one complete
+//! list beside the header's own names is easier to check than a mixture.
+
+use std::mem::size_of;
+
+pub(crate) const AF_XDP: u16 = 44;
+pub(crate) const SOL_XDP: i32 = 283;
+
+pub(crate) const XDP_SHARED_UMEM: u16 = 1 << 0;
+pub(crate) const XDP_COPY: u16 = 1 << 1;
+pub(crate) const XDP_ZEROCOPY: u16 = 1 << 2;
+pub(crate) const XDP_USE_NEED_WAKEUP: u16 = 1 << 3;
+
+pub(crate) const XDP_MMAP_OFFSETS: i32 = 1;
+pub(crate) const XDP_RX_RING: i32 = 2;
+pub(crate) const XDP_TX_RING: i32 = 3;
+pub(crate) const XDP_UMEM_REG: i32 = 4;
+pub(crate) const XDP_UMEM_FILL_RING: i32 = 5;
+pub(crate) const XDP_UMEM_COMPLETION_RING: i32 = 6;
+pub(crate) const XDP_STATISTICS: i32 = 7;
+pub(crate) const XDP_OPTIONS: i32 = 8;
+/// Since Linux 6.17.
+pub(crate) const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
+
+pub(crate) const XDP_OPTIONS_ZEROCOPY: u32 = 1 << 0;
+
+pub(crate) const XDP_RING_NEED_WAKEUP: u32 = 1 << 0;
+
+pub(crate) const XDP_PGOFF_RX_RING: i64 = 0;
+pub(crate) const XDP_PGOFF_TX_RING: i64 = 0x8000_0000;
+pub(crate) const XDP_UMEM_PGOFF_FILL_RING: i64 = 0x1_0000_0000;
+pub(crate) const XDP_UMEM_PGOFF_COMPLETION_RING: i64 = 0x1_8000_0000;
+
+/// Where an xsk is bound: the argument of `bind(2)`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SockaddrXdp {
+    pub(crate) family: u16,
+    pub(crate) flags: u16,
+    pub(crate) ifindex: u32,
+    pub(crate) queue_id: u32,
+    pub(crate) shared_umem_fd: u32,
+}
+
+/// Where the parts of one ring lie in its mapping, in bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RingOffset {
+    pub(crate) producer: u64,
+    pub(crate) consumer: u64,
+    pub(crate) desc: u64,
+    pub(crate) flags: u64,
+}
+
+/// What `XDP_MMAP_OFFSETS` gives since Linux 5.4 (version 2, with flags).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MmapOffsets {
+    pub(crate) rx: RingOffset,
+    pub(crate) tx: RingOffset,
+    pub(crate) fill: RingOffset,
+    pub(crate) completion: RingOffset,
+}
+
+/// The argument of `XDP_UMEM_REG`. The last field was padding before Linux 6.8.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UmemReg {
+    pub(crate) addr: u64,
+    pub(crate) len: u64,
+    pub(crate) chunk_size: u32,
+    pub(crate) headroom: u32,
+    pub(crate) flags: u32,
+    pub(crate) tx_metadata_len: u32,
+}
+
+/// What `XDP_STATISTICS` gives since Linux 5.9; earlier kernels fill the first
+/// three fields only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Statistics {
+    pub(crate) rx_dropped: u64,
+    pub(crate) rx_invalid_descs: u64,
+    pub(crate) tx_invalid_descs: u64,
+    pub(crate) rx_ring_full: u64,
+    pub(crate) rx_fill_ring_empty_descs: u64,
+    pub(crate) tx_ring_empty_descs: u64,
+}
+
+/// One entry of an RX or TX ring. Fill and completion entries are plain `u64`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    pub(crate) addr: u64,
+    pub(crate) len: u32,
+    pub(crate) options: u32,
+}
+
+const _: () = {
+    assert!(size_of::<SockaddrXdp>() == 16);
+    assert!(size_of::<RingOffset>() == 32);
+    assert!(size_of::<MmapOffsets>() == 128);
+    assert!(size_of::<UmemReg>() == 32);
+    assert!(size_of::<Statistics>() == 48);
+    assert!(size_of::<Descriptor>() == 16);
+};

@@ -1,0 +1,131 @@
+//! Memory mappings that unmap on drop: anonymous ones for UMEM, and the four
+//! rings of an xsk.
+#![expect(unsafe_code, reason = "mmap, munmap, madvise and sysconf")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+/// One mapping of readable and writable memory, unmapped on drop.
+///
+/// # Invariants
+///
+/// `start` is the address of `len` mapped bytes, `len` is not zero, and nothing
+/// else unmaps them.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping belongs to the process, not to a thread; `Mapping` itself
+// only hands out its address, and unmapping works from any thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above: `&Mapping` gives the address and the length, nothing more.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `len` bytes of private zeroed memory, faulted in at once on the
+    /// NUMA node of the calling thread's CPU.
+    pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
+        Self::map(len, flags, -1, 0)
+    }
+
+    /// Maps `len` bytes at `offset` of the file behind `fd`, shared.
+    pub(crate) fn of_file(fd: BorrowedFd<'_>, len: usize, offset: i64) -> io::Result<Self> {
+        let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
+        Self::map(len, flags, fd.as_raw_fd(), offset)
+    }
+
+    fn map(len: usize, flags: i32, fd: i32, offset: i64) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: without MAP_FIXED the kernel chooses an unused range, so no
+        // memory that exists is touched. Bad arguments give an error.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, fd, offset) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let mapping = Self { start, len };
+        mapping.leave_out_of_children()?;
+        Ok(mapping)
+    }
+
+    /// Keeps a forked child from getting copies of pages the kernel writes:
+    /// copy-on-write would hand the child, or us, the wrong page.
+    fn leave_out_of_children(&self) -> io::Result<()> {
+        // SAFETY: the range is this mapping, and MADV_DONTFORK changes nothing
+        // for this process.
+        let done =
+            unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_DONTFORK) };
+        if done == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+
+    /// The first byte.
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    /// The length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant the range is mapped and ours; whoever got
+        // the address from `start` keeps this value alive while using it.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// The size of a page in bytes.
+pub(crate) fn page_size() -> u32 {
+    static PAGE_SIZE: OnceLock<u32> = OnceLock::new();
+    *PAGE_SIZE.get_or_init(|| {
+        // SAFETY: `sysconf` has no preconditions.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        u32::try_from(size).expect("a page size fits 32 bits")
+    })
+}
+
+/// The soft limit of locked memory in bytes (`RLIMIT_MEMLOCK`), or `None` when
+/// there is none.
+pub(crate) fn locked_memory_limit() -> io::Result<Option<u64>> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a live `rlimit` that the call may write.
+    let done = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Some(limit.rlim_cur).filter(|&bytes| bytes != libc::RLIM_INFINITY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anonymous_mapping_is_page_aligned() {
+        let mapping = Mapping::anonymous(1 << 16).expect("64 KiB of memory");
+
+        let page = usize::try_from(page_size()).expect("a page size fits usize");
+        assert_eq!(mapping.start().as_ptr().addr() % page, 0);
+        assert_eq!(mapping.len(), 1 << 16);
+    }
+
+    #[test]
+    fn empty_mapping_is_an_error() {
+        assert!(Mapping::anonymous(0).is_err());
+    }
+}

@@ -1,0 +1,255 @@
+//! System calls about a network interface: ethtool's ioctls, promiscuous mode
+//! and the attachment of an XDP program.
+//!
+//! Everything here acts in the network namespace of the socket it is given, or
+//! of the calling thread where there is no socket. Nothing reads `/sys`, which
+//! shows the namespace it was mounted in.
+#![expect(unsafe_code, reason = "ioctl, setsockopt, socket and bpf")]
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// The numbers of queues in use, as a driver tells them. A combined channel is
+/// one RX and one TX queue.
+/// Source: `struct ethtool_channels` in `include/uapi/linux/ethtool.h`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub(crate) struct Channels {
+    cmd: u32,
+    max_rx: u32,
+    max_tx: u32,
+    max_other: u32,
+    max_combined: u32,
+    pub(crate) rx: u32,
+    pub(crate) tx: u32,
+    other: u32,
+    pub(crate) combined: u32,
+}
+
+/// Source: `struct ethtool_drvinfo` in `include/uapi/linux/ethtool.h`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct DriverInfo {
+    cmd: u32,
+    driver: [u8; 32],
+    // Versions, bus address and sizes of other answers: 160 bytes.
+    rest: [u32; 40],
+}
+
+/// The queues of the interface `name`. `EOPNOTSUPP` where the driver does not
+/// tell, for example on `lo` and tun.
+pub(crate) fn channels(socket: BorrowedFd<'_>, name: &str) -> io::Result<Channels> {
+    let mut channels = Channels {
+        cmd: ETHTOOL_GCHANNELS,
+        ..Channels::default()
+    };
+    let request = (&raw mut channels).cast();
+    // SAFETY: ETHTOOL_GCHANNELS writes one `struct ethtool_channels`, whose
+    // layout `Channels` has, and any bytes are valid in its integers.
+    unsafe { ethtool(socket, name, request) }?;
+    Ok(channels)
+}
+
+/// The driver of the interface `name`, for example `veth`.
+pub(crate) fn driver(socket: BorrowedFd<'_>, name: &str) -> io::Result<String> {
+    let mut info = DriverInfo {
+        cmd: ETHTOOL_GDRVINFO,
+        driver: [0; 32],
+        rest: [0; 40],
+    };
+    let request = (&raw mut info).cast();
+    // SAFETY: ETHTOOL_GDRVINFO writes one `struct ethtool_drvinfo`, whose size
+    // `DriverInfo` has, and any bytes are valid in its integers.
+    unsafe { ethtool(socket, name, request) }?;
+    let driver = CStr::from_bytes_until_nul(&info.driver).unwrap_or_default();
+    Ok(driver.to_string_lossy().into_owned())
+}
+
+/// Opens a packet socket that receives nothing; it exists to hold memberships.
+/// Needs CAP_NET_RAW.
+pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
+    // Protocol 0 takes no frames off the interface.
+    // SAFETY: `socket` takes integers only.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    // SAFETY: `fd` is what `socket` returned just now.
+    unsafe { owned(fd.into()) }
+}
+
+/// Puts the interface `index` into promiscuous mode until [`release_promiscuous`]
+/// or for as long as `socket` is open. The kernel counts the holders.
+pub(crate) fn hold_promiscuous(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    change_promiscuous(socket, index, libc::PACKET_ADD_MEMBERSHIP)
+}
+
+/// Gives up what [`hold_promiscuous`] got, whoever else has a copy of `socket`.
+pub(crate) fn release_promiscuous(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    change_promiscuous(socket, index, libc::PACKET_DROP_MEMBERSHIP)
+}
+
+fn change_promiscuous(socket: BorrowedFd<'_>, index: u32, option: libc::c_int) -> io::Result<()> {
+    let membership = libc::packet_mreq {
+        mr_ifindex: index.cast_signed(),
+        mr_type: u16::try_from(libc::PACKET_MR_PROMISC).expect("the constant is 1"),
+        mr_alen: 0,
+        mr_address: [0; 8],
+    };
+    let len = libc::socklen_t::try_from(size_of_val(&membership)).expect("16 bytes");
+    // SAFETY: `membership` is a live structure of `len` bytes that the kernel
+    // reads.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            option,
+            (&raw const membership).cast(),
+            len,
+        )
+    };
+    check(result.into()).map(drop)
+}
+
+/// The mode bits that an XDP attachment takes, exactly one of them.
+/// Source: `XDP_FLAGS_SKB_MODE` and `_DRV_MODE` in `include/uapi/linux/if_link.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum XdpMode {
+    Generic = 1 << 1,
+    Native = 1 << 2,
+}
+
+/// Attaches `program` to the interface `index` in the calling thread's network
+/// namespace. It stays attached until [`detach_xdp`], or until the last copy of
+/// the descriptor is closed, so a killed process leaves nothing behind. Linux 5.9.
+///
+/// Not done through aya, which falls back to a netlink attachment when the
+/// kernel answers `EINVAL` (aya 0.14, `programs/xdp.rs`): that one survives us.
+pub(crate) fn attach_xdp(
+    program: BorrowedFd<'_>,
+    index: u32,
+    mode: XdpMode,
+) -> io::Result<OwnedFd> {
+    let attributes = LinkCreate {
+        program: program.as_raw_fd(),
+        interface: index,
+        attach_type: BPF_XDP,
+        flags: mode as u32,
+    };
+    // SAFETY: the command takes integers only, and writes nothing.
+    let fd = unsafe { bpf(BPF_LINK_CREATE, &attributes) }?;
+    // SAFETY: `fd` is what the command returned just now: a new link.
+    unsafe { owned(fd) }
+}
+
+/// Detaches what [`attach_xdp`] attached, whoever else holds a copy of `link`.
+/// Linux 5.9.
+///
+/// Closing the descriptor does it too, but only with the last copy, and copies
+/// come about unasked: a child between `fork` and `exec`, or anybody who lists
+/// the host's links.
+pub(crate) fn detach_xdp(link: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the command takes one integer, and writes nothing.
+    unsafe { bpf(BPF_LINK_DETACH, &link.as_raw_fd()) }.map(drop)
+}
+
+/// `attributes` is the part of `union bpf_attr` that `command` reads.
+///
+/// # Safety
+///
+/// `command` reads no pointer from `attributes` and does not write to it.
+unsafe fn bpf<T: Copy>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
+    // SAFETY: `attributes` is live and of the size given, and the kernel
+    // zero-extends it; the rest is the caller's promise.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            std::ptr::from_ref(attributes),
+            size_of::<T>(),
+        )
+    };
+    check(result)
+}
+
+/// Source: `link_create` in `union bpf_attr`, `include/uapi/linux/bpf.h`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct LinkCreate {
+    program: RawFd,
+    interface: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// Source: `include/uapi/linux/bpf.h`.
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_LINK_DETACH: libc::c_int = 34;
+const BPF_XDP: u32 = 37;
+
+/// Source: `include/uapi/linux/ethtool.h`.
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
+
+/// # Safety
+///
+/// `request` points to a live structure that begins with an ethtool command,
+/// and that has room for what the kernel writes in answer to that command.
+unsafe fn ethtool(
+    socket: BorrowedFd<'_>,
+    name: &str,
+    request: *mut libc::c_char,
+) -> io::Result<()> {
+    let mut ifreq = libc::ifreq {
+        ifr_name: [0; libc::IFNAMSIZ],
+        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: request },
+    };
+    if name.len() >= ifreq.ifr_name.len() {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    for (to, from) in ifreq.ifr_name.iter_mut().zip(name.bytes()) {
+        *to = libc::c_char::from_ne_bytes([from]);
+    }
+    // SAFETY: SIOCETHTOOL reads the name, which ends in a zero because it is
+    // shorter than its field, and the pointer, which the caller vouches for.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut ifreq) };
+    check(result.into()).map(drop)
+}
+
+/// The descriptor that a call has just opened, or its error.
+///
+/// # Safety
+///
+/// `result` is what the call returned, and nobody else owns the descriptor.
+unsafe fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = RawFd::try_from(check(result)?).expect("descriptors are small numbers");
+    // SAFETY: by the caller's promise it is valid, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// Moves the calling thread into a network namespace of its own.
+#[cfg(test)]
+pub(crate) fn enter_private_network() -> io::Result<()> {
+    // SAFETY: `unshare` takes an integer; CLONE_NEWNET affects this thread only.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn structures_have_the_size_of_the_kernel() {
+        assert_eq!(size_of::<Channels>(), 36);
+        assert_eq!(size_of::<DriverInfo>(), 196);
+        assert_eq!(size_of::<LinkCreate>(), 16);
+    }
+}

@@ -1,0 +1,219 @@
+//! The system calls of an AF_XDP socket, one function each, and nothing on top.
+//!
+//! Errors are the kernel's own, as [`io::Error`]; what they mean here is told
+//! by the callers. Source of the numbers and rules: `net/xdp/xsk.c`.
+#![expect(unsafe_code, reason = "socket, bind, setsockopt, getsockopt, sendto")]
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use super::if_xdp::{self, MmapOffsets, SockaddrXdp, Statistics, UmemReg};
+use super::wait::PollSet;
+
+/// Opens an xsk. Needs CAP_NET_RAW in the user namespace that owns the network
+/// namespace.
+pub(crate) fn open() -> io::Result<OwnedFd> {
+    // SAFETY: `socket` takes integers only.
+    let fd = unsafe {
+        libc::socket(
+            i32::from(if_xdp::AF_XDP),
+            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+            0,
+        )
+    };
+    check(fd)?;
+    // SAFETY: `fd` was just opened, is valid, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Binds an xsk to a queue.
+pub(crate) fn bind(fd: BorrowedFd<'_>, address: &SockaddrXdp) -> io::Result<()> {
+    let len = option_len::<SockaddrXdp>();
+    // SAFETY: `address` is a live structure of `len` bytes that the kernel reads.
+    check(unsafe { libc::bind(fd.as_raw_fd(), std::ptr::from_ref(address).cast(), len) })
+}
+
+/// Registers memory as the socket's UMEM (`XDP_UMEM_REG`), which pins it.
+///
+/// # Safety
+///
+/// The kernel writes to the memory that `registration` names for as long as a
+/// chunk of it lies in a fill ring: the caller keeps Rust references off it.
+/// (It may be unmapped at any time: the kernel holds the pages.)
+pub(crate) unsafe fn register_umem(fd: BorrowedFd<'_>, registration: &UmemReg) -> io::Result<()> {
+    set_option(fd, if_xdp::SOL_XDP, if_xdp::XDP_UMEM_REG, registration)
+}
+
+/// Creates one of the four rings; `option` is `XDP_RX_RING` or a sibling.
+pub(crate) fn create_ring(fd: BorrowedFd<'_>, option: i32, entries: u32) -> io::Result<()> {
+    set_option(fd, if_xdp::SOL_XDP, option, &entries)
+}
+
+/// Where the parts of the rings lie in their mappings.
+pub(crate) fn mmap_offsets(fd: BorrowedFd<'_>) -> io::Result<MmapOffsets> {
+    let (offsets, len) = get_option(
+        fd,
+        if_xdp::SOL_XDP,
+        if_xdp::XDP_MMAP_OFFSETS,
+        MmapOffsets::default(),
+    )?;
+    if len < size_of::<MmapOffsets>() {
+        // Version 1 of the structure (Linux 5.3 and older) has no flags, and
+        // other offsets than the ones read here.
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(offsets)
+}
+
+/// The kernel's counters of the socket.
+pub(crate) fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
+    let (statistics, _) = get_option(
+        fd,
+        if_xdp::SOL_XDP,
+        if_xdp::XDP_STATISTICS,
+        Statistics::default(),
+    )?;
+    Ok(statistics)
+}
+
+/// Whether the bound socket works in zero-copy mode (`XDP_OPTIONS`).
+pub(crate) fn is_zero_copy(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let (options, _) = get_option(fd, if_xdp::SOL_XDP, if_xdp::XDP_OPTIONS, 0_u32)?;
+    Ok(options & if_xdp::XDP_OPTIONS_ZEROCOPY != 0)
+}
+
+/// Raises the number of frames that one `sendto` sends in copy mode. Linux
+/// 6.17; earlier kernels answer `ENOPROTOOPT`.
+pub(crate) fn set_tx_budget(fd: BorrowedFd<'_>, frames: u32) -> io::Result<()> {
+    set_option(fd, if_xdp::SOL_XDP, if_xdp::XDP_MAX_TX_SKB_BUDGET, &frames)
+}
+
+/// Asks for a send buffer of `bytes`, beyond the system's limit where
+/// CAP_NET_ADMIN allows that, and gives the size got. In copy mode the send
+/// buffer bounds the frames in flight.
+pub(crate) fn set_send_buffer(fd: BorrowedFd<'_>, bytes: i32) -> io::Result<u32> {
+    if set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &bytes).is_err() {
+        set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, &bytes)?;
+    }
+    let (got, _) = get_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, 0_u32)?;
+    Ok(got)
+}
+
+/// Makes the kernel work on the TX ring, without waiting. In copy mode the
+/// frames are sent inside this call.
+pub(crate) fn kick_tx(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: a null buffer of length zero is what an xsk takes; no address.
+    let sent = unsafe {
+        libc::sendto(
+            fd.as_raw_fd(),
+            std::ptr::null(),
+            0,
+            libc::MSG_DONTWAIT,
+            std::ptr::null(),
+            0,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Makes the kernel look at the fill ring, without waiting. Matters in
+/// zero-copy mode only. Before Linux 5.11 an xsk has no `recvfrom`, and a `poll`
+/// that does not wait does it.
+pub(crate) fn kick_rx(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: a null buffer of length zero is what an xsk takes; no address.
+    let received = unsafe {
+        libc::recvfrom(
+            fd.as_raw_fd(),
+            std::ptr::null_mut(),
+            0,
+            libc::MSG_DONTWAIT,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+        )
+    };
+    if received >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::EOPNOTSUPP) {
+        let mut set = PollSet::default();
+        set.push(fd);
+        return set.wait(Duration::ZERO);
+    }
+    Err(error)
+}
+
+/// A type of plain integers without padding: the kernel may read all its bytes,
+/// and write any.
+///
+/// # Safety
+///
+/// The type is just that.
+unsafe trait Plain: Copy {}
+
+// SAFETY: an integer.
+unsafe impl Plain for i32 {}
+// SAFETY: an integer.
+unsafe impl Plain for u32 {}
+// SAFETY: `repr(C)`, of u64 only.
+unsafe impl Plain for MmapOffsets {}
+// SAFETY: `repr(C)`, of u64 only.
+unsafe impl Plain for Statistics {}
+// SAFETY: `repr(C)`, two u64 and four u32, 32 bytes by the assertion.
+unsafe impl Plain for UmemReg {}
+
+fn set_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
+    let len = option_len::<T>();
+    // SAFETY: `value` is a live `T`, of which the kernel reads `len` bytes.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            std::ptr::from_ref(value).cast(),
+            len,
+        )
+    })
+}
+
+/// Gives the option's value, written over `value`, and the length that the
+/// kernel filled in.
+fn get_option<T: Plain>(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    mut value: T,
+) -> io::Result<(T, usize)> {
+    let mut len = option_len::<T>();
+    // SAFETY: `value` is a live `T` of `len` bytes, and plain, so whatever bytes
+    // the kernel writes are valid.
+    check(unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
+    })?;
+    let len = usize::try_from(len).expect("the kernel shortens the length, never more");
+    Ok((value, len))
+}
+
+fn option_len<T>() -> libc::socklen_t {
+    libc::socklen_t::try_from(size_of::<T>()).expect("options are a few bytes long")
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}

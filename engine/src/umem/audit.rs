@@ -1,0 +1,53 @@
+//! Where every chunk of a UMEM is: the sum that has to come out.
+
+/// Where every chunk of a UMEM was at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Free.
+    pub pool: u32,
+    /// With the kernel, to receive into; received frames not yet taken from
+    /// the RX ring count here.
+    pub fill: u32,
+    /// Frames that the application holds.
+    pub application: u32,
+    /// Detached frames, on any thread.
+    pub detached: u32,
+    /// Of the application's frames, detached ones included, those that it made
+    /// itself and has not sent.
+    pub made: u32,
+    /// With the kernel, to send from.
+    pub transmit: u32,
+    /// Withdrawn because the kernel gave them back with a senseless descriptor.
+    pub quarantined: u32,
+    /// Written off because the kernel still had them when their queue closed.
+    pub stranded: u32,
+    /// Chunks that the pool really holds.
+    pub pooled: u32,
+    /// Chunks of the UMEM.
+    pub total: u32,
+}
+
+impl Audit {
+    /// Received frames that the application holds, detached ones included.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        u64::from(self.application) + u64::from(self.detached) - u64::from(self.made)
+    }
+
+    /// Whether the chunks of all owners are the chunks of the UMEM, and the
+    /// pool holds what the ledger says it holds.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        let owners = [
+            self.pool,
+            self.fill,
+            self.application,
+            self.detached,
+            self.transmit,
+            self.quarantined,
+            self.stranded,
+        ];
+        let sum: u64 = owners.into_iter().map(u64::from).sum();
+        sum == u64::from(self.total) && self.pool == self.pooled
+    }
+}

@@ -1,0 +1,303 @@
+//! A UMEM: chunks of memory that packets are received into and sent from, who
+//! has each of them, and the way back for those that nobody needs any more.
+//!
+//! A UMEM belongs to one thread; taking and dropping a frame there is a few
+//! plain instructions. Frames go to other threads
+//! [detached](crate::Frame::detach), and come home through a queue of returns
+//! that holds every chunk, so returning never blocks and never fails.
+
+mod audit;
+mod budget;
+mod config;
+pub(crate) mod ledger;
+mod pool;
+pub(crate) mod region;
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+
+pub use audit::Audit;
+pub use budget::pinned_bytes;
+pub use config::{UmemConfig, UmemError};
+
+use crate::config::XDP_PACKET_HEADROOM;
+use crate::frame::Frame;
+use ledger::{Claim, Ledger, Member, Owner};
+use pool::Pool;
+use region::{Geometry, Place, Region};
+
+/// A UMEM, with the queues and frames that use it. Cloning gives another handle
+/// to the same UMEM; the memory lives until the last handle, queue and frame are
+/// gone.
+#[derive(Clone)]
+pub struct Umem {
+    shared: Rc<Shared>,
+}
+
+/// What all handles, queues and frames of a UMEM share on its thread.
+pub(crate) struct Shared {
+    pub(crate) ledger: Ledger,
+    pool: Pool,
+    pub(crate) geometry: Geometry,
+    home: Arc<Home>,
+    next_member: Cell<u8>,
+    /// Frames that are detached: the returns need no look when there are none.
+    detached: Cell<u32>,
+    /// The bound sockets, of which one lends its registration to the next.
+    sockets: RefCell<Vec<Weak<OwnedFd>>>,
+}
+
+/// What detached frames keep alive on any thread: the memory and the way back.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) region: Region,
+    returns: ArrayQueue<u32>,
+    _reservation: budget::Reservation,
+}
+
+impl Home {
+    /// Sends a detached chunk home.
+    pub(crate) fn send_back(&self, chunk: u32) {
+        self.returns
+            .push(chunk)
+            .expect("the returns hold every chunk of the UMEM");
+    }
+}
+
+impl Umem {
+    /// Maps the memory of a UMEM, faulted in on the NUMA node of the calling
+    /// thread. It is pinned when the first queue is bound.
+    ///
+    /// # Errors
+    ///
+    /// [`UmemError`] when a limit does not allow it, or the kernel has no
+    /// memory.
+    pub fn new(config: &UmemConfig) -> Result<Self, UmemError> {
+        config.validate()?;
+        let bytes = u64::from(config.frames) * u64::from(config.chunk_size.get());
+        let reservation = budget::Reservation::new(bytes, config.memory_limit)?;
+        let region = Region::new(config.frames, config.chunk_size)
+            .map_err(|source| UmemError::Map { bytes, source })?;
+        let home = Home {
+            region,
+            returns: ArrayQueue::new(config.frames as usize),
+            _reservation: reservation,
+        };
+        Ok(Self {
+            shared: Rc::new(Shared {
+                ledger: Ledger::new(config.frames),
+                pool: Pool::new(config.frames),
+                geometry: home.region.geometry(),
+                home: Arc::new(home),
+                next_member: Cell::new(0),
+                detached: Cell::new(0),
+                sockets: RefCell::default(),
+            }),
+        })
+    }
+
+    /// Takes a free chunk as an empty frame to build a packet in, or `None` when
+    /// no chunk is free.
+    #[must_use]
+    pub fn allocate(&self) -> Option<Frame> {
+        let chunk = self.shared.take_free()?;
+        let claim = self.shared.ledger.allocate(chunk);
+        let umem = Rc::clone(&self.shared);
+        Some(Frame::new(umem, claim, XDP_PACKET_HEADROOM, 0))
+    }
+
+    /// Where every chunk is now. Reads one record per chunk.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        self.shared.collect_returns();
+        let mut audit = Audit {
+            pooled: self.shared.pool.len(),
+            total: self.shared.geometry.chunks(),
+            ..Audit::default()
+        };
+        for (owner, charged) in self.shared.ledger.owners() {
+            if matches!(owner, Owner::Application | Owner::Detached) && !charged {
+                audit.made += 1;
+            }
+            *match owner {
+                Owner::Pool => &mut audit.pool,
+                Owner::Fill => &mut audit.fill,
+                Owner::Application => &mut audit.application,
+                Owner::Detached => &mut audit.detached,
+                Owner::Transmit => &mut audit.transmit,
+                Owner::Quarantined => &mut audit.quarantined,
+                Owner::Stranded => &mut audit.stranded,
+            } += 1;
+        }
+        audit
+    }
+
+    /// The size of a chunk in bytes.
+    #[must_use]
+    pub fn chunk_size(&self) -> u32 {
+        self.shared.geometry.chunk_size()
+    }
+
+    /// The number of chunks.
+    #[must_use]
+    pub fn chunks(&self) -> u32 {
+        self.shared.geometry.chunks()
+    }
+
+    pub(crate) fn shared(&self) -> &Rc<Shared> {
+        &self.shared
+    }
+}
+
+impl std::fmt::Debug for Umem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Umem")
+            .field("chunks", &self.chunks())
+            .field("chunk_size", &self.chunk_size())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    #[inline]
+    pub(crate) fn region(&self) -> &Region {
+        &self.home.region
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    /// Takes a chunk from the pool, after the returns if the pool is empty.
+    #[inline]
+    fn take_free(&self) -> Option<u32> {
+        self.pool.take().or_else(|| {
+            self.collect_returns();
+            self.pool.take()
+        })
+    }
+
+    /// Pool → fill ring of `member`, for up to `count` chunks: hands each address
+    /// to `give`, and gives the number of chunks.
+    #[inline]
+    pub(crate) fn lend(&self, member: Member, count: u32, mut give: impl FnMut(u64)) -> u32 {
+        let mut lent = 0;
+        while lent < count
+            && let Some(chunk) = self.pool.take()
+        {
+            self.ledger.lend(chunk, member);
+            give(self.geometry.addr(Place { chunk, offset: 0 }));
+            lent += 1;
+        }
+        self.ledger.charge(member, lent);
+        lent
+    }
+
+    /// Takes back what was lent through a fill ring that the kernel never used.
+    pub(crate) fn take_back_all(&self, member: Member) {
+        self.ledger
+            .close(member, Owner::Fill, Owner::Pool, |chunk| {
+                self.pool.put(chunk)
+            });
+    }
+
+    /// Writes off what the kernel has of `member` as `owner`: its ring closes,
+    /// and the kernel may use the chunk a little longer.
+    pub(crate) fn strand(&self, member: Member, owner: Owner) {
+        self.ledger.close(member, owner, Owner::Stranded, |_| ());
+    }
+
+    /// TX ring of `member` → pool.
+    ///
+    /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
+    /// (6.18 to 7.3).
+    #[inline]
+    pub(crate) fn complete(&self, addr: u64, member: Member) -> Result<(), ledger::Violation> {
+        let place = self.geometry.place(addr).ok_or(ledger::Violation)?;
+        self.ledger.complete(place.chunk, member)?;
+        self.pool.put(place.chunk);
+        Ok(())
+    }
+
+    /// Fill ring of `member` → pool, for a received frame that nobody gets.
+    pub(crate) fn drop_received(&self, addr: u64, member: Member) -> Result<(), ledger::Violation> {
+        let place = self.geometry.place(addr).ok_or(ledger::Violation)?;
+        self.ledger.take_back(place.chunk, member)?;
+        self.pool.put(place.chunk);
+        Ok(())
+    }
+
+    /// Application → pool.
+    #[inline]
+    pub(crate) fn recycle(&self, claim: &Claim) {
+        self.ledger.recycle(claim);
+        self.pool.put(claim.chunk());
+    }
+
+    /// Application → pool, counted as dropped by the application.
+    #[inline]
+    pub(crate) fn discard(&self, claim: &Claim) {
+        self.ledger.count_discard(claim);
+        self.recycle(claim);
+    }
+
+    /// Application → application, on any thread.
+    pub(crate) fn detach(&self, claim: &Claim) {
+        self.ledger.detach(claim);
+        self.detached.set(self.detached.get() + 1);
+    }
+
+    /// Application on any thread → application.
+    pub(crate) fn attach(&self, chunk: u32) -> Claim {
+        self.detached.set(self.detached.get() - 1);
+        self.ledger.attach(chunk)
+    }
+
+    /// Puts the detached chunks that came home into the pool.
+    #[inline]
+    pub(crate) fn collect_returns(&self) {
+        while self.detached.get() > 0
+            && let Some(chunk) = self.home.returns.pop()
+        {
+            let claim = self.attach(chunk);
+            self.discard(&claim);
+        }
+    }
+
+    pub(crate) fn free_chunks(&self) -> u32 {
+        self.pool.len()
+    }
+
+    /// A name for a new queue, or `None` when 255 have been bound already.
+    pub(crate) fn join(&self) -> Option<Member> {
+        let member = Member::new(self.next_member.get())?;
+        self.next_member.set(self.next_member.get() + 1);
+        Some(member)
+    }
+
+    /// Gives back the name of a queue that came to nothing and has no chunks.
+    pub(crate) fn unjoin(&self, member: Member) {
+        let last = self.next_member.get().checked_sub(1);
+        if last.and_then(Member::new) == Some(member) {
+            self.next_member.set(self.next_member.get() - 1);
+        }
+    }
+
+    /// A bound socket that has the UMEM registered.
+    pub(crate) fn registrant(&self) -> Option<Rc<OwnedFd>> {
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain(|socket| socket.strong_count() > 0);
+        sockets.first().and_then(Weak::upgrade)
+    }
+
+    pub(crate) fn add_socket(&self, socket: &Rc<OwnedFd>) {
+        self.sockets.borrow_mut().push(Rc::downgrade(socket));
+    }
+}
+
+#[cfg(test)]
+mod tests;
