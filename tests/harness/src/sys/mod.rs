@@ -1,0 +1,5 @@
+//! System calls no library offers safely; all the crate's `unsafe` is here.
+
+pub(crate) mod ethtool;
+pub(crate) mod namespace;
+pub(crate) mod packet;
