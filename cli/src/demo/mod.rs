@@ -1,0 +1,147 @@
+//! `wharf demo`: the forwarder as the wire between two hosts of its own.
+//!
+//! ```text
+//!   client                   wire                     server
+//!   eth0 10.77.0.1 ───── left [forwarder] right ───── 10.77.0.2 eth0
+//! ```
+//!
+//! Three private network namespaces; nothing but the forwarder joins `left` and
+//! `right`, so every answer, ARP included, went through it. The same application
+//! on the same builder as `wharf forward` runs there, watched by the same loop.
+//! Client and server speak with their kernels' own stacks.
+//!
+//! Bounded in time: every wait has a limit, and a watchdog ends the process
+//! should one of them not hold. The namespaces have no names, so the kernel
+//! takes them down with the process, however that ends.
+
+mod clock;
+mod datagram;
+mod echo;
+mod pattern;
+mod tcp;
+mod timed;
+mod traffic;
+mod udp;
+mod verdict;
+
+pub use verdict::Verdict;
+
+use std::io::Write;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+use caps::Capability;
+use wharf_testbed::{Neighbours, Testbed, Wire};
+
+use crate::args::{DemoArgs, EngineArgs};
+use crate::exit::Failure;
+use crate::forwarder::{self, Forwarder};
+use crate::report::{self, Format, Renderer};
+use crate::session::{self, Ended};
+use crate::{privileges, signals};
+use clock::Clock;
+use traffic::Traffic;
+
+/// Runs the demo; good only if its verdict is.
+pub fn run(arguments: &DemoArgs) -> Result<(), Failure> {
+    privileges::require("the demo", NEEDED)?;
+    let stop = signals::stop_flag()?;
+    start_watchdog(arguments.seconds + WATCHDOG_GRACE);
+
+    let wire = Testbed::options()
+        .neighbours(Neighbours::Resolved)
+        .wire()
+        .map_err(|error| Failure::Run(format!("cannot build the demo's network: {error}")))?;
+    let mut renderer = report::renderer(Format::of(arguments.json));
+    // Should nobody read it, the first interval will notice.
+    let _ = renderer.title(TITLE);
+    let (ended, traffic) = run_on(&wire, renderer.as_mut(), arguments.seconds, &stop)?;
+
+    let verdict = Verdict::of(traffic, &ended.summary);
+    let written = ended
+        .output
+        .and_then(|()| renderer.verdict(&verdict, &ended.summary));
+    if let Some(reason) = verdict.failure() {
+        return Err(Failure::Run(reason));
+    }
+    session::judge_output(written)
+}
+
+/// Forwards on the wire while client and server talk through it.
+fn run_on(
+    wire: &Wire,
+    renderer: &mut dyn Renderer,
+    duration: Duration,
+    stop: &AtomicBool,
+) -> Result<(Ended, Traffic), Failure> {
+    let is_traffic_over = AtomicBool::new(false);
+    let (started, start) = mpsc::channel();
+    thread::scope(|scope| {
+        let is_traffic_over = &is_traffic_over;
+        let forwarding =
+            scope.spawn(move || forward(wire, renderer, stop, is_traffic_over, &started));
+        // Without a start there is nothing to send through, only the reason.
+        let traffic = start
+            .recv()
+            .ok()
+            .map(|()| traffic::run(wire, &Clock::new(duration, stop)));
+        is_traffic_over.store(true, Ordering::Relaxed);
+        let ended = forwarding
+            .join()
+            .map_err(|_| Failure::Run("the forwarder's thread panicked".to_owned()))??;
+        Ok((ended, traffic.unwrap_or_default()))
+    })
+}
+
+/// The same as `wharf forward left right`, inside the wire's namespace.
+fn forward(
+    wire: &Wire,
+    renderer: &mut dyn Renderer,
+    stop: &AtomicBool,
+    is_traffic_over: &AtomicBool,
+    started: &Sender<()>,
+) -> Result<Ended, Failure> {
+    let (left, right) = (wire.left().name(), wire.right().name());
+    let builder = forwarder::builder(left, right, &EngineArgs::default())?;
+    let forwarding = wire.forwarder().try_run(|| {
+        let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
+        // The receiver waits for this.
+        let _ = started.send(());
+        let ended = session::watch(engine, renderer, stop, |_| {
+            is_traffic_over.load(Ordering::Relaxed)
+        });
+        // Should the engine have failed, sending on is of no use.
+        stop.store(true, Ordering::Relaxed);
+        Ok(ended)
+    });
+    forwarding.unwrap_or_else(|error| Err(Failure::Run(error.to_string())))
+}
+
+fn start_watchdog(limit: Duration) {
+    thread::spawn(move || {
+        thread::sleep(limit);
+        let _ = writeln!(
+            std::io::stderr(),
+            "wharf: the demo did not end within {} s: this is a bug",
+            limit.as_secs()
+        );
+        process::exit(1);
+    });
+}
+
+const TITLE: &str =
+    "client 10.77.0.1 == left [wharf] right == server 10.77.0.2, in private namespaces";
+
+/// For namespaces, for interfaces in them, and for AF_XDP and ICMP sockets.
+/// Loading the XDP program is covered by `CAP_SYS_ADMIN`, too.
+const NEEDED: &[Capability] = &[
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_NET_RAW,
+];
+
+/// What setting up, draining and stopping may take on top, each bounded itself.
+const WATCHDOG_GRACE: Duration = Duration::from_secs(40);

@@ -1,0 +1,146 @@
+//! The forwarder: every frame of one interface leaves on the other.
+//!
+//! Frames go on as they are, but for checksums that a virtual interface left
+//! undone. They are never copied: a received frame *is* the frame sent. When the other
+//! side's TX ring is full, frames stay in the RX ring, so a slow receiver slows
+//! the wire down before anything is dropped, and what is dropped then is counted
+//! by the kernel as `rx_ring_full`.
+
+use wharf::{
+    Application, Batch, ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, Outbox,
+    RingCapacity, WorkerContext,
+};
+
+use crate::args::EngineArgs;
+use crate::checksum;
+
+/// The two ways through the wire: from the first interface to the second, and
+/// back.
+pub const DIRECTIONS: [(InterfaceId, InterfaceId); 2] = [
+    (InterfaceId(0), InterfaceId(1)),
+    (InterfaceId(1), InterfaceId(0)),
+];
+
+/// Sends each frame out of the other interface.
+#[derive(Debug)]
+pub struct Forwarder {
+    /// Whether frames of each interface may lack their checksums.
+    unfinished: [bool; 2],
+}
+
+impl Forwarder {
+    /// A forwarder that finishes the checksums of frames from those interfaces of
+    /// its worker whose drivers leave them to hardware which is not there.
+    pub fn new(context: &WorkerContext) -> Self {
+        let mut unfinished = [false; 2];
+        for queue in &context.queues {
+            unfinished[queue.id.0] = queue.driver.as_deref().is_some_and(leaves_checksums);
+        }
+        Self { unfinished }
+    }
+}
+
+/// Whether a driver hands on frames as the sending stack made them, without the
+/// checksums that hardware would add.
+pub fn leaves_checksums(driver: &str) -> bool {
+    matches!(driver, "veth" | "tun")
+}
+
+impl Application for Forwarder {
+    fn receive(&mut self, mut batch: Batch<'_>, out: &mut Outbox<'_>) {
+        let InterfaceId(from) = batch.interface();
+        let to = opposite(batch.interface());
+        for _ in 0..out.room(to) {
+            let Some(mut frame) = batch.next() else { break };
+            if self.unfinished[from] {
+                checksum::finish(&mut frame);
+            }
+            out.send(frame, to);
+        }
+    }
+}
+
+/// An engine for [`Forwarder`] on two interfaces, checked as far as that is
+/// possible without looking at the machine.
+pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder, ConfigError> {
+    let mut builder = Engine::builder()
+        .interface(a)
+        .interface(b)
+        .mode(arguments.mode.into())
+        .attach(arguments.attach.into())
+        .frames(arguments.frames)
+        .chunk_size(ChunkSize::new(arguments.chunk_size)?)
+        .ring_size(RingCapacity::new(arguments.ring_size)?)
+        .batch_size(arguments.batch)
+        .wait(arguments.wait.into())
+        .promiscuous();
+    if let Some(count) = arguments.queues {
+        builder = builder.queues(count);
+    }
+    if !arguments.cpus.is_empty() {
+        builder = builder.cpus(arguments.cpus.as_slice());
+    }
+    builder.validate()?;
+    Ok(builder)
+}
+
+fn opposite(interface: InterfaceId) -> InterfaceId {
+    InterfaceId(1 - interface.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(a: &str, b: &str, arguments: EngineArgs) -> ConfigError {
+        builder(a, b, &arguments).expect_err("a bad request")
+    }
+
+    #[test]
+    fn each_interface_leads_to_the_other() {
+        for (from, to) in DIRECTIONS {
+            assert_eq!(opposite(from), to);
+        }
+    }
+
+    #[test]
+    fn requests_no_machine_could_meet_are_refused_before_looking_at_it() {
+        let with = |change: fn(&mut EngineArgs)| {
+            let mut arguments = EngineArgs::default();
+            change(&mut arguments);
+            refusal("eth0", "eth1", arguments)
+        };
+
+        assert!(matches!(
+            refusal("eth0", "eth0", EngineArgs::default()),
+            ConfigError::SameInterface(name) if name == "eth0"
+        ));
+        assert!(matches!(
+            with(|a| a.queues = Some(0)),
+            ConfigError::Zero { .. }
+        ));
+        assert!(matches!(
+            with(|a| a.queues = Some(65_537)),
+            ConfigError::TooManyQueues(_)
+        ));
+        assert!(matches!(with(|a| a.frames = 0), ConfigError::Zero { .. }));
+        assert!(matches!(with(|a| a.batch = 0), ConfigError::Zero { .. }));
+        assert!(matches!(
+            with(|a| a.ring_size = 3000),
+            ConfigError::RingCapacity(3000)
+        ));
+        assert!(matches!(
+            with(|a| a.chunk_size = 1000),
+            ConfigError::ChunkSize { .. }
+        ));
+        assert!(matches!(
+            with(|a| a.cpus = vec![1, 1]),
+            ConfigError::SameCpu(1)
+        ));
+    }
+
+    #[test]
+    fn defaults_are_a_good_request() {
+        assert!(builder("eth0", "eth1", &EngineArgs::default()).is_ok());
+    }
+}

@@ -1,0 +1,257 @@
+//! What happened between two snapshots of the engine's counters.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use wharf::{InterfaceId, Snapshot, WorkerStats};
+
+use super::Setup;
+use super::drops::{DropCounts, is_on_the_way_in};
+use crate::forwarder::DIRECTIONS;
+
+/// One second of the run, or what was left of it at the end.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// Since the engine started.
+    pub elapsed_seconds: f64,
+    /// Since the interval before.
+    pub interval_seconds: f64,
+    /// First interface to second, and back.
+    pub directions: Vec<Direction>,
+    pub workers: Vec<WorkerLoad>,
+}
+
+/// What went one way through the wire.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Direction {
+    pub from: String,
+    pub to: String,
+    #[serde(flatten)]
+    pub counts: DirectionCounts,
+    /// Frames that came in, per second.
+    pub frames_in_per_second: f64,
+    /// Frames that went out, per second.
+    pub frames_out_per_second: f64,
+    /// Sent, without the frame check sequence.
+    pub gbit_per_second: f64,
+    pub dropped_frames: u64,
+    pub drops: DropCounts,
+}
+
+/// The counters of the receiving interface's RX side and of the sending
+/// interface's TX side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DirectionCounts {
+    /// Frames the XDP program steered to the engine.
+    pub frames_in: u64,
+    /// Of those, frames the engine took from the kernel.
+    pub rx_frames: u64,
+    pub rx_bytes: u64,
+    /// Frames the kernel took to send and did not drop.
+    pub tx_frames: u64,
+    /// Bytes handed to the kernel to send.
+    pub tx_bytes: u64,
+}
+
+/// How busy a worker was.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WorkerLoad {
+    pub worker: usize,
+    pub cpu: Option<usize>,
+    /// Of one CPU.
+    pub cpu_percent: f64,
+}
+
+impl Interval {
+    /// What `now` has on top of `before`.
+    pub fn between(setup: &Setup, before: &Snapshot, now: &Snapshot) -> Self {
+        let interval = now.elapsed.saturating_sub(before.elapsed);
+        Self {
+            elapsed_seconds: now.elapsed.as_secs_f64(),
+            interval_seconds: interval.as_secs_f64(),
+            directions: directions_between(setup, before, now),
+            workers: now
+                .workers
+                .iter()
+                .map(|worker| WorkerLoad::between(before, worker, interval))
+                .collect(),
+        }
+    }
+}
+
+/// Both ways through the wire, from `before` to `now`.
+pub fn directions_between(setup: &Setup, before: &Snapshot, now: &Snapshot) -> Vec<Direction> {
+    let interval = now.elapsed.saturating_sub(before.elapsed);
+    DIRECTIONS
+        .into_iter()
+        .map(|(from, to)| {
+            let names = (setup.interface_name(from), setup.interface_name(to));
+            Direction::new(
+                names,
+                &sums(before, from, to),
+                &sums(now, from, to),
+                interval,
+            )
+        })
+        .collect()
+}
+
+type Sums = (DirectionCounts, DropCounts);
+
+fn sums(snapshot: &Snapshot, from: InterfaceId, to: InterfaceId) -> Sums {
+    let (source, sink) = (
+        snapshot.interface_totals(from),
+        snapshot.interface_totals(to),
+    );
+    let counts = DirectionCounts {
+        frames_in: source.frames_in,
+        rx_frames: source.rx_frames,
+        rx_bytes: source.rx_bytes,
+        tx_frames: sink.tx_frames,
+        tx_bytes: sink.tx_bytes,
+    };
+    let drops = DropCounts::from_fn(|reason| {
+        let side = if is_on_the_way_in(reason) {
+            &source
+        } else {
+            &sink
+        };
+        side.drops.get(reason)
+    });
+    (counts, drops)
+}
+
+impl Direction {
+    fn new((from, to): (String, String), before: &Sums, now: &Sums, interval: Duration) -> Self {
+        let counts = now.0.since(&before.0);
+        let drops = now.1.since(&before.1);
+        Self {
+            from,
+            to,
+            counts,
+            frames_in_per_second: rate(counts.frames_in, interval),
+            frames_out_per_second: rate(counts.tx_frames, interval),
+            gbit_per_second: rate(counts.tx_bytes, interval) * 8.0 / 1e9,
+            dropped_frames: drops.total(),
+            drops,
+        }
+    }
+}
+
+impl DirectionCounts {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            frames_in: self.frames_in.saturating_sub(earlier.frames_in),
+            rx_frames: self.rx_frames.saturating_sub(earlier.rx_frames),
+            rx_bytes: self.rx_bytes.saturating_sub(earlier.rx_bytes),
+            tx_frames: self.tx_frames.saturating_sub(earlier.tx_frames),
+            tx_bytes: self.tx_bytes.saturating_sub(earlier.tx_bytes),
+        }
+    }
+}
+
+impl WorkerLoad {
+    fn between(before: &Snapshot, now: &WorkerStats, interval: Duration) -> Self {
+        let cpu_time_before = before
+            .workers
+            .iter()
+            .find(|worker| worker.worker == now.worker)
+            .map_or(Duration::ZERO, |worker| worker.cpu_time);
+        let cpu_time = now.cpu_time.saturating_sub(cpu_time_before);
+        Self {
+            worker: now.worker,
+            cpu: now.cpu,
+            cpu_percent: share(cpu_time, interval) * 100.0,
+        }
+    }
+}
+
+/// Counts this high lose less than a millionth as floating point.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate for display needs no 53 bits"
+)]
+fn rate(count: u64, interval: Duration) -> f64 {
+    if interval.is_zero() {
+        0.0
+    } else {
+        count as f64 / interval.as_secs_f64()
+    }
+}
+
+fn share(part: Duration, whole: Duration) -> f64 {
+    if whole.is_zero() {
+        0.0
+    } else {
+        part.as_secs_f64() / whole.as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use wharf::QueueStats;
+
+    use super::*;
+    use crate::report::setup::tests::setup;
+
+    /// Both interfaces after `seconds`, with `frames` of 100 bytes each that
+    /// went from the first to the second.
+    pub fn snapshot(seconds: u64, frames: u64) -> Snapshot {
+        let queue = |interface| QueueStats {
+            interface: InterfaceId(interface),
+            ..Default::default()
+        };
+        Snapshot {
+            elapsed: Duration::from_secs(seconds),
+            queues: vec![
+                QueueStats {
+                    frames_in: frames,
+                    rx_frames: frames,
+                    rx_bytes: frames * 100,
+                    ..queue(0)
+                },
+                QueueStats {
+                    tx_frames: frames,
+                    tx_bytes: frames * 100,
+                    ..queue(1)
+                },
+            ],
+            workers: vec![WorkerStats {
+                cpu: Some(1),
+                cpu_time: Duration::from_millis(seconds * 250),
+                ..Default::default()
+            }],
+        }
+    }
+
+    #[test]
+    fn interval_holds_what_came_on_top() {
+        let interval = Interval::between(&setup(), &snapshot(1, 1000), &snapshot(3, 5000));
+
+        let forth = &interval.directions[0];
+        assert_eq!((forth.from.as_str(), forth.to.as_str()), ("eth0", "eth1"));
+        assert_eq!(forth.counts.frames_in, 4000);
+        assert_eq!(forth.counts.tx_bytes, 400_000);
+        assert!((forth.frames_out_per_second - 2000.0).abs() < 1e-9);
+        assert!((forth.gbit_per_second - 0.0016).abs() < 1e-9);
+        assert!((interval.workers[0].cpu_percent - 25.0).abs() < 1e-9);
+        assert!((interval.elapsed_seconds - 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn other_direction_takes_nothing_from_this_one() {
+        let interval = Interval::between(&setup(), &snapshot(0, 0), &snapshot(1, 1000));
+
+        let back = &interval.directions[1];
+        assert_eq!((back.from.as_str(), back.to.as_str()), ("eth1", "eth0"));
+        assert_eq!(back.counts, DirectionCounts::default());
+    }
+
+    #[test]
+    fn interval_without_time_has_no_rates() {
+        let interval = Interval::between(&setup(), &snapshot(1, 0), &snapshot(1, 10));
+
+        assert!(interval.directions[0].frames_in_per_second.abs() < f64::EPSILON);
+        assert!(interval.workers[0].cpu_percent.abs() < f64::EPSILON);
+    }
+}

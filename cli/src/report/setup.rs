@@ -1,0 +1,168 @@
+//! What the engine set up: asked for, got, and why it is less.
+
+use serde::Serialize;
+use wharf::{BindReport, EngineReport, InterfaceId, InterfaceReport, WorkerReport};
+
+/// The engine as it started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Setup {
+    pub interfaces: Vec<Interface>,
+    pub workers: Vec<Worker>,
+}
+
+/// One interface and its XDP program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Interface {
+    pub name: String,
+    pub index: u32,
+    pub driver: Option<String>,
+    pub mtu_bytes: u32,
+    pub queues: u32,
+    /// Where the XDP program runs: `native` or `generic`.
+    pub attach: String,
+    /// Why not where it should rather be.
+    pub attach_fallback: Option<String>,
+    pub program_id: u32,
+}
+
+/// One worker, its memory and its queues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Worker {
+    pub worker: usize,
+    pub cpu: Option<usize>,
+    pub memory_bytes: u64,
+    pub chunks: u32,
+    pub chunk_size_bytes: u32,
+    pub queues: Vec<Queue>,
+}
+
+/// One queue and how its frames travel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Queue {
+    pub interface: String,
+    pub queue: u32,
+    /// `zero-copy` or `copy`.
+    pub mode: &'static str,
+    /// Why not the better mode.
+    pub mode_fallback: Option<String>,
+}
+
+impl Setup {
+    /// The view of the engine's own report.
+    pub fn of(report: &EngineReport) -> Self {
+        Self {
+            interfaces: report.interfaces.iter().map(Interface::of).collect(),
+            workers: report.workers.iter().map(Worker::of).collect(),
+        }
+    }
+
+    /// The name of an interface of the engine.
+    pub fn interface_name(&self, id: InterfaceId) -> String {
+        self.interfaces.get(id.0).map_or_else(
+            || format!("interface {}", id.0),
+            |interface| interface.name.clone(),
+        )
+    }
+
+    /// The modes the queues of an interface got, each once, with the reason.
+    pub fn modes_of(&self, interface: &str) -> Vec<(&'static str, Option<&str>)> {
+        let mut modes = Vec::new();
+        let queues = self.workers.iter().flat_map(|worker| &worker.queues);
+        for queue in queues.filter(|queue| queue.interface == interface) {
+            let mode = (queue.mode, queue.mode_fallback.as_deref());
+            if !modes.contains(&mode) {
+                modes.push(mode);
+            }
+        }
+        modes
+    }
+}
+
+impl Interface {
+    fn of(report: &InterfaceReport) -> Self {
+        Self {
+            name: report.name.clone(),
+            index: report.index,
+            driver: report.driver.clone(),
+            mtu_bytes: report.mtu,
+            queues: report.queues,
+            attach: report.attach.got.to_string(),
+            attach_fallback: report.attach.fallback.clone(),
+            program_id: report.attach.program_id,
+        }
+    }
+}
+
+impl Worker {
+    fn of(report: &WorkerReport) -> Self {
+        Self {
+            worker: report.worker,
+            cpu: report.cpu,
+            memory_bytes: report.memory_bytes,
+            chunks: report.chunks,
+            chunk_size_bytes: report.chunk_size,
+            queues: report.queues.iter().map(Queue::of).collect(),
+        }
+    }
+}
+
+impl Queue {
+    fn of(report: &BindReport) -> Self {
+        Self {
+            interface: report.interface.clone(),
+            queue: report.queue.get(),
+            mode: report.got.label(),
+            mode_fallback: report.fallback.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// Two veth interfaces with one queue each, driven by one worker.
+    pub fn setup() -> Setup {
+        let interface = |name: &str, index| Interface {
+            name: name.into(),
+            index,
+            driver: Some("veth".into()),
+            mtu_bytes: 1500,
+            queues: 1,
+            attach: "native".into(),
+            attach_fallback: None,
+            program_id: 40 + index,
+        };
+        let queue = |interface: &str| Queue {
+            interface: interface.into(),
+            queue: 0,
+            mode: "copy",
+            mode_fallback: Some("the driver cannot".into()),
+        };
+        Setup {
+            interfaces: vec![interface("eth0", 2), interface("eth1", 3)],
+            workers: vec![Worker {
+                worker: 0,
+                cpu: Some(1),
+                memory_bytes: 16 << 20,
+                chunks: 4096,
+                chunk_size_bytes: 4096,
+                queues: vec![queue("eth0"), queue("eth1")],
+            }],
+        }
+    }
+
+    #[test]
+    fn modes_of_an_interface_are_named_once_each() {
+        let mut setup = setup();
+        let queues = &mut setup.workers[0].queues;
+        queues.push(Queue {
+            queue: 1,
+            ..queues[0].clone()
+        });
+
+        let modes = setup.modes_of("eth0");
+
+        assert_eq!(modes, [("copy", Some("the driver cannot"))]);
+    }
+}

@@ -1,0 +1,142 @@
+//! A running engine, watched: one [`Interval`] a second to the renderer, and a
+//! [`Summary`] at the end.
+//!
+//! The last interval ends with the engine, so that the intervals add up to the
+//! summary's totals to the last frame.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use wharf::{Engine, Snapshot};
+
+use crate::exit::Failure;
+use crate::report::{Ending, Interval, Renderer, Setup, Summary};
+
+/// How a watched engine ended.
+pub struct Ended {
+    pub summary: Summary,
+    /// Whether everything so far could be shown.
+    pub output: io::Result<()>,
+}
+
+/// Watches `engine` until `is_over` says so (it is asked with the time since
+/// the call) or the engine fails, then stops it.
+///
+/// When the renderer's output is lost, as with `… | head -1`, `stop` is set:
+/// what nobody reads need not go on. Has to be called in the engine's network
+/// namespace, as stopping it undoes what it did to its interfaces.
+pub fn watch(
+    engine: Engine,
+    renderer: &mut dyn Renderer,
+    stop: &AtomicBool,
+    is_over: impl Fn(Duration) -> bool,
+) -> Ended {
+    let setup = Setup::of(engine.report());
+    let mut output = Output {
+        stop,
+        result: renderer.setup(&setup),
+    };
+    output.give_up_if_lost();
+
+    let begin = Instant::now();
+    let mut before = Snapshot::default();
+    let mut next_interval = INTERVAL;
+    loop {
+        let elapsed = begin.elapsed();
+        if is_over(elapsed) {
+            break;
+        }
+        if elapsed >= next_interval {
+            let now = engine.stats();
+            output.then(|| renderer.interval(&Interval::between(&setup, &before, &now)));
+            before = now;
+            // Whole seconds, and no burst of intervals after a pause.
+            next_interval = Duration::from_secs(elapsed.as_secs()) + INTERVAL;
+        }
+        let is_running = engine.wait(next_interval.saturating_sub(elapsed).min(LOOK));
+        if !is_running {
+            break;
+        }
+    }
+
+    let was_stopped = stop.load(Ordering::Relaxed);
+    let end = engine.stop();
+    output.then(|| renderer.interval(&Interval::between(&setup, &before, &end.stats)));
+    let ending = match (&output.result, was_stopped) {
+        (Err(_), _) => Ending::OutputLost,
+        (Ok(()), true) => Ending::Interrupted,
+        (Ok(()), false) => Ending::Finished,
+    };
+    Ended {
+        summary: Summary::of(setup, &end, ending),
+        output: output.result,
+    }
+}
+
+/// Whether the output's fate is a failure of the command: a reader that had
+/// enough is not, a full disk is.
+pub fn judge_output(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Run(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Standard output until the first error.
+struct Output<'a> {
+    stop: &'a AtomicBool,
+    result: io::Result<()>,
+}
+
+impl Output<'_> {
+    fn then(&mut self, write: impl FnOnce() -> io::Result<()>) {
+        if self.result.is_ok() {
+            self.result = write();
+            self.give_up_if_lost();
+        }
+    }
+
+    fn give_up_if_lost(&self) {
+        if self.result.is_err() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Between two reports.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Between two looks at the stop flag: soon enough for whoever pressed Ctrl-C,
+/// and next to no CPU.
+const LOOK: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_pipe_is_no_failure_and_full_disk_is() {
+        let closed = judge_output(Err(io::ErrorKind::BrokenPipe.into()));
+        let full = judge_output(Err(io::ErrorKind::StorageFull.into()));
+
+        assert_eq!(closed, Ok(()));
+        assert!(matches!(full, Err(Failure::Run(text)) if text.contains("standard output")));
+    }
+
+    #[test]
+    fn lost_output_asks_for_the_end_and_is_not_written_to_again() {
+        let stop = AtomicBool::new(false);
+        let mut output = Output {
+            stop: &stop,
+            result: Ok(()),
+        };
+
+        output.then(|| Err(io::ErrorKind::BrokenPipe.into()));
+        output.then(|| panic!("the output is lost"));
+
+        assert!(stop.load(Ordering::Relaxed));
+    }
+}
