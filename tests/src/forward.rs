@@ -1,0 +1,233 @@
+//! `wharf forward` as a process of its own between the two interfaces of a wire.
+
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+use wharf::Attach;
+use wharf_testbed::{ChildGuard, Wire};
+
+use crate::binary::wharf;
+
+/// For what takes moments, on a machine that may be busy.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// A running forwarder; killed on drop.
+#[derive(Debug)]
+pub struct Forward {
+    child: ChildGuard,
+}
+
+impl Forward {
+    /// Starts `wharf forward left right` with `options`, and waits until it
+    /// forwards.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start; the message holds what it said.
+    #[must_use]
+    pub fn start(wire: &Wire, attach: Attach, options: &[&str]) -> Self {
+        let attach = match attach {
+            Attach::Auto => "auto",
+            Attach::Native => "native",
+            Attach::Generic => "generic",
+        };
+        let mut command = wire.forwarder().command(&wharf().display().to_string());
+        command
+            .args(["forward", wire.left().name(), wire.right().name(), "--json"])
+            .args(["--attach", attach])
+            .args(options);
+        let mut child = command.spawn().expect("the command can be run");
+        // It says what it has set up once the engine runs.
+        child.wait_for_output("worker 0", SOON).expect("it starts");
+        Self { child }
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut ChildGuard {
+        &mut self.child
+    }
+
+    /// Asks it to end with SIGTERM, and reads its account.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end well.
+    #[must_use]
+    pub fn stop(self) -> Report {
+        let output = self.child.stop(libc::SIGTERM, SOON).expect("it ends");
+        let report = Report::of(&output);
+        assert!(
+            output.status.success(),
+            "{}: {:?}",
+            output.status,
+            report.summary
+        );
+        report
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    #[must_use]
+    pub fn finish(self) -> Output {
+        self.child.finish(SOON).expect("it ends by itself")
+    }
+
+    /// Ends it as a crash would.
+    ///
+    /// # Panics
+    ///
+    /// When the kernel does not.
+    pub fn kill(self) {
+        let output = self
+            .child
+            .stop(libc::SIGKILL, SOON)
+            .expect("SIGKILL ends everything");
+        assert!(!output.status.success());
+    }
+}
+
+/// The last line of `--json`.
+#[derive(Debug)]
+pub struct Report {
+    /// As it is documented in `cli/README.md`.
+    pub summary: Value,
+    /// The lines before it.
+    pub intervals: Vec<Value>,
+}
+
+impl Report {
+    fn of(output: &Output) -> Self {
+        let text = String::from_utf8(output.stdout.clone()).expect("JSON is UTF-8");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let parse = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        };
+        let mut lines: Vec<Value> = text.lines().map(parse).collect();
+        let summary = lines
+            .pop()
+            .unwrap_or_else(|| panic!("it said nothing: {errors}"));
+        assert_eq!(summary["type"], "summary", "the last line is the account");
+        Self {
+            summary,
+            intervals: lines,
+        }
+    }
+
+    /// A number of `totals`.
+    ///
+    /// # Panics
+    ///
+    /// When there is none of that name.
+    #[must_use]
+    pub fn total(&self, name: &str) -> u64 {
+        number(&self.summary["totals"], name)
+    }
+
+    /// Frames dropped for a reason.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such reason.
+    #[must_use]
+    pub fn dropped(&self, reason: &str) -> u64 {
+        number(&self.summary["drops"], reason)
+    }
+
+    /// Every frame and every chunk is accounted for, by the command's own word
+    /// and by adding up what it printed.
+    ///
+    /// # Panics
+    ///
+    /// When something is missing.
+    #[track_caller]
+    pub fn assert_conserved(&self) {
+        let drops = self.summary["drops"].as_object().expect("drops by reason");
+        let dropped: u64 = drops.keys().map(|reason| self.dropped(reason)).sum();
+        assert_eq!(dropped, self.total("dropped_frames"), "{drops:?}");
+        assert_eq!(
+            self.total("frames_in") + self.total("frames_made"),
+            self.total("tx_frames") + dropped + self.total("held_frames"),
+            "frames are missing: {:?}",
+            self.summary
+        );
+        let audits = self.summary["audits"]
+            .as_array()
+            .expect("an audit per worker");
+        assert!(!audits.is_empty());
+        for audit in audits {
+            let owners = [
+                "pool",
+                "fill",
+                "application",
+                "detached",
+                "transmit",
+                "quarantined",
+                "stranded",
+            ];
+            let owned: u64 = owners.into_iter().map(|owner| number(audit, owner)).sum();
+            assert_eq!(owned, number(audit, "total"), "chunks are missing: {audit}");
+            assert_eq!(audit["balanced"], true, "{audit}");
+        }
+        for worker in self.summary["workers"].as_array().expect("workers") {
+            assert_eq!(number(worker, "violations"), 0, "{worker}");
+        }
+        assert_eq!(self.summary["conserved"], true);
+        // Found by subtraction, so it would hide frames that were forgotten.
+        assert_eq!(self.dropped("rx_undelivered"), 0, "{drops:?}");
+    }
+
+    /// As [`assert_conserved`](Self::assert_conserved), and nothing was dropped.
+    ///
+    /// # Panics
+    ///
+    /// When a frame was.
+    #[track_caller]
+    pub fn assert_nothing_dropped(&self) {
+        self.assert_conserved();
+        assert_eq!(self.total("dropped_frames"), 0, "{}", self.summary["drops"]);
+    }
+}
+
+#[track_caller]
+fn number(object: &Value, name: &str) -> u64 {
+    object[name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no count `{name}` in {object}"))
+}
+
+/// The last line of standard output, as JSON.
+///
+/// # Panics
+///
+/// When it is none.
+#[must_use]
+pub fn last_line(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().last().unwrap_or_default();
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+/// What the command said on standard error, which must be one line and no
+/// panic's.
+///
+/// # Panics
+///
+/// When it is anything else.
+#[must_use]
+#[track_caller]
+pub fn single_line(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(errors.lines().count(), 1, "not one line: {errors:?}");
+    assert!(
+        errors.ends_with('\n') && errors.starts_with("wharf: "),
+        "{errors:?}"
+    );
+    for word in ["panicked", "RUST_BACKTRACE", "unwrap", "Error {"] {
+        assert!(!errors.contains(word), "{errors:?}");
+    }
+    errors
+}

@@ -1,0 +1,55 @@
+//! What the cases share: Wharf on a real kernel, seen from outside.
+//!
+//! ```text
+//!   binary    where the `wharf` command is
+//!   forward   `wharf forward` as a process on a wire, and its last JSON line
+//!   machine   what an interface must be like before and after
+//!   occupant  an XDP program of somebody else
+//!   account   frames in = frames out + drops, and chunks in = chunks out
+//!   traffic   frames that nobody answers, and a thread that sends them
+//!   waiting   bounded waits
+//! ```
+//!
+//! Every case makes network namespaces of its own, so cases do not meet and
+//! nothing outside is touched. Without privileges a case says that it is
+//! skipped, or fails where `WHARF_TESTS_REQUIRED` is `1`.
+
+mod account;
+mod binary;
+mod forward;
+mod machine;
+mod occupant;
+mod traffic;
+mod waiting;
+
+pub use account::{assert_balanced, assert_conserved, assert_nothing_dropped};
+pub use binary::wharf;
+pub use forward::{Forward, Report, SOON, last_line, single_line};
+pub use machine::{InterfaceState, assert_no_program, state_of};
+pub use occupant::{Occupant, Place};
+pub use traffic::{Stream, quiet_flow, unanswered};
+pub use waiting::{eventually, wait_until};
+
+/// Makes a test of each function, once with the XDP program in the driver and
+/// once behind it: `native::name` and `generic::name`.
+#[macro_export]
+macro_rules! in_both_modes {
+    ($($name:ident),+ $(,)?) => {
+        mod native {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(wharf::Attach::Native);
+                }
+            )+
+        }
+        mod generic {
+            $(
+                #[test]
+                fn $name() {
+                    super::$name(wharf::Attach::Generic);
+                }
+            )+
+        }
+    };
+}

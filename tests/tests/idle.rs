@@ -1,0 +1,48 @@
+//! An engine without traffic costs next to nothing. In a test binary of its own,
+//! so that no other case runs beside it.
+
+use std::time::Duration;
+
+use wharf::{Application, Batch, Engine, Outbox};
+use wharf_testbed::{Testbed, require_privileges};
+use wharf_tests::{assert_conserved, assert_no_program};
+
+struct Drop;
+
+impl Application for Drop {
+    fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
+        batch.for_each(std::mem::drop);
+    }
+}
+
+#[test]
+fn idle_engine_uses_less_than_two_percent_of_a_cpu() {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::wire().expect("a wire");
+    let _inside = wire.forwarder().enter().expect("the host lives");
+    let engine = Engine::builder()
+        .interface("left")
+        .interface("right")
+        .start(|_| Drop)
+        .expect("it starts");
+
+    let is_running = engine.wait(Duration::from_secs(3));
+    let summary = engine.stop();
+
+    assert!(is_running, "{:?}", summary.outcome);
+    let elapsed = summary.stats.elapsed;
+    assert!(elapsed >= Duration::from_secs(3), "{elapsed:?}");
+    let used: Duration = summary
+        .stats
+        .workers
+        .iter()
+        .map(|worker| worker.cpu_time)
+        .sum();
+    assert!(used > Duration::ZERO, "CPU time is measured");
+    assert!(used * 50 < elapsed, "{used:?} of {elapsed:?} is too much");
+    assert!(summary.stats.workers[0].sleeps > 0, "it sleeps");
+    assert_conserved(&summary);
+    assert_no_program(wire.left());
+}
