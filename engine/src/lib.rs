@@ -54,6 +54,7 @@ mod interface_id;
 mod privileges;
 mod queue;
 mod ring;
+mod rules;
 mod shutdown;
 mod stats;
 mod steering;
@@ -77,6 +78,10 @@ pub use privileges::MissingCapabilities;
 pub use queue::{
     Batch, Queue, QueueConfig, QueueRx, QueueTx, RxCounters, SimulatedNic, TransmitError,
     TxCounters, WakeError,
+};
+pub use rules::{
+    Action, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule, RuleSet,
+    Side, TcpFlags, ValueError, VlanId, VlanTag, XskIndex,
 };
 pub use stats::{
     DropReason, Drops, KernelStatistics, QueueStats, Snapshot, Summary, Totals, WorkerStats,
