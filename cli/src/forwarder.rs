@@ -73,6 +73,11 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
         .ring_size(RingCapacity::new(arguments.ring_size)?)
         .batch_size(arguments.batch)
         .wait(arguments.wait.into())
+        .known_panics(if arguments.risk_kernel_panic {
+            wharf::KnownPanics::Risk
+        } else {
+            wharf::KnownPanics::Refuse
+        })
         .promiscuous();
     if let Some(count) = arguments.queues {
         builder = builder.queues(count);

@@ -31,6 +31,18 @@ pub enum Wait {
     Poll,
 }
 
+/// What to do where the kernel is known to panic under a correct program: in
+/// Linux 6.16.y and 6.17.y, on copy-mode frames that reach a stack on the same
+/// machine, as through a veth (`xsk_destruct_skb`, `net/xdp/xsk.c`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KnownPanics {
+    /// Refuse to bind the queue.
+    #[default]
+    Refuse,
+    /// Bind it nevertheless.
+    Risk,
+}
+
 /// The number of entries of a ring: a power of two from 64 to 2^20.
 ///
 /// The kernel takes any power of two; below 64 some drivers misbehave with

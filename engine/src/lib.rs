@@ -65,7 +65,7 @@ mod xsk;
 
 pub use application::{Application, Idle, Outbox, WorkerContext};
 pub use bind_report::{BindReport, CopyMode};
-pub use config::{ChunkSize, ConfigError, Mode, QueueIndex, RingCapacity, Wait};
+pub use config::{ChunkSize, ConfigError, KnownPanics, Mode, QueueIndex, RingCapacity, Wait};
 pub use engine::{Engine, EngineBuilder, EngineReport, InterfaceReport, WorkerReport};
 pub use error::Error;
 pub use frame::{DetachedFrame, Frame, NoRoom};

@@ -35,6 +35,10 @@ pub struct EngineArgs {
     /// What a worker does without traffic
     #[arg(long, value_enum, default_value_t)]
     pub wait: WaitArg,
+    /// Run even where this kernel is known to panic: Linux 6.16 and 6.17, on
+    /// frames sent in copy mode to a stack on the same machine
+    #[arg(long)]
+    pub risk_kernel_panic: bool,
 }
 
 impl Default for EngineArgs {
@@ -49,6 +53,7 @@ impl Default for EngineArgs {
             batch: EngineBuilder::DEFAULT_BATCH_SIZE,
             cpus: Vec::new(),
             wait: WaitArg::default(),
+            risk_kernel_panic: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::Error;
 use crate::application::{Application, WorkerContext};
-use crate::config::{ChunkSize, ConfigError, Mode, RingCapacity, Wait};
+use crate::config::{ChunkSize, ConfigError, KnownPanics, Mode, RingCapacity, Wait};
 use crate::steering::Attach;
 use crate::umem::UmemConfig;
 
@@ -20,6 +20,7 @@ pub struct EngineBuilder {
     pub(super) batch_size: u32,
     pub(super) wait: Wait,
     pub(super) promiscuous: bool,
+    pub(super) known_panics: KnownPanics,
 }
 
 /// Chunks that a queue needs at the least: some to receive into while others are
@@ -39,6 +40,7 @@ impl EngineBuilder {
             batch_size: Self::DEFAULT_BATCH_SIZE,
             wait: Wait::Adaptive,
             promiscuous: false,
+            known_panics: KnownPanics::Refuse,
         }
     }
 
@@ -125,6 +127,13 @@ impl EngineBuilder {
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// What to do where this kernel is known to panic; refuses by default.
+    #[must_use]
+    pub fn known_panics(mut self, known_panics: KnownPanics) -> Self {
+        self.known_panics = known_panics;
         self
     }
 

@@ -109,6 +109,7 @@ impl WorkerThread {
             let config = QueueConfig {
                 mode,
                 chunk_limit: Some(share / queues),
+                known_panics: self.config.known_panics,
                 interface: InterfaceId(id),
                 ..QueueConfig::new(self.config.ring_size)
             };

@@ -21,12 +21,12 @@ pub use simulated::SimulatedNic;
 pub use tx::{QueueTx, TransmitError, TxCounters, WakeError};
 
 use crate::bind_report::{BindReport, CopyMode};
-use crate::config::{Mode, QueueIndex, RingCapacity};
+use crate::config::{KnownPanics, Mode, QueueIndex, RingCapacity};
 use crate::interface::Interface;
 use crate::interface_id::InterfaceId;
 use crate::umem::ledger::{Member, Owner};
 use crate::umem::{self, Umem};
-use crate::xsk::{BindFailure, FRAME_OVERHEAD, Rings, Xsk, XskError};
+use crate::xsk::{BindFailure, FRAME_OVERHEAD, Rings, Xsk, XskError, panic_gate};
 use crate::{Error, Frame};
 
 /// How a queue is bound.
@@ -45,6 +45,8 @@ pub struct QueueConfig {
     /// How long to wait for a queue that is busy, or for locked memory: a socket
     /// that closes holds its queue and its memory for some 50 ms.
     pub bind_patience: Duration,
+    /// Whether to bind where this kernel is known to panic.
+    pub known_panics: KnownPanics,
     /// The caller's name for the interface, which batches carry.
     pub interface: InterfaceId,
 }
@@ -60,6 +62,7 @@ impl QueueConfig {
             chunk_limit: None,
             fill_floor: ring_size.get() / 8,
             bind_patience: Duration::from_secs(3),
+            known_panics: KnownPanics::Refuse,
             interface: InterfaceId(0),
         }
     }
@@ -159,6 +162,7 @@ impl Queue {
         config: &QueueConfig,
         mode: CopyMode,
     ) -> Result<(Self, BindReport), XskError> {
+        panic_gate::check(interface, mode, config.known_panics)?;
         let umem = umem.shared();
         let deadline = Instant::now() + config.bind_patience;
         let (xsk, rings) = Xsk::open(umem, config.ring_size, deadline)?;

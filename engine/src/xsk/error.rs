@@ -119,6 +119,17 @@ pub enum XskError {
         /// The mode it got.
         got: CopyMode,
     },
+    /// This kernel panics on what would be sent.
+    #[error(
+        "Linux {release} panics when frames sent in copy mode reach a stack on the same machine, as from `{interface}`: \
+         use Linux 6.18 or later, or 6.15 or earlier, or accept the risk (`wharf forward --risk-kernel-panic`, in code `KnownPanics::Risk`)"
+    )]
+    KernelPanics {
+        /// The interface.
+        interface: String,
+        /// The kernel's release.
+        release: String,
+    },
     /// 255 queues have shared the UMEM already.
     #[error("the UMEM has been bound to 255 queues already: use another UMEM")]
     TooManyQueues,

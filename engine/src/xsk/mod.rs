@@ -7,6 +7,7 @@
 //! little later, so a registration that meets a limit is tried again.
 
 mod error;
+pub(crate) mod panic_gate;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -1,0 +1,82 @@
+//! Refuses the one case in which a kernel panics under a correct program.
+//!
+//! Linux 6.16.y and 6.17.y keep the number of descriptors of a copy-mode frame
+//! in the control block of its skb (30f241fcf52a, `net/xdp/xsk.c`), where the IP
+//! layer of a receiver on the same machine writes too (`ip_rcv_core`). The
+//! completion then follows a bad pointer (`xsk_destruct_skb`): a panic at the
+//! first frames sent through a veth into another namespace. 6.18 keeps it
+//! elsewhere. No stable 6.16 or 6.17 is known to be free of it, so this goes by
+//! the version, unlike everything else, which is found out by trying.
+
+use super::XskError;
+use crate::bind_report::CopyMode;
+use crate::config::KnownPanics;
+use crate::interface::Interface;
+
+/// Drivers that hand a sent frame to a stack of the same machine.
+const LOCAL_RECEIVERS: [&str; 6] = ["veth", "netkit", "bridge", "macvlan", "ipvlan", "dummy"];
+
+/// # Errors
+///
+/// [`XskError::KernelPanics`] when sending in `mode` may take the machine down
+/// and the caller has not taken that on.
+pub(crate) fn check(
+    interface: &Interface,
+    mode: CopyMode,
+    known_panics: KnownPanics,
+) -> Result<(), XskError> {
+    if mode == CopyMode::ZeroCopy || known_panics == KnownPanics::Risk {
+        return Ok(());
+    }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    if is_affected(release) && may_deliver_locally(interface) {
+        return Err(XskError::KernelPanics {
+            interface: interface.name().to_owned(),
+            release: release.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Whether `release`, as `uname -r` prints it, is a 6.16 or a 6.17.
+fn is_affected(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let version = (numbers.next(), numbers.next());
+    matches!(version, (Some("6"), Some("16" | "17")))
+}
+
+fn may_deliver_locally(interface: &Interface) -> bool {
+    match interface.driver() {
+        Some(driver) => LOCAL_RECEIVERS.contains(&driver.as_str()),
+        // Loopback and stacked interfaces have no driver to name.
+        None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_affected;
+
+    #[test]
+    fn kernels_of_the_two_series_are_affected_whatever_their_suffix() {
+        for release in ["6.16.12", "6.17", "6.17.0-5-generic", "6.16.3+deb14-amd64"] {
+            assert!(is_affected(release), "{release}");
+        }
+    }
+
+    #[test]
+    fn other_kernels_are_not() {
+        for release in [
+            "6.1.16",
+            "6.1.17-cloud",
+            "6.18.44",
+            "5.16.17",
+            "7.17.1",
+            "6.160",
+            "",
+        ] {
+            assert!(!is_affected(release), "{release}");
+        }
+    }
+}
