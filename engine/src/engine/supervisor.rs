@@ -7,7 +7,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crate::Error;
-use crate::interface::{Interface, LinkEvent, LinkState, LinkWatch};
+use crate::interface::{Interface, InterfaceError, LinkEvent, LinkState, LinkWatch};
 use crate::shutdown::{REMOVED, SET_DOWN, Shutdown};
 use crate::sys::wait::PollSet;
 
@@ -16,10 +16,6 @@ pub(super) struct Supervisor {
     thread: Option<JoinHandle<()>>,
     shutdown: Arc<Shutdown>,
 }
-
-/// An interface that is deleted or moved goes down first; this long is waited to
-/// learn which it was.
-const SECOND_LOOK: Duration = Duration::from_millis(200);
 
 /// Nothing needs the thread but events and the end of the engine.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -32,10 +28,11 @@ impl Supervisor {
             watch.watch(interface)?;
         }
         let flag = Arc::clone(shutdown);
+        let interfaces = interfaces.to_vec();
         let thread = Builder::new()
             .name("wharf-links".to_owned())
             .spawn(move || {
-                if let Err(error) = supervise(&mut watch, &flag) {
+                if let Err(error) = supervise(&mut watch, &interfaces, &flag) {
                     flag.fail(error);
                 }
             })
@@ -50,7 +47,11 @@ impl Supervisor {
     }
 }
 
-fn supervise(watch: &mut LinkWatch, shutdown: &Shutdown) -> Result<(), Error> {
+fn supervise(
+    watch: &mut LinkWatch,
+    interfaces: &[Interface],
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
     let mut set = PollSet::default();
     set.push(watch.as_fd());
     set.push(shutdown.supervisor_alarm());
@@ -58,7 +59,7 @@ fn supervise(watch: &mut LinkWatch, shutdown: &Shutdown) -> Result<(), Error> {
         // First, because news may have come while the watch was set up.
         let events = watch.poll(Duration::ZERO)?;
         if let Some(lost) = events.into_iter().find(is_loss) {
-            return Err(name_loss(watch, lost)?);
+            return Err(name_loss(interfaces, lost));
         }
         set.wait(FOREVER).map_err(|source| Error::System {
             operation: "wait for news of the interfaces",
@@ -75,23 +76,27 @@ fn is_loss(event: &LinkEvent) -> bool {
 }
 
 /// What became of the interface that `lost` speaks of.
-fn name_loss(watch: &mut LinkWatch, mut lost: LinkEvent) -> Result<Error, Error> {
-    if lost.state == LinkState::Down {
-        let later = watch.poll(SECOND_LOOK)?;
-        let removed =
-            |event: &LinkEvent| event.index == lost.index && event.state == LinkState::Removed;
-        if let Some(event) = later.into_iter().find(removed) {
-            lost = event;
-        }
-    }
-    Ok(Error::InterfaceLost {
+///
+/// One that is deleted or moved goes down first, and all of it happens under one
+/// hold of the kernel's RTNL lock (`rtnl_dellink`, `net/core/rtnetlink.c`). So
+/// the answer to a question that takes the lock too, asked after the news that
+/// it is down, says which it was.
+fn name_loss(interfaces: &[Interface], lost: LinkEvent) -> Error {
+    let is_gone = || {
+        let mut it = interfaces
+            .iter()
+            .filter(|interface| interface.index() == lost.index);
+        it.any(|interface| matches!(interface.is_up(), Err(InterfaceError::Gone { .. })))
+    };
+    let what = if lost.state == LinkState::Removed || is_gone() {
+        REMOVED
+    } else {
+        SET_DOWN
+    };
+    Error::InterfaceLost {
         interface: lost.name,
-        what: if lost.state == LinkState::Removed {
-            REMOVED
-        } else {
-            SET_DOWN
-        },
-    })
+        what,
+    }
 }
 
 impl Drop for Supervisor {
