@@ -22,7 +22,8 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 # program and the Debian package that has it
-programs="ip:iproute2 ping:iputils-ping iperf3:iperf3 curl:curl setpriv:util-linux"
+programs="ip:iproute2 tc:iproute2 ping:iputils-ping ethtool:ethtool iperf3:iperf3 curl:curl \
+setpriv:util-linux nsenter:util-linux sha256sum:coreutils"
 packages=""
 for program in $programs; do
     command -v "${program%%:*}" >/dev/null || packages="$packages ${program##*:}"
