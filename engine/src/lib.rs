@@ -71,7 +71,7 @@ pub use error::Error;
 pub use frame::{DetachedFrame, Frame, NoRoom};
 pub use interface::{
     AttachedProgram, Holder, Interface, InterfaceError, InterfaceIndex, InterfaceQueues, LinkEvent,
-    LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource,
+    LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource, XdpFeatures,
 };
 pub use interface_id::InterfaceId;
 pub use privileges::MissingCapabilities;

@@ -8,12 +8,14 @@
 //!
 //! ```text
 //! route    rtnetlink questions and answers
+//! features what the driver says of XDP
 //! program  the XDP program that is attached, and who holds it
 //! queues   how many queues there really are
 //! watch    events: down, carrier lost, removed
 //! ```
 
 mod error;
+mod features;
 mod program;
 mod promiscuous;
 mod queues;
@@ -27,6 +29,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use error::InterfaceError;
+pub use features::XdpFeatures;
 pub use program::{AttachedProgram, Holder, ProgramMode};
 pub use promiscuous::Promiscuous;
 pub use queues::{InterfaceQueues, QueuesSource};
@@ -93,6 +96,18 @@ impl Interface {
             index: link.index,
             route: Arc::new(Mutex::new(route)),
         })
+    }
+
+    /// All interfaces in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError::Watch`] when the kernel does not tell.
+    pub fn all() -> Result<Vec<Self>, InterfaceError> {
+        let names = Route::open()?.names()?;
+        let known = names.iter().map(|name| Self::by_name(name));
+        // One that has gone since is not an interface.
+        Ok(known.filter_map(Result::ok).collect())
     }
 
     /// The name at the time of the lookup.
@@ -166,6 +181,17 @@ impl Interface {
     pub fn xdp(&self) -> Result<Option<AttachedProgram>, InterfaceError> {
         let xdp = self.xdp_id()?;
         Ok(xdp.map(|(id, mode)| AttachedProgram::look_up(id, mode)))
+    }
+
+    /// What its driver says it can do with XDP, as it is set up now; `None` where
+    /// the kernel cannot tell, before Linux 6.3. The calling thread must be in
+    /// the interface's network namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError::Call`] when the kernel refuses.
+    pub fn xdp_features(&self) -> Result<Option<XdpFeatures>, InterfaceError> {
+        features::of(self.index).context(&self.name, "ask for the XDP features of")
     }
 
     /// Puts it into promiscuous mode for as long as the guard lives, so that

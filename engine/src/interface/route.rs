@@ -180,7 +180,7 @@ pub(super) fn notices(datagram: &[u8]) -> io::Result<Vec<Notice>> {
 }
 
 /// The netlink messages in a datagram, one behind the other.
-struct Messages<'a>(&'a [u8]);
+pub(super) struct Messages<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = io::Result<NetlinkBuffer<&'a [u8]>>;
@@ -277,19 +277,19 @@ fn parse_u32(value: &[u8]) -> Result<u32, DecodeError> {
 }
 
 /// An error message with code 0 is an acknowledgement.
-fn error_of(payload: &[u8]) -> io::Result<()> {
+pub(super) fn error_of(payload: &[u8]) -> io::Result<()> {
     match ErrorBuffer::new_checked(payload).map_err(malformed)?.code() {
         Some(code) => Err(io::Error::from_raw_os_error(code.get().saturating_neg())),
         None => Ok(()),
     }
 }
 
-fn malformed(error: DecodeError) -> io::Error {
+pub(super) fn malformed(error: DecodeError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// Source: `include/uapi/linux/netlink.h` and `rtnetlink.h`.
-const NLMSG_ERROR: u16 = 2;
+pub(super) const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const RTM_NEWLINK: u16 = libc::RTM_NEWLINK;
 const RTM_DELLINK: u16 = libc::RTM_DELLINK;
