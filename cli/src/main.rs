@@ -4,6 +4,7 @@
 //! ```text
 //!  args ──► forward ─┐                    ┌─► report/table   for people
 //!       └─► demo ────┴─► forwarder ─► session ─► report/json    for programs
+//!       └─► doctor
 //! ```
 //!
 //! `forward` and `demo` run the same application on the same engine builder
@@ -13,6 +14,7 @@
 mod args;
 mod checksum;
 mod demo;
+mod doctor;
 mod exit;
 mod forward;
 mod forwarder;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match args::parse(std::env::args_os()) {
         Ok(Some(Command::Forward(arguments))) => forward::run(&arguments),
         Ok(Some(Command::Demo(arguments))) => demo::run(&arguments),
+        Ok(Some(Command::Doctor(arguments))) => doctor::run(&arguments),
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };

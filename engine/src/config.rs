@@ -43,6 +43,18 @@ pub enum KnownPanics {
     Risk,
 }
 
+impl KnownPanics {
+    /// Whether they affect the kernel `release`, as `uname -r` prints it.
+    ///
+    /// No stable 6.16 or 6.17 is known to be free of it.
+    #[must_use]
+    pub fn affect(release: &str) -> bool {
+        let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+        let version = (numbers.next(), numbers.next());
+        matches!(version, (Some("6"), Some("16" | "17")))
+    }
+}
+
 /// The number of entries of a ring: a power of two from 64 to 2^20.
 ///
 /// The kernel takes any power of two; below 64 some drivers misbehave with
@@ -228,6 +240,28 @@ pub enum ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernels_of_the_two_series_are_affected_whatever_their_suffix() {
+        for release in ["6.16.12", "6.17", "6.17.0-5-generic", "6.16.3+deb14-amd64"] {
+            assert!(KnownPanics::affect(release), "{release}");
+        }
+    }
+
+    #[test]
+    fn other_kernels_are_not() {
+        for release in [
+            "6.1.16",
+            "6.1.17-cloud",
+            "6.18.44",
+            "5.16.17",
+            "7.17.1",
+            "6.160",
+            "",
+        ] {
+            assert!(!KnownPanics::affect(release), "{release}");
+        }
+    }
 
     #[test]
     fn ring_capacity_takes_powers_of_two_only() {

@@ -52,6 +52,9 @@ pub enum Command {
     /// Show that it works here: real TCP, UDP and ping through the forwarder
     #[command(after_help = DEMO_NOTES)]
     Demo(DemoArgs),
+    /// Say what forwarding would get on this machine, and what to change
+    #[command(after_help = DOCTOR_NOTES)]
+    Doctor(DoctorArgs),
 }
 
 /// Arguments of `wharf forward`.
@@ -89,9 +92,21 @@ pub struct DemoArgs {
     pub json: bool,
 }
 
+/// Arguments of `wharf doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Interfaces to look at [default: all but lo]
+    #[arg(value_name = "INTERFACE", value_parser = NonEmptyStringValueParser::new())]
+    pub interfaces: Vec<String>,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   sudo wharf demo                     see it work here, on virtual interfaces
+  sudo wharf doctor                   what would forwarding get on this machine?
   sudo wharf forward eth0 eth1        a bump in the wire, until Ctrl-C
 
 Exit codes: 0 good, 1 it could not be done or went wrong, 2 wrong usage.";
@@ -132,6 +147,19 @@ Examples:
 
 Exit codes: 0 only if every payload arrived intact and every frame is accounted
 for, 1 otherwise, 2 wrong usage.";
+
+const DOCTOR_NOTES: &str = "\
+What the kernel can do is found out by doing it, on virtual interfaces in a
+private namespace. The machine's own interfaces are only asked: attaching and
+binding would reset many NICs.
+
+Examples:
+  sudo wharf doctor
+  sudo wharf doctor eth0 eth1
+  sudo wharf doctor --json | jq '.interfaces[] | {name, forward}'
+
+Exit codes: 0 nothing is in the way, 1 something is on this machine or on an
+interface that was named, 2 wrong usage.";
 
 /// The longest demo, in seconds: it is a demonstration, and bounded.
 const DEMO_SECONDS_MAX: u64 = 3600;
@@ -273,7 +301,10 @@ mod tests {
                 .to_string()
                 .contains("required arguments were not provided: <B>")
         );
-        assert!(nothing.to_string().contains("forward, demo"), "{nothing}");
+        assert!(
+            nothing.to_string().contains("forward, demo, doctor"),
+            "{nothing}"
+        );
     }
 
     #[test]

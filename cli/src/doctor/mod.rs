@@ -1,0 +1,162 @@
+//! `wharf doctor`: what forwarding would get on this machine, and what to change.
+//!
+//! ```text
+//! machine    kernel, privileges, limits; what the kernel can do, by trying it
+//! interface  state, queues, what the driver says
+//! check      one finding
+//! ```
+
+mod check;
+mod interface;
+mod machine;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use wharf::Interface;
+
+use crate::args::DoctorArgs;
+use crate::exit::Failure;
+use crate::session;
+use check::{Check, State};
+use interface::Examined;
+
+/// Says what it finds. Good unless the machine, or an interface that was named,
+/// cannot do it.
+pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
+    let interfaces = if arguments.interfaces.is_empty() {
+        let all = Interface::all().map_err(wharf::Error::from)?;
+        all.into_iter()
+            .filter(|interface| interface.name() != "lo")
+            .collect()
+    } else {
+        let named = arguments
+            .interfaces
+            .iter()
+            .map(|name| Interface::by_name(name));
+        named
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(wharf::Error::from)?
+    };
+    let interfaces = interfaces
+        .iter()
+        .map(Examined::of)
+        .collect::<Result<_, _>>()
+        .map_err(wharf::Error::from)?;
+    let report = Report {
+        machine: machine::examine(),
+        interfaces,
+    };
+    let written = if arguments.json {
+        report.write_json(&mut io::stdout().lock())
+    } else {
+        report.write_text(&mut io::stdout().lock())
+    };
+    session::judge_output(written)?;
+    match report.obstacle(!arguments.interfaces.is_empty()) {
+        Some((place, check)) => Err(Failure::Run(format!(
+            "{place}, {}: {}",
+            check.topic, check.finding
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// All that was found.
+#[derive(Debug, Serialize)]
+struct Report {
+    machine: Vec<Check>,
+    interfaces: Vec<Examined>,
+}
+
+impl Report {
+    fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        writeln!(out)
+    }
+
+    fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "this machine")?;
+        write_checks(out, &self.machine)?;
+        for interface in &self.interfaces {
+            let driver = interface.driver.as_deref().unwrap_or("no driver");
+            writeln!(out, "\n{} ({driver})", interface.name)?;
+            write_checks(out, &interface.checks)?;
+            writeln!(out, "  `wharf forward` would get: {}", interface.forward)?;
+        }
+        Ok(())
+    }
+
+    /// The first thing without which nothing works, and where it is.
+    fn obstacle(&self, count_interfaces: bool) -> Option<(&str, &Check)> {
+        let machine = self.machine.iter().map(|check| ("this machine", check));
+        let interfaces = self.interfaces.iter().filter(|_| count_interfaces);
+        let of_interfaces = interfaces.flat_map(|interface| {
+            let checks = interface.checks.iter();
+            checks.map(|check| (interface.name.as_str(), check))
+        });
+        let mut all = machine.chain(of_interfaces);
+        all.find(|(_, check)| check.state == State::Bad)
+    }
+}
+
+fn write_checks(out: &mut impl Write, checks: &[Check]) -> io::Result<()> {
+    for check in checks {
+        let (label, topic) = (check.state.label(), check.topic);
+        writeln!(out, "  {label:<5} {topic:<14} {}", check.finding)?;
+        if let Some(remedy) = &check.remedy {
+            writeln!(out, "  {:<5} {:<14} → {remedy}", "", "")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report {
+            machine: vec![Check::good("kernel", "Linux 6.18")],
+            interfaces: vec![Examined {
+                name: "eth0".to_owned(),
+                driver: None,
+                checks: vec![Check::bad("state", "down", "run `ip link set eth0 up`")],
+                forward: "nothing, as it is".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn interface_counts_as_an_obstacle_only_when_it_was_named() {
+        let report = report();
+
+        assert!(report.obstacle(false).is_none());
+        let (place, check) = report.obstacle(true).expect("it is down");
+        assert_eq!((place, check.topic), ("eth0", "state"));
+    }
+
+    #[test]
+    fn text_says_what_to_do_under_each_finding() {
+        let mut text = Vec::new();
+
+        report().write_text(&mut text).expect("memory takes it");
+
+        let text = String::from_utf8(text).expect("text");
+        assert!(text.contains("  BAD   state          down\n"), "{text}");
+        assert!(text.contains("→ run `ip link set eth0 up`"), "{text}");
+        assert!(text.contains("would get: nothing, as it is"), "{text}");
+    }
+
+    #[test]
+    fn json_is_one_line() {
+        let mut text = Vec::new();
+
+        report().write_json(&mut text).expect("memory takes it");
+
+        let text = String::from_utf8(text).expect("text");
+        assert_eq!(text.lines().count(), 1);
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(value["interfaces"][0]["checks"][0]["state"], "bad");
+    }
+}
