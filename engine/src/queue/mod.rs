@@ -3,72 +3,46 @@
 //! A [`Queue`] has two halves, so that frames from the receiving half's
 //! [`Batch`] can go to the sending half of the same queue. Both belong to the
 //! thread of their [`Umem`]. Closing a half writes off the chunks that
-//! the kernel still has of it: they are not used again until the UMEM goes.
+//! the kernel still has of it: they are not used again until the UMEM goes,
+//! or until the kernel gives them back to another xsk of the queue.
+//!
+//! A queue of the interface may have several xsks, each a [`Queue`] here: see
+//! [`Queue::share`].
 
+mod config;
+mod group;
 mod rx;
+mod share;
 mod simulated;
 mod tx;
 
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+pub use config::QueueConfig;
 pub use rx::{Batch, QueueRx, RxCounters};
 pub use simulated::SimulatedNic;
 pub use tx::{QueueTx, TransmitError, TxCounters, WakeError};
 
 use crate::bind_report::{BindReport, CopyMode};
-use crate::config::{KnownPanics, Mode, QueueIndex, RingCapacity};
+use crate::config::{Mode, QueueIndex};
 use crate::interface::Interface;
-use crate::interface_id::InterfaceId;
-use crate::umem::ledger::{Member, Owner};
+use crate::ring::{RxRing, TxRing};
+use crate::rules::XskIndex;
+use crate::umem::ledger::{Group, Member};
 use crate::umem::{self, Umem};
 use crate::xsk::{BindFailure, FRAME_OVERHEAD, Rings, Xsk, XskError, panic_gate};
 use crate::{Error, Frame};
+use group::{CompletionSide, FillSide};
+use share::Origin;
 
-/// How a queue is bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueConfig {
-    /// Entries of each of the four rings.
-    pub ring_size: RingCapacity,
-    /// Zero copy or copy. Queues that share a UMEM share the mode of the first.
-    pub mode: Mode,
-    /// Chunks that may be charged to the queue: lent to the kernel, held by the
-    /// application, in transmit. `None` is no limit but the UMEM.
-    pub chunk_limit: Option<u32>,
-    /// Chunks that stay with the kernel to receive into, whatever the
-    /// application holds.
-    pub fill_floor: u32,
-    /// How long to wait for a queue that is busy, or for locked memory: a socket
-    /// that closes holds its queue and its memory for some 50 ms.
-    pub bind_patience: Duration,
-    /// Whether to bind where this kernel is known to panic.
-    pub known_panics: KnownPanics,
-    /// The caller's name for the interface, which batches carry.
-    pub interface: InterfaceId,
-}
-
-impl QueueConfig {
-    /// Rings of `ring_size`, mode [`Mode::Auto`], no limit, a floor of an eighth
-    /// of the ring, three seconds of patience.
-    #[must_use]
-    pub fn new(ring_size: RingCapacity) -> Self {
-        Self {
-            ring_size,
-            mode: Mode::Auto,
-            chunk_limit: None,
-            fill_floor: ring_size.get() / 8,
-            bind_patience: Duration::from_secs(3),
-            known_panics: KnownPanics::Refuse,
-            interface: InterfaceId(0),
-        }
-    }
-}
-
-/// A queue of an interface and the xsk bound to it.
+/// A queue of an interface and the xsk bound to it, or one of several.
 ///
 /// ```no_run
 /// use wharf::{Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Steering, Attach};
@@ -99,6 +73,19 @@ impl QueueConfig {
 pub struct Queue {
     rx: QueueRx,
     tx: QueueTx,
+    /// What further xsks of the queue start from; `None` for a simulated one.
+    origin: Option<Rc<Origin>>,
+}
+
+/// What a queue is made of: the xsk's own rings and name, and what it shares.
+struct QueueParts {
+    member: Member,
+    group: Group,
+    xsk: XskIndex,
+    rx: RxRing,
+    tx: TxRing,
+    fill: Rc<FillSide>,
+    completion: Rc<CompletionSide>,
 }
 
 impl Queue {
@@ -115,7 +102,7 @@ impl Queue {
     ///
     /// [`Error::Interface`] when the interface cannot be looked at,
     /// [`Error::Xsk`] when it is down, has no such queue, has too large an MTU,
-    /// or the kernel refuses.
+    /// the UMEM is bound to it already, or the kernel refuses.
     pub fn bind(
         umem: &Umem,
         interface: &Interface,
@@ -138,20 +125,26 @@ impl Queue {
             },
         };
         bound.tx.sends = sends;
-        match (config.mode, report.got) {
+        let result = match (config.mode, report.got) {
             (Mode::Auto, CopyMode::Copy) if shares => {
                 report.fallback = Some("it shares a UMEM with a queue in copy mode".to_owned());
+                Ok(())
             }
             (Mode::ZeroCopy, CopyMode::Copy) | (Mode::Copy, CopyMode::ZeroCopy) => {
-                return Err(XskError::SharedMode {
-                    interface: report.interface,
+                Err(XskError::SharedMode {
+                    interface: report.interface.clone(),
                     queue,
                     got: report.got,
-                }
-                .into());
+                })
             }
-            _ => {}
-        }
+            _ => Ok(()),
+        };
+        result?;
+        bound.origin = Some(Rc::new(Origin {
+            interface: interface.clone(),
+            config: *config,
+            report: report.clone(),
+        }));
         Ok((bound, report))
     }
 
@@ -165,7 +158,7 @@ impl Queue {
         panic_gate::check(interface, mode, config.known_panics)?;
         let umem = umem.shared();
         let deadline = Instant::now() + config.bind_patience;
-        let (xsk, rings) = Xsk::open(umem, config.ring_size, deadline)?;
+        let (xsk, rings) = Xsk::open(umem, config.ring_size, config.shared_entries(), deadline)?;
         let (tx_budget, send_buffer_bytes) = (xsk.tx_budget, xsk.send_buffer_bytes);
         let member = umem.join().ok_or(XskError::TooManyQueues)?;
         let mut bound = Self::assemble(umem, member, rings, queue, config);
@@ -180,6 +173,7 @@ impl Queue {
                     id: config.interface,
                     driver: interface.driver(),
                     queue,
+                    xsk: bound.rx.xsk,
                     requested: config.mode,
                     got,
                     fallback: None,
@@ -191,7 +185,7 @@ impl Queue {
             Err(BindFailure::Unbound(error)) => {
                 // A bind that fails has undone what it did before it returns,
                 // so the kernel has nothing of this ring.
-                umem.take_back_all(member);
+                umem.take_back_all(bound.rx.group);
                 umem.unjoin(member);
                 Err(error)
             }
@@ -207,16 +201,17 @@ impl Queue {
     /// # Errors
     ///
     /// [`Error::Umem`] when there is no memory for the rings, and [`Error::Xsk`]
-    /// when 255 queues have shared the UMEM.
+    /// when 255 xsks have shared the UMEM.
     pub fn simulated(umem: &Umem, config: &QueueConfig) -> Result<(Self, SimulatedNic), Error> {
         let member = umem.shared().join().ok_or(XskError::TooManyQueues)?;
-        let (rings, nic) = simulated::connect(umem, member, config.ring_size)?;
+        let (rings, nic) = simulated::connect(umem, member, config)?;
         let queue = QueueIndex::new(0).expect("zero is a queue");
         let mut queue = Self::assemble(umem.shared(), member, rings, queue, config);
         queue.rx.top_up();
         Ok((queue, nic))
     }
 
+    /// The first xsk of a queue.
     fn assemble(
         umem: &Rc<umem::Shared>,
         member: Member,
@@ -224,42 +219,71 @@ impl Queue {
         queue: QueueIndex,
         config: &QueueConfig,
     ) -> Self {
+        let group = Group::of_first(member);
         let limit = config.chunk_limit.unwrap_or(u32::MAX);
+        let floor = config.fill_floor.min(limit / 2);
+        let parts = QueueParts {
+            member,
+            group,
+            xsk: XskIndex(0),
+            rx: rings.rx,
+            tx: rings.tx,
+            fill: Rc::new(FillSide::new(umem, group, rings.fill, limit, floor)),
+            completion: Rc::new(CompletionSide::new(umem, group, rings.completion)),
+        };
+        Self::join(umem, parts, queue, config)
+    }
+
+    /// An xsk among those of its queue.
+    fn join(
+        umem: &Rc<umem::Shared>,
+        parts: QueueParts,
+        queue: QueueIndex,
+        config: &QueueConfig,
+    ) -> Self {
+        parts.fill.join(parts.xsk);
+        let completed = parts.completion.join(parts.xsk, parts.member);
         Self {
             rx: QueueRx {
                 umem: Rc::clone(umem),
-                member,
-                fill: rings.fill,
-                ring: rings.rx,
+                member: parts.member,
+                group: parts.group,
+                fill: parts.fill,
+                ring: parts.rx,
                 socket: None,
                 interface: config.interface,
                 queue,
+                xsk: parts.xsk,
                 geometry: umem.geometry,
-                lent: 0,
+                returned: 0,
                 quarantined: 0,
                 mode: CopyMode::Copy,
-                limit,
-                floor: config.fill_floor.min(limit / 2),
                 counters: RxCounters::default(),
             },
             tx: QueueTx {
                 umem: Rc::clone(umem),
-                member,
-                ring: rings.tx,
-                completion: rings.completion,
+                member: parts.member,
+                group: parts.group,
+                ring: parts.tx,
+                completion: parts.completion,
+                completed,
                 socket: None,
                 interface: config.interface,
+                xsk: parts.xsk,
                 mode: CopyMode::Copy,
                 sends: true,
                 geometry: umem.geometry,
                 counters: TxCounters::default(),
             },
+            origin: None,
         }
     }
 
     fn set_socket(&mut self, socket: &Rc<OwnedFd>, mode: CopyMode) {
+        self.rx.fill.set_socket(self.rx.xsk, socket);
         self.rx.socket = Some(Rc::clone(socket));
         self.rx.mode = mode;
+        self.tx.completion.set_socket(self.tx.xsk, socket);
         self.tx.socket = Some(Rc::clone(socket));
         self.tx.mode = mode;
     }
@@ -327,6 +351,13 @@ pub(crate) fn violations(rx: &QueueRx, tx: &QueueTx) -> u64 {
 /// queue can send.
 fn check(interface: &Interface, queue: QueueIndex, umem: &Umem) -> Result<bool, Error> {
     let name = || interface.name().to_owned();
+    if umem.shared().is_bound_to(interface.index().get(), queue) {
+        return Err(XskError::BoundAlready {
+            interface: name(),
+            queue,
+        }
+        .into());
+    }
     if !interface.is_up()? {
         return Err(XskError::InterfaceDown { interface: name() }.into());
     }
@@ -355,16 +386,4 @@ fn check(interface: &Interface, queue: QueueIndex, umem: &Umem) -> Result<bool, 
         .into());
     }
     Ok(queue.get() < counts.tx)
-}
-
-impl Drop for QueueRx {
-    fn drop(&mut self) {
-        self.umem.strand(self.member, Owner::Fill);
-    }
-}
-
-impl Drop for QueueTx {
-    fn drop(&mut self) {
-        self.umem.strand(self.member, Owner::Transmit);
-    }
 }
