@@ -43,6 +43,8 @@ pub struct BindReport {
     pub got: CopyMode,
     /// Why zero copy was not had, where it was tried.
     pub fallback: Option<String>,
+    /// Whether frames may lie in several chunks.
+    pub multi_buffer: bool,
     /// Frames that one wake-up sends in copy mode, where the kernel lets that
     /// be set (Linux 6.17); `None` is the kernel's fixed 16 (5.10) or 32.
     pub tx_budget: Option<u32>,

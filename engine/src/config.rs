@@ -18,6 +18,32 @@ pub enum Mode {
     Copy,
 }
 
+/// Whether frames may lie in several chunks, which takes Linux 6.6 and, for zero
+/// copy, a driver that can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MultiBuffer {
+    /// Where the interface's MTU does not fit a chunk.
+    #[default]
+    Auto,
+    /// Always: also for frames that an application makes longer than the MTU's,
+    /// or when an interface with a larger MTU is to share the UMEM later.
+    Always,
+    /// Never: an MTU that does not fit a chunk is an error.
+    Never,
+}
+
+impl MultiBuffer {
+    /// The policy in words, as the command line has it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// What a worker does when there is nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {

@@ -1,29 +1,43 @@
-//! An owned frame: the right to one chunk's bytes, given up when it drops.
+//! An owned frame: the right to a packet's bytes, given up when it drops.
 //!
 //! A [`Frame`] is made of a claim that the ledger gives when it records the
 //! application as a chunk's owner: for a queue that took it from the RX ring, for
 //! [`Umem::allocate`](crate::Umem::allocate), for a detached frame that comes
-//! back. It cannot be copied, and it goes in three ways: it drops, it is
-//! transmitted, or it is detached.
-#![expect(unsafe_code, reason = "slices over the chunk that a frame owns")]
+//! back. It cannot be copied, and it goes in four ways: it drops, it is
+//! transmitted, it is detached, or it becomes the end of another frame.
+//!
+//! A frame that does not fit a chunk has several: the claim is for the first,
+//! and the others, its parts, hang on it by links (`umem::links`).
+#![expect(unsafe_code, reason = "slices over the chunks that a frame owns")]
 
-use std::mem::ManuallyDrop;
+mod detached;
+mod segments;
+
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::umem::ledger::Claim;
-use crate::umem::region::Place;
-use crate::umem::{Home, Shared};
+pub use detached::DetachedFrame;
+pub use segments::{Segments, SegmentsMut};
 
-/// A packet in a chunk of a UMEM, owned by whoever has this value.
+use crate::umem::Shared;
+use crate::umem::ledger::Claim;
+use crate::umem::links::{Next, Part};
+use crate::umem::region::Place;
+
+/// A packet in a chunk of a UMEM, or in several, owned by whoever has this value.
 ///
 /// It dereferences to the packet's bytes, from the Ethernet header on, without
-/// the frame check sequence. Dropping it puts its chunk back into the pool, in a
-/// few instructions. It stays on the thread of its UMEM;
-/// [`detach`](Self::detach) makes it fit to travel.
+/// the frame check sequence: to all of them if it [is
+/// contiguous](Self::is_contiguous), as every frame is whose interface has an
+/// MTU that fits a chunk, and else to those in its first chunk.
+/// [`segments`](Self::segments) gives all of them, whatever the number of chunks.
+///
+/// Dropping it puts its chunks back into the pool, in a few instructions each.
+/// It stays on the thread of its UMEM; [`detach`](Self::detach) makes it fit to
+/// travel.
 ///
 /// It does not leave its thread:
 ///
@@ -36,12 +50,14 @@ use crate::umem::{Home, Shared};
 ///
 /// `claim` is the ledger's claim to a chunk of `umem`, with the application as
 /// the chunk's owner for as long as the frame lives. `offset + len` is at most
-/// the chunk size.
+/// the chunk size. `parts` leads to chunks that the ledger has as parts, each of
+/// them once and from this frame alone, whose links tell of bytes inside them.
 pub struct Frame {
     umem: Rc<Shared>,
     claim: Claim,
     offset: u32,
     len: u32,
+    parts: Next,
 }
 
 /// There are fewer bytes than asked for.
@@ -54,6 +70,27 @@ pub struct NoRoom {
     pub available: u32,
 }
 
+/// A frame cannot be the end of another. Each case gives it back.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// Its UMEM is not the other frame's.
+    #[error("the frame belongs to another UMEM")]
+    ForeignUmem(Frame),
+    /// Its first chunk has no bytes.
+    #[error("the frame is empty")]
+    Empty(Frame),
+}
+
+impl AppendError {
+    /// The frame.
+    #[must_use]
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Self::ForeignUmem(frame) | Self::Empty(frame) => frame,
+        }
+    }
+}
+
 impl Frame {
     /// The frame of `len` bytes at `offset` of the chunk that `claim` is for.
     /// The claim is of `umem`, and the bytes lie inside the chunk.
@@ -64,6 +101,7 @@ impl Frame {
             claim,
             offset,
             len,
+            parts: Next::NONE,
         }
     }
 
@@ -89,7 +127,8 @@ impl Frame {
     }
 
     /// Lets the frame grow by `bytes` at the end, and gives the new bytes,
-    /// zeroed.
+    /// zeroed. A frame in several chunks grows in its last;
+    /// [`append`](Self::append) adds chunks.
     ///
     /// # Errors
     ///
@@ -102,34 +141,114 @@ impl Frame {
                 available,
             });
         }
-        let start = self.len as usize;
-        self.len += bytes;
-        let grown = &mut self[start..];
+        let grown = match self.last_part() {
+            None => {
+                let start = self.len as usize;
+                self.len += bytes;
+                &mut self[start..]
+            }
+            Some(last) => {
+                let len = last.len + bytes;
+                self.umem.home().links.set(Part { len, ..last });
+                let segment = self.segments_mut().last().expect("it has a last chunk");
+                &mut segment[last.len as usize..]
+            }
+        };
         grown.fill(0);
         Ok(grown)
     }
 
-    /// Takes `bytes` off the front: a header that is done with.
+    /// Takes `bytes` off the front: a header that is done with. A frame in
+    /// several chunks has at most those of its first to give.
     ///
     /// # Errors
     ///
-    /// [`NoRoom`] when the frame is shorter.
+    /// [`NoRoom`] when the first chunk has fewer.
     pub fn shrink_front(&mut self, bytes: u32) -> Result<(), NoRoom> {
-        self.check_shrink(bytes)?;
+        check_shrink(bytes, self.len)?;
         self.offset += bytes;
         self.len -= bytes;
         Ok(())
     }
 
-    /// Takes `bytes` off the end.
+    /// Takes `bytes` off the end. Chunks that are left without any go back into
+    /// the pool, but for the first.
     ///
     /// # Errors
     ///
     /// [`NoRoom`] when the frame is shorter.
     pub fn shrink_back(&mut self, bytes: u32) -> Result<(), NoRoom> {
-        self.check_shrink(bytes)?;
-        self.len -= bytes;
+        check_shrink(bytes, self.total_len())?;
+        let mut left = bytes;
+        while let Some(last) = self.last_part() {
+            if left < last.len {
+                let len = last.len - left;
+                self.umem.home().links.set(Part { len, ..last });
+                return Ok(());
+            }
+            left -= last.len;
+            self.cut_before(last);
+        }
+        self.len -= left;
         Ok(())
+    }
+
+    /// Puts the chunks of `end` behind this frame's, without a copy: one frame
+    /// from here on. `end` counts as dropped by the application if it was
+    /// received, as there is one frame less.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`] gives `end` back: when it is of another UMEM, or when its
+    /// first chunk has no bytes.
+    pub fn append(&mut self, end: Frame) -> Result<(), AppendError> {
+        if !Rc::ptr_eq(&self.umem, &end.umem) {
+            return Err(AppendError::ForeignUmem(end));
+        }
+        if end.len == 0 {
+            return Err(AppendError::Empty(end));
+        }
+        let part = Part {
+            place: end.place(),
+            len: end.len,
+            next: end.parts,
+        };
+        let last = self.last_part();
+        self.umem.ledger.become_part(&end.into_claim());
+        self.push_part(last.map_or(Next::NONE, |last| last.name()), part);
+        Ok(())
+    }
+
+    /// The frame's bytes, from first to last, one slice per chunk.
+    #[must_use]
+    pub fn segments(&self) -> Segments<'_> {
+        Segments::new(self.umem.home(), self.first())
+    }
+
+    /// As [`segments`](Self::segments), to write to.
+    #[must_use]
+    pub fn segments_mut(&mut self) -> SegmentsMut<'_> {
+        SegmentsMut::new(self.umem.home(), self.first())
+    }
+
+    /// The frame's length in bytes, all chunks together.
+    #[must_use]
+    pub fn total_len(&self) -> u32 {
+        self.len + self.parts().map(|part| part.len).sum::<u32>()
+    }
+
+    /// The number of chunks that the frame lies in.
+    #[must_use]
+    pub fn chunks(&self) -> u32 {
+        1 + self.parts().map(|_| 1).sum::<u32>()
+    }
+
+    /// Whether all bytes lie in one chunk, and so in the slice that the frame
+    /// dereferences to.
+    #[must_use]
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        self.parts.is_none()
     }
 
     /// Swaps the destination and source MAC addresses, so that the frame goes
@@ -143,31 +262,75 @@ impl Frame {
         }
     }
 
-    /// Makes the frame fit to travel to other threads. Its chunk stays out of
+    /// Makes the frame fit to travel to other threads. Its chunks stay out of
     /// the pool until the handle drops, there or anywhere.
     #[must_use]
     pub fn detach(self) -> DetachedFrame {
-        self.umem.detach(&self.claim);
+        self.umem.detach(&self.claim, self.parts);
         let home = Arc::clone(self.umem.home());
-        let (offset, len) = (self.offset, self.len);
-        DetachedFrame {
-            home,
-            claim: self.into_claim(),
-            offset,
-            len,
-        }
+        let first = self.first();
+        DetachedFrame::new(home, self.into_claim(), first)
     }
 
-    /// Free bytes of the chunk before the frame.
+    /// Free bytes of the first chunk before the frame.
     #[must_use]
     pub fn headroom(&self) -> u32 {
         self.offset
     }
 
-    /// Free bytes of the chunk behind the frame.
+    /// Free bytes of the last chunk behind the frame.
     #[must_use]
     pub fn tailroom(&self) -> u32 {
-        self.umem.geometry.chunk_size() - self.offset - self.len
+        let (offset, len) = match self.last_part() {
+            None => (self.offset, self.len),
+            Some(last) => (last.place.offset, last.len),
+        };
+        self.umem.geometry.chunk_size() - offset - len
+    }
+
+    /// The chunks behind the first.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        self.umem.home().links.parts(self.parts)
+    }
+
+    /// Hangs `part`, with the parts that it leads to, behind the part `last`, or
+    /// behind the first chunk if that is none. `last` is the frame's last part;
+    /// the ledger has the others as parts, and no frame has them.
+    pub(crate) fn push_part(&mut self, last: Next, part: Part) {
+        let links = &self.umem.home().links;
+        let next = part.name();
+        links.set(part);
+        match links.get(last) {
+            None => self.parts = next,
+            Some(last) => links.set(Part { next, ..last }),
+        }
+    }
+
+    /// Removes the frame's last part.
+    fn cut_before(&mut self, last: Part) {
+        let end = last.name();
+        let before = self.parts().find(|part| part.next == end);
+        match before {
+            None => self.parts = Next::NONE,
+            Some(before) => self.umem.home().links.set(Part {
+                next: Next::NONE,
+                ..before
+            }),
+        }
+        self.umem.recycle_parts(end);
+    }
+
+    fn last_part(&self) -> Option<Part> {
+        self.parts().last()
+    }
+
+    /// The first chunk, as if it were a part.
+    fn first(&self) -> Part {
+        Part {
+            place: self.place(),
+            len: self.len,
+            next: self.parts,
+        }
     }
 
     #[inline]
@@ -183,7 +346,7 @@ impl Frame {
         }
     }
 
-    /// The length in bytes; the slice's, without making one.
+    /// The length of the first chunk's bytes; the slice's, without making one.
     #[inline]
     pub(crate) fn len_bytes(&self) -> u32 {
         self.len
@@ -195,7 +358,7 @@ impl Frame {
     }
 
     /// Ends the frame without recycling its chunk, whose claim is the caller's
-    /// from here on.
+    /// from here on, as are its parts.
     #[inline]
     pub(crate) fn into_claim(self) -> Claim {
         // Reading the fields keeps the frame in registers; moving the whole into
@@ -211,27 +374,28 @@ impl Frame {
         claim
     }
 
-    /// Puts the chunk back into the pool without counting a drop by the
+    /// Puts the chunks back into the pool without counting a drop by the
     /// application: whoever calls has counted the reason.
     pub(crate) fn recycle(self) {
         let umem = Rc::clone(&self.umem);
+        umem.recycle_parts(self.parts);
         umem.recycle(&self.into_claim());
     }
+}
 
-    fn check_shrink(&self, bytes: u32) -> Result<(), NoRoom> {
-        if bytes > self.len {
-            return Err(NoRoom {
-                asked: bytes,
-                available: self.len,
-            });
-        }
-        Ok(())
+fn check_shrink(asked: u32, available: u32) -> Result<(), NoRoom> {
+    if asked > available {
+        return Err(NoRoom { asked, available });
     }
+    Ok(())
 }
 
 impl Drop for Frame {
     #[inline]
     fn drop(&mut self) {
+        if !self.parts.is_none() {
+            self.umem.recycle_parts(self.parts);
+        }
         self.umem.discard(&self.claim);
     }
 }
@@ -260,94 +424,15 @@ impl DerefMut for Frame {
 
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        debug(f, "Frame", self.place(), self.len)
+        debug(f, "Frame", self.first())
     }
 }
 
-/// A frame that may travel between threads. It reads and writes like a
-/// [`Frame`]; dropping it sends its chunk home, which never blocks.
-///
-/// [`Umem::attach`](crate::Umem::attach) makes it a [`Frame`] again, on the
-/// thread of its UMEM. The memory lives for as long as the handle does.
-///
-/// # Invariants
-///
-/// As a [`Frame`]'s, with `Detached` as the chunk's owner.
-pub struct DetachedFrame {
-    home: Arc<Home>,
-    claim: Claim,
-    offset: u32,
-    len: u32,
-}
-
-impl DetachedFrame {
-    /// Whether the frame's UMEM is the one of `home`.
-    fn is_from(&self, home: &Arc<Home>) -> bool {
-        Arc::ptr_eq(&self.home, home)
-    }
-
-    fn place(&self) -> Place {
-        Place {
-            chunk: self.claim.chunk(),
-            offset: self.offset,
-        }
-    }
-}
-
-impl crate::Umem {
-    /// Makes a detached frame of this UMEM an ordinary one again.
-    ///
-    /// # Errors
-    ///
-    /// A frame of another UMEM is given back.
-    pub fn attach(&self, detached: DetachedFrame) -> Result<Frame, DetachedFrame> {
-        if !detached.is_from(self.shared().home()) {
-            return Err(detached);
-        }
-        let mut detached = ManuallyDrop::new(detached);
-        let (Place { chunk, offset }, len) = (detached.place(), detached.len);
-        // SAFETY: `detached` is never used or dropped again, so the handle is
-        // dropped once.
-        unsafe { std::ptr::drop_in_place(&raw mut detached.home) };
-        let claim = self.shared().attach(chunk);
-        Ok(Frame::new(Rc::clone(self.shared()), claim, offset, len))
-    }
-}
-
-impl Drop for DetachedFrame {
-    fn drop(&mut self) {
-        self.home.send_back(self.claim.chunk());
-    }
-}
-
-impl Deref for DetachedFrame {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        let start = self.home.region.bytes(self.place(), self.len);
-        // SAFETY: as for `Frame`: the chunk is this handle's alone.
-        unsafe { std::slice::from_raw_parts(start.as_ptr(), self.len as usize) }
-    }
-}
-
-impl DerefMut for DetachedFrame {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        let start = self.home.region.bytes(self.place(), self.len);
-        // SAFETY: as for `Frame`, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.len as usize) }
-    }
-}
-
-impl std::fmt::Debug for DetachedFrame {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        debug(f, "DetachedFrame", self.place(), self.len)
-    }
-}
-
-fn debug(f: &mut std::fmt::Formatter<'_>, name: &str, place: Place, len: u32) -> std::fmt::Result {
+fn debug(f: &mut std::fmt::Formatter<'_>, name: &str, first: Part) -> std::fmt::Result {
     f.debug_struct(name)
-        .field("chunk", &place.chunk)
-        .field("offset", &place.offset)
-        .field("len", &len)
+        .field("chunk", &first.place.chunk)
+        .field("offset", &first.place.offset)
+        .field("len", &first.len)
+        .field("is_contiguous", &first.next.is_none())
         .finish_non_exhaustive()
 }

@@ -65,10 +65,12 @@ mod xsk;
 
 pub use application::{Application, Idle, Outbox, WorkerContext};
 pub use bind_report::{BindReport, CopyMode};
-pub use config::{ChunkSize, ConfigError, KnownPanics, Mode, QueueIndex, RingCapacity, Wait};
+pub use config::{
+    ChunkSize, ConfigError, KnownPanics, Mode, MultiBuffer, QueueIndex, RingCapacity, Wait,
+};
 pub use engine::{Engine, EngineBuilder, EngineReport, InterfaceReport, WorkerReport};
 pub use error::Error;
-pub use frame::{DetachedFrame, Frame, NoRoom};
+pub use frame::{AppendError, DetachedFrame, Frame, NoRoom, Segments, SegmentsMut};
 pub use interface::{
     AttachedProgram, Holder, Interface, InterfaceError, InterfaceIndex, InterfaceQueues, LinkEvent,
     LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource, XdpFeatures,

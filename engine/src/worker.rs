@@ -194,6 +194,7 @@ impl Worker {
 
     /// Takes the audit, publishes the last counters and closes the queues.
     pub(crate) fn finish(mut self) -> Audit {
+        self.rx.iter_mut().for_each(QueueRx::abandon);
         let audit = self.umem.audit();
         let mut counters = self.counters();
         for (stats, tx) in counters.queues.iter_mut().zip(&self.tx) {

@@ -3,7 +3,9 @@
 use super::Engine;
 use crate::Error;
 use crate::application::{Application, WorkerContext};
-use crate::config::{ChunkSize, ConfigError, KnownPanics, Mode, RingCapacity, Wait};
+use crate::config::{
+    ChunkSize, ConfigError, KnownPanics, Mode, MultiBuffer, RingCapacity, Wait,
+};
 use crate::steering::Attach;
 use crate::umem::UmemConfig;
 
@@ -12,6 +14,7 @@ use crate::umem::UmemConfig;
 pub struct EngineBuilder {
     pub(super) interfaces: Vec<String>,
     pub(super) mode: Mode,
+    pub(super) multi_buffer: MultiBuffer,
     pub(super) attach: Attach,
     pub(super) queues: Option<u32>,
     pub(super) cpus: Option<Vec<usize>>,
@@ -32,6 +35,7 @@ impl EngineBuilder {
         Self {
             interfaces: Vec::new(),
             mode: Mode::Auto,
+            multi_buffer: MultiBuffer::Auto,
             attach: Attach::Auto,
             queues: None,
             cpus: None,
@@ -64,6 +68,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// Whether frames may lie in several chunks; [`MultiBuffer::Auto`] by default,
+    /// which is when an interface's MTU does not fit one.
+    #[must_use]
+    pub fn multi_buffer(mut self, multi_buffer: MultiBuffer) -> Self {
+        self.multi_buffer = multi_buffer;
         self
     }
 

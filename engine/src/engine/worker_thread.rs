@@ -16,11 +16,11 @@ use super::report::WorkerReport;
 use crate::Error;
 use crate::application::{Application, Outbox, WorkerContext};
 use crate::bind_report::BindReport;
-use crate::config::{Mode, QueueIndex};
+use crate::config::{Mode, MultiBuffer, QueueIndex};
 use crate::counters::Board;
 use crate::interface::Interface;
 use crate::interface_id::InterfaceId;
-use crate::queue::{Batch, Queue, QueueConfig};
+use crate::queue::{Batch, Queue, QueueConfig, needs_several_chunks};
 use crate::shutdown::Shutdown;
 use crate::umem::{Audit, Umem};
 use crate::worker::{Worker, WorkerParts};
@@ -101,6 +101,7 @@ impl WorkerThread {
 
     fn bind_all(&self, mode: Mode) -> Result<(Umem, Bound), Error> {
         let umem = Umem::new(&self.config.umem)?;
+        let multi_buffer = self.multi_buffer(umem.chunk_size())?;
         // An eighth stays out of the fill rings, for frames that the application
         // makes.
         let share = umem.chunks() - umem.chunks() / 8;
@@ -108,6 +109,7 @@ impl WorkerThread {
         let bind = |&(InterfaceId(id), queue): &(InterfaceId, QueueIndex)| {
             let config = QueueConfig {
                 mode,
+                multi_buffer,
                 chunk_limit: Some(share / queues),
                 known_panics: self.config.known_panics,
                 interface: InterfaceId(id),
@@ -122,6 +124,20 @@ impl WorkerThread {
             .map(bind)
             .collect::<Result<_, _>>()?;
         Ok((umem, bound))
+    }
+
+    /// What all queues ask for: those that share a UMEM do as the first, so where
+    /// the frames of one interface need several chunks, all take such.
+    fn multi_buffer(&self, chunk_size: u32) -> Result<MultiBuffer, Error> {
+        if self.config.multi_buffer != MultiBuffer::Auto {
+            return Ok(self.config.multi_buffer);
+        }
+        for interface in &self.interfaces {
+            if needs_several_chunks(interface, chunk_size)? {
+                return Ok(MultiBuffer::Always);
+            }
+        }
+        Ok(MultiBuffer::Auto)
     }
 
     fn work<A: Application>(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{KnownPanics, Mode, RingCapacity};
+use crate::config::{KnownPanics, Mode, MultiBuffer, RingCapacity};
 use crate::interface_id::InterfaceId;
 
 /// How a queue is bound.
@@ -26,6 +26,9 @@ pub struct QueueConfig {
     /// How long to wait for a queue that is busy, or for locked memory: a socket
     /// that closes holds its queue and its memory for some 50 ms.
     pub bind_patience: Duration,
+    /// Whether frames may lie in several chunks. Queues that share a UMEM do as
+    /// the first.
+    pub multi_buffer: MultiBuffer,
     /// Whether to bind where this kernel is known to panic.
     pub known_panics: KnownPanics,
     /// The caller's name for the interface, which batches carry.
@@ -33,7 +36,8 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
-    /// Rings of `ring_size`, mode [`Mode::Auto`], one xsk, no limit, a floor of an
+    /// Rings of `ring_size`, mode [`Mode::Auto`], frames in several chunks where
+    /// the MTU calls for them, one xsk, no limit, a floor of an
     /// eighth of the ring, three seconds of patience.
     #[must_use]
     pub fn new(ring_size: RingCapacity) -> Self {
@@ -44,6 +48,7 @@ impl QueueConfig {
             chunk_limit: None,
             fill_floor: ring_size.get() / 8,
             bind_patience: Duration::from_secs(3),
+            multi_buffer: MultiBuffer::Auto,
             known_panics: KnownPanics::Refuse,
             interface: InterfaceId(0),
         }

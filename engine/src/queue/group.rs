@@ -18,6 +18,7 @@ use std::rc::Rc;
 use crate::ring::{CompletionRing, FillRing};
 use crate::rules::XskIndex;
 use crate::umem;
+use crate::umem::Completion;
 use crate::umem::ledger::{Group, Member, Violation};
 use crate::xsk::{remap_completion, remap_fill};
 
@@ -48,8 +49,16 @@ pub(super) struct CompletionSide {
 /// Whose frames are completed.
 struct Sender {
     member: Member,
-    /// Frames whose chunk came back.
-    completed: Rc<Cell<u64>>,
+    account: Rc<Returned>,
+}
+
+/// What came back of the frames of one xsk.
+#[derive(Default)]
+pub(super) struct Returned {
+    /// Chunks.
+    pub(super) chunks: Cell<u64>,
+    /// Of those, the ones before the last of a frame in several.
+    pub(super) parts: Cell<u64>,
 }
 
 /// What one look at the completion ring found.
@@ -179,16 +188,16 @@ impl CompletionSide {
         }
     }
 
-    /// Adds an xsk of the queue, and gives the count of its frames whose chunk
-    /// came back.
-    pub(super) fn join(&self, xsk: XskIndex, member: Member) -> Rc<Cell<u64>> {
-        let completed = Rc::new(Cell::new(0));
+    /// Adds an xsk of the queue, and gives the account of what came back of its
+    /// frames.
+    pub(super) fn join(&self, xsk: XskIndex, member: Member) -> Rc<Returned> {
+        let account = Rc::<Returned>::default();
         let sender = Sender {
             member,
-            completed: Rc::clone(&completed),
+            account: Rc::clone(&account),
         };
         self.users.borrow_mut().join(xsk, sender);
-        completed
+        account
     }
 
     /// Tells of an xsk's socket, which a simulated one has not.
@@ -208,33 +217,41 @@ impl CompletionSide {
         let mut ring = self.ring.borrow_mut();
         let mut all = Completed::default();
         // Frames of one xsk mostly complete in a row.
-        let (mut whose, mut frames) = (None, 0);
+        let (mut whose, mut chunks) = (Completion::Stranded, 0);
         for _ in 0..ring.available() {
             let Some(addr) = ring.take() else { break };
             match self.umem.complete(addr, self.group) {
-                Ok(member) if member == whose => frames += 1,
-                Ok(member) => {
-                    all.frames += self.settle(whose, frames);
-                    (whose, frames) = (member, 1);
+                Ok(completion) if completion == whose => chunks += 1,
+                Ok(completion) => {
+                    all.frames += self.settle(whose, chunks);
+                    (whose, chunks) = (completion, 1);
                 }
                 Err(Violation) => all.invalid += 1,
             }
         }
         ring.release();
-        all.frames += self.settle(whose, frames);
+        all.frames += self.settle(whose, chunks);
         all
     }
 
-    /// Counts `frames` for the xsk that sent them, and gives their number; zero
-    /// for an xsk that has closed.
-    fn settle(&self, whose: Option<Member>, frames: u32) -> u32 {
+    /// Counts `chunks` for the xsk that sent them, and gives the number of
+    /// frames; zero for an xsk that has closed.
+    fn settle(&self, whose: Completion, chunks: u32) -> u32 {
+        let (Completion::Frame(member) | Completion::Part(member)) = whose else {
+            return 0;
+        };
         let users = self.users.borrow();
-        let sent = |user: &&User<Sender>| Some(user.account.member) == whose;
-        users.list.iter().find(sent).map_or(0, |user| {
-            let completed = &user.account.completed;
-            completed.set(completed.get() + u64::from(frames));
-            frames
-        })
+        let sent = |user: &&User<Sender>| user.account.member == member;
+        let Some(user) = users.list.iter().find(sent) else {
+            return 0;
+        };
+        let account = &user.account.account;
+        add(&account.chunks, chunks);
+        if whose == Completion::Part(member) {
+            add(&account.parts, chunks);
+            return 0;
+        }
+        chunks
     }
 
     /// Entries that wait in the ring.
@@ -250,6 +267,10 @@ impl CompletionSide {
             0
         }
     }
+}
+
+fn add(count: &Cell<u64>, more: u32) {
+    count.set(count.get() + u64::from(more));
 }
 
 /// The xsks that use a ring, each with its account.

@@ -9,13 +9,17 @@
 //! A queue of the interface may have several xsks, each a [`Queue`] here: see
 //! [`Queue::share`].
 
+mod assembly;
 mod config;
+mod fit;
 mod group;
 mod rx;
 mod share;
 mod simulated;
 mod tx;
 
+#[cfg(test)]
+mod chunks_tests;
 #[cfg(test)]
 mod shared_tests;
 #[cfg(test)]
@@ -26,21 +30,25 @@ use std::rc::Rc;
 use std::time::Instant;
 
 pub use config::QueueConfig;
+pub(crate) use fit::needs_several_chunks;
 pub use rx::{Batch, QueueRx, RxCounters};
 pub use simulated::SimulatedNic;
 pub use tx::{QueueTx, TransmitError, TxCounters, WakeError};
 
 use crate::bind_report::{BindReport, CopyMode};
-use crate::config::{Mode, QueueIndex};
+use crate::config::{Mode, MultiBuffer, QueueIndex};
 use crate::interface::Interface;
 use crate::ring::{RxRing, TxRing};
 use crate::rules::XskIndex;
 use crate::umem::ledger::{Group, Member};
 use crate::umem::{self, Umem};
-use crate::xsk::{BindFailure, FRAME_OVERHEAD, Rings, Xsk, XskError, panic_gate};
+use crate::xsk::{BindFailure, Rings, Target, Xsk, XskError, panic_gate};
 use crate::{Error, Frame};
+use assembly::Assembly;
+use fit::chunks_in_zero_copy;
 use group::{CompletionSide, FillSide};
 use share::Origin;
+use tx::MOST_CHUNKS_COPY;
 
 /// A queue of an interface and the xsk bound to it, or one of several.
 ///
@@ -110,8 +118,9 @@ impl Queue {
         config: &QueueConfig,
     ) -> Result<(Self, BindReport), Error> {
         let sends = check(interface, queue, umem)?;
-        let bind = |mode| Self::bind_in(umem, interface, queue, config, mode);
         let shares = umem.shared().registrant().is_some();
+        let multi_buffer = fit::decide(umem, interface, config.multi_buffer, shares)?;
+        let bind = |mode| Self::bind_in(umem, interface, queue, config, (mode, multi_buffer));
         let (mut bound, mut report) = match config.mode {
             Mode::ZeroCopy => bind(CopyMode::ZeroCopy)?,
             Mode::Copy => bind(CopyMode::Copy)?,
@@ -153,10 +162,19 @@ impl Queue {
         interface: &Interface,
         queue: QueueIndex,
         config: &QueueConfig,
-        mode: CopyMode,
+        (mode, multi_buffer): (CopyMode, bool),
     ) -> Result<(Self, BindReport), XskError> {
         panic_gate::check(interface, mode, config.known_panics)?;
+        if multi_buffer && mode == CopyMode::ZeroCopy {
+            fit::check_zero_copy(umem, interface, queue)?;
+        }
         let umem = umem.shared();
+        let target = Target {
+            interface,
+            queue,
+            mode,
+            multi_buffer,
+        };
         let deadline = Instant::now() + config.bind_patience;
         let (xsk, rings) = Xsk::open(umem, config.ring_size, config.shared_entries(), deadline)?;
         let (tx_budget, send_buffer_bytes) = (xsk.tx_budget, xsk.send_buffer_bytes);
@@ -165,9 +183,15 @@ impl Queue {
         // Drivers take the fill ring as it is at the bind: i40e and ice may
         // never come back for more.
         bound.rx.top_up();
-        match xsk.bind(umem, interface, queue, mode, deadline) {
+        match xsk.bind(umem, &target, deadline) {
             Ok((socket, got)) => {
+                umem.set_multi_buffer(multi_buffer);
                 bound.set_socket(&socket, got);
+                bound.tx.most_chunks = match (multi_buffer, got) {
+                    (false, _) => 1,
+                    (true, CopyMode::Copy) => MOST_CHUNKS_COPY,
+                    (true, CopyMode::ZeroCopy) => chunks_in_zero_copy(interface),
+                };
                 let report = BindReport {
                     interface: interface.name().to_owned(),
                     id: config.interface,
@@ -177,6 +201,7 @@ impl Queue {
                     requested: config.mode,
                     got,
                     fallback: None,
+                    multi_buffer,
                     tx_budget,
                     send_buffer_bytes,
                 };
@@ -208,6 +233,9 @@ impl Queue {
         let queue = QueueIndex::new(0).expect("zero is a queue");
         let mut queue = Self::assemble(umem.shared(), member, rings, queue, config);
         queue.rx.top_up();
+        if config.multi_buffer == MultiBuffer::Always {
+            queue.tx.most_chunks = MOST_CHUNKS_COPY;
+        }
         Ok((queue, nic))
     }
 
@@ -242,7 +270,7 @@ impl Queue {
         config: &QueueConfig,
     ) -> Self {
         parts.fill.join(parts.xsk);
-        let completed = parts.completion.join(parts.xsk, parts.member);
+        let returned = parts.completion.join(parts.xsk, parts.member);
         Self {
             rx: QueueRx {
                 umem: Rc::clone(umem),
@@ -256,7 +284,8 @@ impl Queue {
                 xsk: parts.xsk,
                 geometry: umem.geometry,
                 returned: 0,
-                quarantined: 0,
+                uncounted: 0,
+                assembly: Assembly::Idle,
                 mode: CopyMode::Copy,
                 counters: RxCounters::default(),
             },
@@ -266,13 +295,16 @@ impl Queue {
                 group: parts.group,
                 ring: parts.tx,
                 completion: parts.completion,
-                completed,
+                returned,
                 socket: None,
                 interface: config.interface,
                 xsk: parts.xsk,
                 mode: CopyMode::Copy,
                 sends: true,
+                most_chunks: 1,
                 geometry: umem.geometry,
+                given: 0,
+                given_parts: 0,
                 counters: TxCounters::default(),
             },
             origin: None,
@@ -368,20 +400,6 @@ fn check(interface: &Interface, queue: QueueIndex, umem: &Umem) -> Result<bool, 
             interface: name(),
             queue: queue.get(),
             queues,
-        }
-        .into());
-    }
-    let mtu = interface.mtu()?;
-    let frame = mtu.saturating_add(FRAME_OVERHEAD);
-    let chunk = umem.chunk_size();
-    let usable = chunk - crate::config::XDP_PACKET_HEADROOM;
-    if frame > usable {
-        return Err(XskError::MtuTooLarge {
-            interface: name(),
-            mtu,
-            frame,
-            chunk,
-            usable,
         }
         .into());
     }

@@ -16,6 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use super::assembly::Assembly;
 use super::group::FillSide;
 use crate::bind_report::CopyMode;
 use crate::config::QueueIndex;
@@ -27,8 +28,8 @@ use crate::stats::KernelStatistics;
 use crate::sys::if_xdp::{Descriptor, Statistics};
 use crate::sys::socket;
 use crate::umem;
-use crate::umem::ledger::{Group, Member, Violation};
-use crate::umem::region::Geometry;
+use crate::umem::ledger::{Group, Member};
+use crate::umem::region::{Geometry, Place};
 
 /// The receiving half of a queue.
 pub struct QueueRx {
@@ -46,8 +47,11 @@ pub struct QueueRx {
     pub(super) geometry: Geometry,
     /// Lent chunks that came back here, as far as the fill side has been told.
     pub(super) returned: u64,
-    /// Lent chunks that came back with a senseless descriptor.
-    pub(super) quarantined: u64,
+    /// Lent chunks that came back and are in no counter of frames: with senseless
+    /// descriptors, or in frames that have several.
+    pub(super) uncounted: u64,
+    /// The frame whose descriptors are coming, if frames have several.
+    pub(super) assembly: Assembly,
     /// `Copy` for a simulated queue.
     pub(super) mode: CopyMode,
     pub(super) counters: RxCounters,
@@ -60,8 +64,8 @@ pub struct RxCounters {
     pub frames: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Descriptors that failed a check; their chunks are quarantined if the
-    /// queue had lent them.
+    /// Frames with a descriptor that failed a check, whose chunk is quarantined
+    /// if the queue had lent it, or whose end never came.
     pub invalid: u64,
     /// Frames dropped because the application held too many chunks.
     pub throttled: u64,
@@ -71,7 +75,7 @@ impl QueueRx {
     /// Gives up to `max` received frames, which the returned iterator takes from
     /// the RX ring one by one. Frames not taken stay there, except those that the
     /// application holds too many chunks to get, which are dropped and counted.
-    /// No system call.
+    /// A frame in several chunks counts as so many. No system call.
     pub fn receive(&mut self, max: u32) -> Batch<'_> {
         self.tell_returned();
         let available = self.ring.available();
@@ -187,7 +191,8 @@ impl QueueRx {
     fn accept(&mut self, descriptor: Descriptor) -> Option<Frame> {
         let geometry = self.geometry;
         if let Some(place) = geometry.place(descriptor.addr) {
-            if geometry.fits(place.offset, descriptor.len) && descriptor.options == 0 {
+            let fits = geometry.fits(place.offset, descriptor.len);
+            if fits && descriptor.options == 0 && self.assembly.is_idle() {
                 let (group, member) = (self.group, self.member);
                 if let Ok(claim) = self.umem.ledger.receive(place.chunk, group, member) {
                     self.counters.frames += 1;
@@ -195,31 +200,40 @@ impl QueueRx {
                     let umem = Rc::clone(&self.umem);
                     return Some(Frame::new(umem, claim, place.offset, descriptor.len));
                 }
-            } else if self.umem.ledger.quarantine(place.chunk, self.group).is_ok() {
-                self.quarantined += 1;
+                self.counters.invalid += 1;
+                return None;
             }
         }
-        self.counters.invalid += 1;
-        None
+        self.assemble(descriptor)
+    }
+
+    #[cold]
+    pub(super) fn quarantine(&mut self, place: Place) {
+        if self.umem.ledger.quarantine(place.chunk, self.group).is_ok() {
+            self.uncounted += 1;
+        }
+    }
+
+    /// Drops what came of a frame whose end is still to come, and counts it as
+    /// invalid: nothing more is received.
+    pub(crate) fn abandon(&mut self) {
+        self.give_up();
+        self.tell_returned();
     }
 
     /// Tells the fill side of the lent chunks that came back since last time.
     #[inline]
     fn tell_returned(&mut self) {
-        let returned = self.counters.frames + self.counters.throttled + self.quarantined;
+        let returned = self.counters.frames + self.counters.throttled + self.uncounted;
         self.fill.note_returned(returned - self.returned);
         self.returned = returned;
     }
 
-    /// Takes the next of the available frames and drops it.
+    /// Takes the next of the available descriptors and drops its frame.
     #[cold]
     fn drop_newest(&mut self) {
-        let Some(descriptor) = self.ring.take() else {
-            return;
-        };
-        match self.umem.drop_received(descriptor.addr, self.group) {
-            Ok(()) => self.counters.throttled += 1,
-            Err(Violation) => self.counters.invalid += 1,
+        if let Some(descriptor) = self.ring.take() {
+            self.throttle(descriptor);
         }
     }
 }
@@ -228,7 +242,7 @@ impl Drop for QueueRx {
     /// Frames in the RX ring are ours, and no other xsk gets them. What arrives
     /// from now on keeps its chunk until the last xsk of the queue goes.
     fn drop(&mut self) {
-        self.tell_returned();
+        self.abandon();
         self.ring.available();
         while let Some(descriptor) = self.ring.take() {
             if self.umem.drop_received(descriptor.addr, self.group).is_ok() {
@@ -258,8 +272,10 @@ impl std::fmt::Debug for QueueRx {
 #[derive(Debug)]
 pub struct Batch<'a> {
     rx: &'a mut QueueRx,
+    /// Descriptors left to take.
     left: u32,
-    /// Frames behind those, which the application holds too many chunks to get.
+    /// Descriptors behind those, which the application holds too many chunks to
+    /// get.
     excess: u32,
 }
 
@@ -283,8 +299,8 @@ impl Batch<'_> {
         self.rx.xsk
     }
 
-    /// Frames left to take, at most: descriptors that fail a check are passed
-    /// over.
+    /// Frames left to take, at most: frames that fail a check are passed over,
+    /// and one in several chunks counts as so many.
     #[must_use]
     pub fn len(&self) -> u32 {
         self.left
@@ -297,6 +313,26 @@ impl Batch<'_> {
     }
 }
 
+impl Batch<'_> {
+    /// Takes the rest of a frame of which the first descriptor has been taken,
+    /// beyond what was asked for if need be. `None` if it is broken, or has not
+    /// come yet.
+    #[cold]
+    fn finish(&mut self) -> Option<Frame> {
+        while !self.rx.assembly.is_idle() {
+            let descriptor = self.rx.ring.take()?;
+            match self.left {
+                0 => self.excess = self.excess.saturating_sub(1),
+                _ => self.left -= 1,
+            }
+            if let Some(frame) = self.rx.assemble(descriptor) {
+                return Some(frame);
+            }
+        }
+        None
+    }
+}
+
 impl Iterator for Batch<'_> {
     type Item = Frame;
 
@@ -306,6 +342,11 @@ impl Iterator for Batch<'_> {
             self.left -= 1;
             let descriptor = self.rx.ring.take()?;
             if let Some(frame) = self.rx.accept(descriptor) {
+                return Some(frame);
+            }
+            if !self.rx.assembly.is_idle()
+                && let Some(frame) = self.finish()
+            {
                 return Some(frame);
             }
         }

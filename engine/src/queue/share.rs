@@ -57,6 +57,7 @@ impl Queue {
         let mut shared = self.join_with(member, rings, config);
         shared.set_socket(&socket, self.rx.mode);
         shared.tx.sends = self.tx.sends;
+        shared.tx.most_chunks = self.tx.most_chunks;
         shared.origin = Some(Rc::clone(origin));
         let report = BindReport {
             xsk: shared.rx.xsk,

@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use super::{Queue, QueueConfig};
 use crate::Error;
-use crate::config::XDP_PACKET_HEADROOM;
+use crate::config::{MultiBuffer, XDP_PACKET_HEADROOM};
 use crate::ring::{CompletionRing, Consumer, FillRing, Producer, RxRing, Shared, TxRing};
-use crate::sys::if_xdp::{Descriptor, RingOffset};
+use crate::sys::if_xdp::{Descriptor, RingOffset, XDP_PKT_CONTD};
 use crate::sys::memory::{Mapping, page_size};
 use crate::umem::ledger::{Group, Member};
 use crate::umem::region::Place;
@@ -93,9 +93,28 @@ impl SimulatedNic {
     }
 
     /// Receives `bytes` as a frame would be: into the next chunk of the fill
-    /// ring, then onto the RX ring. `false` when there is no chunk, no slot, or
-    /// the bytes do not fit a chunk; the frame is lost then.
+    /// ring, then onto the RX ring; into several if they do not fit one. `false`
+    /// when there is no chunk or no slot for some of them, or the queue was not
+    /// made for frames in several chunks ([`MultiBuffer::Always`]); the frame is
+    /// lost then.
     pub fn deliver(&mut self, bytes: &[u8]) -> bool {
+        let usable = (self.umem.geometry.chunk_size() - XDP_PACKET_HEADROOM) as usize;
+        let parts = bytes.len().div_ceil(usable);
+        if parts <= 1 {
+            return self.deliver_part(bytes, 0);
+        }
+        let room = u32::try_from(parts).is_ok_and(|parts| {
+            self.rx.free(parts) >= parts && self.shared.fill.borrow_mut().available() >= parts
+        });
+        let last = (parts - 1) * usable;
+        let (first, last) = bytes.split_at(last);
+        room && self.config.multi_buffer == MultiBuffer::Always
+            && (first.chunks(usable)).all(|part| self.deliver_part(part, XDP_PKT_CONTD))
+            && self.deliver_part(last, 0)
+    }
+
+    /// Receives one chunk of a frame.
+    pub(crate) fn deliver_part(&mut self, bytes: &[u8], options: u32) -> bool {
         let Some((place, len)) = self.receive(bytes.len()) else {
             return false;
         };
@@ -110,19 +129,32 @@ impl SimulatedNic {
         unsafe {
             chunk.copy_from_nonoverlapping(std::ptr::NonNull::from(bytes).cast(), bytes.len())
         };
-        self.finish_receive(place, len)
+        self.inject_descriptor(self.umem.geometry.addr(place), len, options)
     }
 
     /// Like [`deliver`](Self::deliver), with whatever bytes the chunk has.
     pub fn deliver_blank(&mut self, len: u32) -> bool {
         let received = self.receive(len as usize);
-        received.is_some_and(|(place, len)| self.finish_receive(place, len))
+        received.is_some_and(|(place, len)| {
+            self.inject_received(self.umem.geometry.addr(place), len)
+        })
     }
 
-    /// Sends the next frame of the TX ring: gives its bytes, and its chunk back
+    /// Sends the next frame of the TX ring: gives its bytes, and its chunks back
     /// through the completion ring. `None` when there is none, or no slot to
     /// complete it.
     pub fn transmitted(&mut self) -> Option<Vec<u8>> {
+        let (mut bytes, mut goes_on) = self.transmitted_part()?;
+        while goes_on {
+            let (part, more) = self.transmitted_part()?;
+            bytes.extend(part);
+            goes_on = more;
+        }
+        Some(bytes)
+    }
+
+    /// Sends one chunk of a frame; gives its bytes, and whether the frame goes on.
+    fn transmitted_part(&mut self) -> Option<(Vec<u8>, bool)> {
         let descriptor = self.transmit()?;
         let place = self.umem.geometry.place(descriptor.addr)?;
         if !(self.umem.ledger).is_transmitted(place.chunk, self.member) {
@@ -136,10 +168,11 @@ impl SimulatedNic {
         let bytes =
             unsafe { std::slice::from_raw_parts(start.as_ptr(), descriptor.len as usize).to_vec() };
         self.finish_transmit(descriptor);
-        Some(bytes)
+        Some((bytes, descriptor.options & XDP_PKT_CONTD != 0))
     }
 
-    /// Like [`transmitted`](Self::transmitted), for the frame's length alone.
+    /// Like [`transmitted`](Self::transmitted), for the length alone of a frame
+    /// in one chunk.
     pub fn transmitted_blank(&mut self) -> Option<u32> {
         let descriptor = self.transmit()?;
         self.finish_transmit(descriptor);
@@ -149,11 +182,13 @@ impl SimulatedNic {
     /// Puts a descriptor on the RX ring that no NIC would, to see it refused.
     /// `false` when the ring is full.
     pub fn inject_received(&mut self, addr: u64, len: u32) -> bool {
-        let descriptor = Descriptor {
-            addr,
-            len,
-            options: 0,
-        };
+        self.inject_descriptor(addr, len, 0)
+    }
+
+    /// As [`inject_received`](Self::inject_received), with the descriptor's
+    /// options.
+    pub(crate) fn inject_descriptor(&mut self, addr: u64, len: u32, options: u32) -> bool {
+        let descriptor = Descriptor { addr, len, options };
         let pushed = self.rx.push(descriptor).is_ok();
         self.rx.publish();
         pushed
@@ -185,10 +220,6 @@ impl SimulatedNic {
             },
             len,
         ))
-    }
-
-    fn finish_receive(&mut self, place: Place, len: u32) -> bool {
-        self.inject_received(self.umem.geometry.addr(place), len)
     }
 
     fn transmit(&mut self) -> Option<Descriptor> {

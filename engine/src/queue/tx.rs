@@ -8,24 +8,23 @@
 //! `net/xdp/xsk.c`), and `ENXIO` or `ENETDOWN` that the interface is gone or
 //! down.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use thiserror::Error;
 
-use super::group::CompletionSide;
+use super::group::{CompletionSide, Returned};
 use crate::bind_report::CopyMode;
 use crate::frame::Frame;
 use crate::interface_id::InterfaceId;
 use crate::ring::TxRing;
 use crate::rules::XskIndex;
-use crate::sys::if_xdp::Descriptor;
+use crate::sys::if_xdp::{Descriptor, XDP_PKT_CONTD};
 use crate::sys::socket;
 use crate::umem;
 use crate::umem::ledger::{Group, Member};
-use crate::umem::region::Geometry;
+use crate::umem::region::{Geometry, Place};
 
 /// The sending half of a queue.
 pub struct QueueTx {
@@ -35,8 +34,8 @@ pub struct QueueTx {
     pub(super) ring: TxRing,
     /// Shared by the xsks of the queue.
     pub(super) completion: Rc<CompletionSide>,
-    /// Frames whose chunk came back, whichever xsk saw it.
-    pub(super) completed: Rc<Cell<u64>>,
+    /// What came back, whichever xsk saw it.
+    pub(super) returned: Rc<Returned>,
     /// `None` for a simulated queue.
     pub(super) socket: Option<Rc<OwnedFd>>,
     pub(super) interface: InterfaceId,
@@ -46,10 +45,29 @@ pub struct QueueTx {
     /// Whether the interface has a TX queue of this index; if not, the kernel
     /// takes frames and never sends them.
     pub(super) sends: bool,
+    /// The most chunks of a frame.
+    pub(super) most_chunks: u32,
     pub(super) geometry: Geometry,
-    /// Without `completed`, which the xsks of the queue count for each other.
+    /// Chunks given to the kernel, of which each takes a slot of the TX and, later,
+    /// of the completion ring.
+    pub(super) given: u64,
+    /// Of those, the ones before the last of a frame in several.
+    pub(super) given_parts: u64,
+    /// Without `frames`, which follows from these two, and `completed`, which the
+    /// xsks of the queue count for each other.
     pub(super) counters: TxCounters,
 }
+
+/// The most chunks of a frame in copy mode: the kernel puts the first into the
+/// head of an skb, and each of the others into a fragment, of which an skb has
+/// `MAX_SKB_FRAGS`, 17 at the least (`xsk_build_skb` in `net/xdp/xsk.c`, Linux
+/// 6.6; `include/linux/skbuff.h`).
+pub(crate) const MOST_CHUNKS_COPY: u32 = 17 + 1;
+
+/// Bytes that the first of several chunks must have. The kernel takes the
+/// Ethernet header off the head of an skb, and stops the machine if it is not
+/// all there (`__skb_pull` in `include/linux/skbuff.h`).
+const ETHERNET_HEADER: u32 = 14;
 
 /// What the sending half counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +78,8 @@ pub struct TxCounters {
     pub bytes: u64,
     /// Of those frames, the ones that the application had made, not received.
     pub made: u64,
-    /// Of those frames, the ones whose chunk came back.
+    /// Of those frames, the ones whose chunk came back, the last if it has
+    /// several.
     pub completed: u64,
     /// Of those that came back, the ones that the kernel dropped.
     pub dropped_by_kernel: u64,
@@ -73,16 +92,29 @@ pub struct TxCounters {
 /// A frame was not sent. Each case gives it back.
 #[derive(Debug, Error)]
 pub enum TransmitError {
-    /// The TX ring has no free slot, or the completion ring could not take the
-    /// chunk back.
+    /// The TX ring has no free slot, or not one for each chunk, or the completion
+    /// ring could not take the chunks back.
     #[error("the TX ring is full")]
     RingFull(Frame),
     /// The frame's UMEM is not the queue's.
     #[error("the frame belongs to another UMEM")]
     ForeignUmem(Frame),
-    /// The frame has no bytes.
+    /// The frame, or the first of its chunks, has no bytes.
     #[error("the frame is empty")]
     Empty(Frame),
+    /// The frame lies in more chunks than the queue sends at once: one, unless it
+    /// was bound for several.
+    #[error("the frame lies in {} chunks, and the queue sends frames of up to {most}", frame.chunks())]
+    TooManyChunks {
+        /// The frame.
+        frame: Frame,
+        /// The most chunks of a frame.
+        most: u32,
+    },
+    /// The first of several chunks has less than an Ethernet header, which some
+    /// drivers do not survive.
+    #[error("the first chunk of a frame in several has less than its Ethernet header")]
+    ShortFirstChunk(Frame),
     /// The queue's index is beyond the interface's TX queues: it receives only.
     #[error("the queue receives only: the interface has fewer TX than RX queues")]
     ReceiveOnly(Frame),
@@ -99,6 +131,8 @@ impl TransmitError {
             Self::RingFull(frame)
             | Self::ForeignUmem(frame)
             | Self::Empty(frame)
+            | Self::TooManyChunks { frame, .. }
+            | Self::ShortFirstChunk(frame)
             | Self::ReceiveOnly(frame)
             | Self::NoInterface(frame) => frame,
         }
@@ -124,15 +158,16 @@ pub enum WakeError {
 impl QueueTx {
     /// Hands `frame` to the kernel for sending and returns without waiting.
     ///
-    /// The chunk belongs to the kernel until its address comes back on the
-    /// completion ring. Makes no system call; call [`wake`](Self::wake) once per
+    /// Its chunks belong to the kernel until their addresses come back on the
+    /// completion ring. A frame in several chunks is handed over whole or not at
+    /// all. Makes no system call; call [`wake`](Self::wake) once per
     /// batch, which also publishes the frames.
     ///
     /// # Errors
     ///
-    /// [`TransmitError`] gives `frame` back: when the TX ring has no free slot,
-    /// when it is of another UMEM, when it is empty, or when the queue cannot
-    /// send at all.
+    /// [`TransmitError`] gives `frame` back: when the TX ring has no free slot for
+    /// each of its chunks, when it is of another UMEM, when it is empty, when it
+    /// has too many chunks, or when the queue cannot send at all.
     #[inline]
     pub fn transmit(&mut self, frame: Frame) -> Result<(), TransmitError> {
         if !Rc::ptr_eq(frame.umem(), &self.umem) {
@@ -145,7 +180,10 @@ impl QueueTx {
         if !self.sends {
             return Err(TransmitError::ReceiveOnly(frame));
         }
-        if self.in_flight() == self.ring.capacity() {
+        if !frame.is_contiguous() {
+            return self.transmit_chunks(frame);
+        }
+        if self.chunks_in_flight() == self.ring.capacity() {
             return Err(TransmitError::RingFull(frame));
         }
         let descriptor = Descriptor {
@@ -158,10 +196,56 @@ impl QueueTx {
         }
         let (group, member) = (self.group, self.member);
         let made = (self.umem.ledger).transmit(&frame.into_claim(), group, member);
-        self.counters.frames += 1;
+        self.given += 1;
         self.counters.bytes += u64::from(len);
         self.counters.made += u64::from(made);
         Ok(())
+    }
+
+    /// As [`transmit`](Self::transmit), for a frame in several chunks that has
+    /// passed the checks there.
+    #[cold]
+    fn transmit_chunks(&mut self, frame: Frame) -> Result<(), TransmitError> {
+        let chunks = frame.chunks();
+        if chunks > self.most_chunks {
+            let most = self.most_chunks;
+            return Err(TransmitError::TooManyChunks { frame, most });
+        }
+        if frame.len_bytes() < ETHERNET_HEADER {
+            return Err(TransmitError::ShortFirstChunk(frame));
+        }
+        let unused = self.ring.capacity() - self.chunks_in_flight();
+        if chunks > unused || chunks > self.ring.free(chunks) {
+            return Err(TransmitError::RingFull(frame));
+        }
+        let (group, member) = (self.group, self.member);
+        let (umem, bytes) = (Rc::clone(&self.umem), u64::from(frame.total_len()));
+        self.give(frame.place(), frame.len_bytes(), XDP_PKT_CONTD);
+        for part in frame.parts() {
+            let is_last = part.next.is_none();
+            let options = if is_last { 0 } else { XDP_PKT_CONTD };
+            self.give(part.place, part.len, options);
+            umem.ledger
+                .transmit_part(part.place.chunk, is_last, group, member);
+        }
+        let made = umem
+            .ledger
+            .transmit_first(&frame.into_claim(), group, member);
+        self.given += u64::from(chunks);
+        self.given_parts += u64::from(chunks - 1);
+        self.counters.bytes += bytes;
+        self.counters.made += u64::from(made);
+        Ok(())
+    }
+
+    fn give(&mut self, place: Place, len: u32, options: u32) {
+        let descriptor = Descriptor {
+            addr: self.geometry.addr(place),
+            len,
+            options,
+        };
+        let given = self.ring.give(descriptor);
+        given.expect("there are as many free slots as chunks");
     }
 
     /// Takes back the chunks of all frames that the kernel is done with, and
@@ -249,26 +333,45 @@ impl QueueTx {
         }
     }
 
-    /// Frames that [`transmit`](Self::transmit) takes now.
+    /// Frames that [`transmit`](Self::transmit) takes now, even if each has the
+    /// [most chunks](Self::most_chunks) that a frame may have here. Ask again
+    /// when so many have been sent: there is more room then if they had fewer.
     pub fn room(&mut self) -> u32 {
         let capacity = self.ring.capacity();
-        self.ring.free(capacity).min(capacity - self.in_flight())
+        let chunks = self.ring.free(capacity);
+        chunks.min(capacity - self.chunks_in_flight()) / self.most_chunks
     }
 
-    /// Frames published that the kernel has not taken from the TX ring.
+    /// The most chunks that a frame may lie in to be sent here: 1 unless the
+    /// queue was bound for frames in several
+    /// ([`BindReport::multi_buffer`](crate::BindReport::multi_buffer)).
+    #[must_use]
+    pub fn most_chunks(&self) -> u32 {
+        self.most_chunks
+    }
+
+    /// Descriptors published that the kernel has not taken from the TX ring.
     pub fn pending(&mut self) -> u32 {
         self.ring.pending()
     }
 
     /// Frames given to the kernel that have not come back.
     #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        let TxCounters {
+            frames, completed, ..
+        } = self.counters();
+        u32::try_from(frames - completed).expect("at most the capacity of the ring")
+    }
+
+    /// Chunks given to the kernel that have not come back.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "at most the capacity of the ring, a u32: `transmit` sees to it"
     )]
-    pub fn in_flight(&self) -> u32 {
-        (self.counters.frames - self.completed.get()) as u32
+    fn chunks_in_flight(&self) -> u32 {
+        (self.given - self.returned.chunks.get()) as u32
     }
 
     /// The interface, by the name that the caller gave it.
@@ -287,7 +390,8 @@ impl QueueTx {
     #[must_use]
     pub fn counters(&self) -> TxCounters {
         TxCounters {
-            completed: self.completed.get(),
+            frames: self.given - self.given_parts,
+            completed: self.returned.chunks.get() - self.returned.parts.get(),
             ..self.counters
         }
     }

@@ -14,6 +14,9 @@ pub(crate) const XDP_COPY: u16 = 1 << 1;
 pub(crate) const XDP_ZEROCOPY: u16 = 1 << 2;
 pub(crate) const XDP_USE_NEED_WAKEUP: u16 = 1 << 3;
 
+/// Since Linux 6.6.
+pub(crate) const XDP_USE_SG: u16 = 1 << 4;
+
 pub(crate) const XDP_MMAP_OFFSETS: i32 = 1;
 pub(crate) const XDP_RX_RING: i32 = 2;
 pub(crate) const XDP_TX_RING: i32 = 3;
@@ -26,6 +29,9 @@ pub(crate) const XDP_OPTIONS: i32 = 8;
 pub(crate) const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 
 pub(crate) const XDP_OPTIONS_ZEROCOPY: u32 = 1 << 0;
+
+/// In a descriptor's options: the frame goes on in the next. Since Linux 6.6.
+pub(crate) const XDP_PKT_CONTD: u32 = 1 << 0;
 
 pub(crate) const XDP_RING_NEED_WAKEUP: u32 = 1 << 0;
 

@@ -12,10 +12,13 @@ pub struct Audit {
     pub application: u32,
     /// Detached frames, on any thread.
     pub detached: u32,
+    /// Further chunks of those frames, detached ones included: all but the first
+    /// chunk of each frame in several.
+    pub parts: u32,
     /// Of the application's frames, detached ones included, those that it made
     /// itself and has not sent.
     pub made: u32,
-    /// With the kernel, to send from.
+    /// With the kernel, to send from: every chunk of a frame in several.
     pub transmit: u32,
     /// Withdrawn because the kernel gave them back with a senseless descriptor.
     pub quarantined: u32,
@@ -43,6 +46,7 @@ impl Audit {
             self.fill,
             self.application,
             self.detached,
+            self.parts,
             self.transmit,
             self.quarantined,
             self.stranded,

@@ -11,6 +11,11 @@
 //! may say there is checked against the queue, a [`Group`], and whose frame it
 //! was is read off the record, a [`Member`].
 //!
+//! A frame in several chunks has one of them by its claim and in its own name;
+//! the others are recorded as its parts, so that frames can be told from chunks:
+//! behind the first while the application has it, before the last in transmit,
+//! where the kernel is done with the frame as it is done with the last.
+//!
 //! ```text
 //!            lend              receive             transmit
 //!   Pool ───────────► Fill ───────────► Application ───────────► Transmit
@@ -19,6 +24,9 @@
 //!    │ ◄───────────── recycle ──── Detached ◄────┘                 │ ▼
 //!    └──────────────────────── complete ───────────────────────────┴ Stranded
 //! ```
+//!
+//! Where it says Application and Transmit, a part goes through Part and
+//! TransmitPart; a detached frame's parts stay Part.
 
 use std::cell::Cell;
 
@@ -76,8 +84,12 @@ pub(crate) enum Owner {
     Application,
     /// The application, as a `DetachedFrame`, on any thread.
     Detached,
+    /// The application, on any thread, behind the first chunk of a frame.
+    Part,
     /// The kernel, to send from.
     Transmit,
+    /// The kernel, to send from, before the last chunk of a frame.
+    TransmitPart,
     /// Nobody: the kernel gave it back with a descriptor that makes no sense.
     Quarantined,
     /// The kernel still had it when its xsk closed.
@@ -85,12 +97,14 @@ pub(crate) enum Owner {
 }
 
 impl Owner {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Pool,
         Self::Fill,
         Self::Application,
         Self::Detached,
+        Self::Part,
         Self::Transmit,
+        Self::TransmitPart,
         Self::Quarantined,
         Self::Stranded,
     ];
@@ -138,7 +152,8 @@ impl Record {
 
     #[inline]
     fn is_sent_by(self, member: Member) -> bool {
-        self.is_owned_by(Owner::Transmit) && self.member() == member
+        let sent = self.is_owned_by(Owner::Transmit) || self.is_owned_by(Owner::TransmitPart);
+        sent && self.member() == member
     }
 
     #[inline]
@@ -235,6 +250,14 @@ impl Ledger {
         Ok(Claim(chunk))
     }
 
+    /// Fill ring of `group` → application, as a part of a frame whose first
+    /// chunk it has.
+    pub(crate) fn receive_part(&self, chunk: u32, group: Group) -> Result<(), Violation> {
+        let cell = self.lent(chunk, group)?;
+        cell.set(Record::new(Owner::Part, Group::NONE, group, Member::NONE));
+        Ok(())
+    }
+
     /// Fill ring of `group` → pool, for a frame that nobody gets.
     pub(crate) fn take_back(&self, chunk: u32, group: Group) -> Result<(), Violation> {
         let cell = self.lent(chunk, group)?;
@@ -263,14 +286,38 @@ impl Ledger {
     /// made by the application, not received; `group` is charged for those.
     #[inline]
     pub(crate) fn transmit(&self, claim: &Claim, group: Group, member: Member) -> bool {
-        let cell = self.expect(claim.0, Owner::Application);
+        let crossing = (Owner::Application, Owner::Transmit);
+        self.send(claim.0, crossing, group, member)
+    }
+
+    /// As [`transmit`](Self::transmit), for the first chunk of a frame in
+    /// several.
+    pub(crate) fn transmit_first(&self, claim: &Claim, group: Group, member: Member) -> bool {
+        let crossing = (Owner::Application, Owner::TransmitPart);
+        self.send(claim.0, crossing, group, member)
+    }
+
+    /// Application → TX ring of `member` of `group`, for a part. The last one
+    /// stands for the frame from here on.
+    pub(crate) fn transmit_part(&self, chunk: u32, is_last: bool, group: Group, member: Member) {
+        let to = if is_last {
+            Owner::Transmit
+        } else {
+            Owner::TransmitPart
+        };
+        self.send(chunk, (Owner::Part, to), group, member);
+    }
+
+    #[inline]
+    fn send(&self, chunk: u32, (from, to): (Owner, Owner), group: Group, member: Member) -> bool {
+        let cell = self.expect(chunk, from);
         let mut charged = cell.get().charged();
         let made = charged == Group::NONE;
         if made {
             charged = group;
             self.charge(group, 1);
         }
-        cell.set(Record::new(Owner::Transmit, group, charged, member));
+        cell.set(Record::new(to, group, charged, member));
         made
     }
 
@@ -280,6 +327,18 @@ impl Ledger {
         let cell = self.records.get(chunk as usize).ok_or(Violation)?;
         let record = cell.get();
         if !record.is_with(Owner::Transmit, group) {
+            return Err(Violation);
+        }
+        cell.set(Record::bare(Owner::Pool));
+        self.drop_charge(record.charged());
+        Ok(record.member())
+    }
+
+    /// As [`complete`](Self::complete), for a part.
+    pub(crate) fn complete_part(&self, chunk: u32, group: Group) -> Result<Member, Violation> {
+        let cell = self.records.get(chunk as usize).ok_or(Violation)?;
+        let record = cell.get();
+        if !record.is_with(Owner::TransmitPart, group) {
             return Err(Violation);
         }
         cell.set(Record::bare(Owner::Pool));
@@ -305,6 +364,27 @@ impl Ledger {
         let cell = self.expect(claim.0, Owner::Application);
         self.drop_charge(cell.get().charged());
         cell.set(Record::bare(Owner::Pool));
+    }
+
+    /// Application → pool, for a part.
+    pub(crate) fn recycle_part(&self, chunk: u32) {
+        let cell = self.expect(chunk, Owner::Part);
+        self.drop_charge(cell.get().charged());
+        cell.set(Record::bare(Owner::Pool));
+    }
+
+    /// Makes a frame's chunk a part of another frame. The frame that it was is
+    /// counted as dropped by the application.
+    pub(crate) fn become_part(&self, claim: &Claim) {
+        self.count_discard(claim);
+        let cell = self.expect(claim.0, Owner::Application);
+        let charged = cell.get().charged();
+        cell.set(Record::new(Owner::Part, Group::NONE, charged, Member::NONE));
+    }
+
+    /// Whether `chunk` is a part of a frame that the application has.
+    pub(crate) fn is_part(&self, chunk: u32) -> bool {
+        self.records[chunk as usize].get().is_owned_by(Owner::Part)
     }
 
     /// Counts the frame as dropped by the application.

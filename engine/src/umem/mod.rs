@@ -10,6 +10,7 @@ mod audit;
 mod budget;
 mod config;
 pub(crate) mod ledger;
+pub(crate) mod links;
 mod pool;
 pub(crate) mod region;
 
@@ -27,6 +28,7 @@ pub use config::{UmemConfig, UmemError};
 use crate::config::{QueueIndex, XDP_PACKET_HEADROOM};
 use crate::frame::Frame;
 use ledger::{Claim, Group, Ledger, Member, Owner, Violation};
+use links::{Links, Next};
 use pool::Pool;
 use region::{Geometry, Place, Region};
 
@@ -45,10 +47,23 @@ pub(crate) struct Shared {
     pub(crate) geometry: Geometry,
     home: Arc<Home>,
     next_member: Cell<u8>,
-    /// Frames that are detached: the returns need no look when there are none.
+    /// Chunks that are detached: the returns need no look when there are none.
     detached: Cell<u32>,
     /// The bound sockets, of which one lends its registration to the next.
     sockets: RefCell<Vec<BoundSocket>>,
+    /// Whether they take frames in several chunks.
+    multi_buffer: Cell<bool>,
+}
+
+/// What an entry of a completion ring was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completion {
+    /// The one chunk of a frame of this xsk, or the last of several.
+    Frame(Member),
+    /// Another chunk of a frame in several.
+    Part(Member),
+    /// A frame of an xsk that has closed.
+    Stranded,
 }
 
 /// A bound socket of a UMEM, and where it is bound.
@@ -63,6 +78,7 @@ struct BoundSocket {
 #[derive(Debug)]
 pub(crate) struct Home {
     pub(crate) region: Region,
+    pub(crate) links: Links,
     returns: ArrayQueue<u32>,
     _reservation: budget::Reservation,
 }
@@ -92,6 +108,7 @@ impl Umem {
             .map_err(|source| UmemError::Map { bytes, source })?;
         let home = Home {
             region,
+            links: Links::new(config.frames),
             returns: ArrayQueue::new(config.frames as usize),
             _reservation: reservation,
         };
@@ -104,6 +121,7 @@ impl Umem {
                 next_member: Cell::new(0),
                 detached: Cell::new(0),
                 sockets: RefCell::default(),
+                multi_buffer: Cell::new(false),
             }),
         })
     }
@@ -136,7 +154,8 @@ impl Umem {
                 Owner::Fill => &mut audit.fill,
                 Owner::Application => &mut audit.application,
                 Owner::Detached => &mut audit.detached,
-                Owner::Transmit => &mut audit.transmit,
+                Owner::Part => &mut audit.parts,
+                Owner::Transmit | Owner::TransmitPart => &mut audit.transmit,
                 Owner::Quarantined => &mut audit.quarantined,
                 Owner::Stranded => &mut audit.stranded,
             } += 1;
@@ -223,23 +242,28 @@ impl Shared {
         self.ledger.close_transmit(member);
     }
 
-    /// TX ring of a member of `group` → pool. Gives the member, unless it has
-    /// closed.
+    /// TX ring of a member of `group` → pool. Gives whose frame it was.
     ///
     /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
     /// (6.18 to 7.3).
     #[inline]
-    pub(crate) fn complete(&self, addr: u64, group: Group) -> Result<Option<Member>, Violation> {
+    pub(crate) fn complete(&self, addr: u64, group: Group) -> Result<Completion, Violation> {
         let place = self.geometry.place(addr).ok_or(Violation)?;
-        let member = match self.ledger.complete(place.chunk, group) {
-            Ok(member) => Some(member),
-            Err(Violation) => {
-                self.ledger.complete_stranded(place.chunk, group)?;
-                None
-            }
+        let completion = match self.ledger.complete(place.chunk, group) {
+            Ok(member) => Completion::Frame(member),
+            Err(Violation) => self.complete_other(place.chunk, group)?,
         };
         self.pool.put(place.chunk);
-        Ok(member)
+        Ok(completion)
+    }
+
+    #[cold]
+    fn complete_other(&self, chunk: u32, group: Group) -> Result<Completion, Violation> {
+        if let Ok(member) = self.ledger.complete_part(chunk, group) {
+            return Ok(Completion::Part(member));
+        }
+        self.ledger.complete_stranded(chunk, group)?;
+        Ok(Completion::Stranded)
     }
 
     /// Fill ring of `group` → pool, for a received frame that nobody gets.
@@ -257,6 +281,15 @@ impl Shared {
         self.pool.put(claim.chunk());
     }
 
+    /// Application → pool, for the parts of a frame from `first` on.
+    #[cold]
+    pub(crate) fn recycle_parts(&self, first: Next) {
+        for part in self.home.links.parts(first) {
+            self.ledger.recycle_part(part.place.chunk);
+            self.pool.put(part.place.chunk);
+        }
+    }
+
     /// Application → pool, counted as dropped by the application.
     #[inline]
     pub(crate) fn discard(&self, claim: &Claim) {
@@ -264,26 +297,40 @@ impl Shared {
         self.recycle(claim);
     }
 
-    /// Application → application, on any thread.
-    pub(crate) fn detach(&self, claim: &Claim) {
+    /// Application → application, on any thread, with the parts from `first` on.
+    pub(crate) fn detach(&self, claim: &Claim, first: Next) {
         self.ledger.detach(claim);
-        self.detached.set(self.detached.get() + 1);
+        self.detached
+            .set(self.detached.get() + 1 + self.count(first));
     }
 
-    /// Application on any thread → application.
-    pub(crate) fn attach(&self, chunk: u32) -> Claim {
-        self.detached.set(self.detached.get() - 1);
+    /// Application on any thread → application, with the parts from `first` on.
+    pub(crate) fn attach(&self, chunk: u32, first: Next) -> Claim {
+        self.detached
+            .set(self.detached.get() - 1 - self.count(first));
         self.ledger.attach(chunk)
     }
 
-    /// Puts the detached chunks that came home into the pool.
+    /// The number of parts from `first` on.
+    fn count(&self, first: Next) -> u32 {
+        self.home.links.parts(first).map(|_| 1).sum()
+    }
+
+    /// Puts the detached chunks that came home into the pool. The chunks of a
+    /// frame in several come home one by one.
     #[inline]
     pub(crate) fn collect_returns(&self) {
         while self.detached.get() > 0
             && let Some(chunk) = self.home.returns.pop()
         {
-            let claim = self.attach(chunk);
-            self.discard(&claim);
+            if self.ledger.is_part(chunk) {
+                self.detached.set(self.detached.get() - 1);
+                self.ledger.recycle_part(chunk);
+                self.pool.put(chunk);
+            } else {
+                let claim = self.attach(chunk, Next::NONE);
+                self.discard(&claim);
+            }
         }
     }
 
@@ -311,6 +358,17 @@ impl Shared {
         let mut sockets = self.sockets.borrow_mut();
         sockets.retain(|bound| bound.socket.strong_count() > 0);
         sockets.first().and_then(|bound| bound.socket.upgrade())
+    }
+
+    /// Whether the bound sockets take frames in several chunks, which the first
+    /// of them decides for all.
+    pub(crate) fn takes_multi_buffer(&self) -> bool {
+        self.multi_buffer.get()
+    }
+
+    /// Remembers what the first bind of the UMEM decided.
+    pub(crate) fn set_multi_buffer(&self, multi_buffer: bool) {
+        self.multi_buffer.set(multi_buffer);
     }
 
     /// Whether a socket of the UMEM is bound to a queue.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::FRAME_OVERHEAD;
+use super::Target;
 use crate::bind_report::CopyMode;
 use crate::config::QueueIndex;
-use crate::interface::Interface;
 
 /// A queue could not be bound.
 #[derive(Debug, Error)]
@@ -51,9 +51,12 @@ pub enum XskError {
     },
     /// Frames of the interface may be longer than a chunk holds.
     #[error(
-        "interface `{interface}` has an MTU of {mtu}, whose frames of up to {frame} bytes do not fit a chunk of \
-         {chunk} bytes, which holds {usable}: lower the MTU to {} or raise the chunk size (at most the page size)",
-        usable.saturating_sub(FRAME_OVERHEAD)
+        "interface `{interface}` has an MTU of {mtu}, whose frames of up to {frame} bytes do not fit {} of \
+         {chunk} bytes, which hold{} {usable}: lower the MTU to {}{} or raise the chunk size (at most the page size)",
+        if *chunks == 1 { "a chunk".to_owned() } else { format!("{chunks} chunks") },
+        if *chunks == 1 { "s" } else { "" },
+        usable.saturating_sub(FRAME_OVERHEAD),
+        if *chunks == 1 { ", allow frames in several chunks (multi-buffer auto)," } else { "" },
     )]
     MtuTooLarge {
         /// The interface.
@@ -64,8 +67,33 @@ pub enum XskError {
         frame: u32,
         /// The chunk size in bytes.
         chunk: u32,
-        /// Bytes of a chunk that a frame can use.
+        /// The most chunks that a frame may have.
+        chunks: u32,
+        /// Bytes of those that a frame can use.
         usable: u32,
+    },
+    /// The kernel does not take frames in several chunks.
+    #[error(
+        "this kernel takes no frames in several chunks (XDP_USE_SG, Linux 6.6), for which `{interface}` was to be \
+         bound: lower the MTU of each interface to {largest} or less, or raise the chunk size (at most the page size)"
+    )]
+    NoMultiBuffer {
+        /// The interface.
+        interface: String,
+        /// The largest MTU whose frames fit a chunk.
+        largest: u32,
+    },
+    /// The frames of an interface need several chunks, and the UMEM was bound
+    /// first for frames in one.
+    #[error(
+        "interface `{interface}` has an MTU of {mtu}, whose frames need several chunks, and the first queue of the \
+         UMEM was bound for frames in one: bind that with `MultiBuffer::Always`, or this one first"
+    )]
+    SharedOneChunk {
+        /// The interface.
+        interface: String,
+        /// Its MTU in bytes.
+        mtu: u32,
     },
     /// The UMEM is bound to the queue already.
     #[error(
@@ -173,16 +201,26 @@ pub enum XskError {
     TooManyQueues,
 }
 
-/// What a failed bind means.
+/// What a failed bind means. `largest` is the largest MTU that fits a chunk.
 pub(super) fn bind_error(
-    interface: &Interface,
-    queue: QueueIndex,
-    mode: CopyMode,
+    target: &Target<'_>,
     source: io::Error,
     waited: Duration,
+    largest: u32,
 ) -> XskError {
+    let Target {
+        interface,
+        queue,
+        mode,
+        multi_buffer,
+    } = *target;
     let name = interface.name().to_owned();
     match (source.raw_os_error(), mode) {
+        // All else that gives this has been checked before.
+        (Some(libc::EINVAL), CopyMode::Copy) if multi_buffer => XskError::NoMultiBuffer {
+            interface: name,
+            largest,
+        },
         (Some(libc::EBUSY), _) => XskError::QueueTaken {
             interface: name,
             queue,
@@ -201,6 +239,9 @@ pub(super) fn bind_error(
             interface: name,
             queue,
             reason: match errno {
+                Some(libc::EOPNOTSUPP) if multi_buffer => {
+                    "the driver does not support it, or not for frames in several chunks".to_owned()
+                }
                 Some(libc::EOPNOTSUPP) => "the driver does not support it".to_owned(),
                 Some(libc::EINVAL) => "the driver refused this MTU, chunk size or queue".to_owned(),
                 _ => format!("the driver refused: {source}"),

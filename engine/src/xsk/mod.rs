@@ -25,7 +25,7 @@ pub use error::XskError;
 pub(crate) use rings::{Rings, remap_completion, remap_fill};
 
 use crate::bind_report::CopyMode;
-use crate::config::{QueueIndex, RingCapacity};
+use crate::config::{QueueIndex, RingCapacity, XDP_PACKET_HEADROOM};
 use crate::interface::Interface;
 use crate::ring::{CompletionRing, FillRing, RxRing, TxRing};
 use crate::sys::if_xdp::{self, SockaddrXdp, UmemReg};
@@ -37,6 +37,17 @@ use rings::{create_ring, map_completion, map_fill, map_own_rings, ring_offsets};
 /// Bytes of a frame beyond the MTU: an Ethernet header and one VLAN tag, which
 /// is what the kernel forwards (`is_skb_forwardable`, `net/core/dev.c`).
 pub(crate) const FRAME_OVERHEAD: u32 = 14 + 4;
+
+/// What a socket is to be bound to, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) interface: &'a Interface,
+    pub(crate) queue: QueueIndex,
+    pub(crate) mode: CopyMode,
+    /// Whether for frames in several chunks. Inherited, like the mode, by a
+    /// socket that shares a registration.
+    pub(crate) multi_buffer: bool,
+}
 
 /// How far a bind came before it failed.
 pub(crate) enum BindFailure {
@@ -144,19 +155,19 @@ impl Xsk {
     pub(crate) fn bind(
         self,
         umem: &umem::Shared,
-        interface: &Interface,
-        queue: QueueIndex,
-        mode: CopyMode,
+        target: &Target<'_>,
         deadline: Instant,
     ) -> Result<(Rc<OwnedFd>, CopyMode), BindFailure> {
+        let Target {
+            interface, queue, ..
+        } = *target;
         let address = SockaddrXdp {
             family: if_xdp::AF_XDP,
-            flags: match (&self.shares_with, mode) {
-                // The mode and the wake-up flag are inherited; any other flag
-                // beside this one is EINVAL.
-                (Some(_), _) => if_xdp::XDP_SHARED_UMEM,
-                (None, CopyMode::ZeroCopy) => if_xdp::XDP_ZEROCOPY | if_xdp::XDP_USE_NEED_WAKEUP,
-                (None, CopyMode::Copy) => if_xdp::XDP_COPY | if_xdp::XDP_USE_NEED_WAKEUP,
+            flags: match &self.shares_with {
+                // All else is inherited, and any other flag beside this one is
+                // EINVAL.
+                Some(_) => if_xdp::XDP_SHARED_UMEM,
+                None => target.flags(),
             },
             ifindex: interface.index().get(),
             queue_id: queue.get(),
@@ -169,7 +180,8 @@ impl Xsk {
         let bind = || socket::bind(self.fd.as_fd(), &address);
         retry_while(libc::EBUSY, deadline, bind).map_err(|source| {
             let waited = started.elapsed();
-            BindFailure::Unbound(bind_error(interface, queue, mode, source, waited))
+            let largest = umem.geometry.chunk_size() - XDP_PACKET_HEADROOM - FRAME_OVERHEAD;
+            BindFailure::Unbound(bind_error(target, source, waited, largest))
         })?;
         let got = self.mode().map_err(BindFailure::Bound)?;
         let fd = Rc::new(self.fd);
@@ -215,6 +227,22 @@ impl Xsk {
         } else {
             CopyMode::Copy
         })
+    }
+}
+
+impl Target<'_> {
+    /// The flags of the first bind of a UMEM.
+    fn flags(&self) -> u16 {
+        let mode = match self.mode {
+            CopyMode::ZeroCopy => if_xdp::XDP_ZEROCOPY,
+            CopyMode::Copy => if_xdp::XDP_COPY,
+        };
+        let multi_buffer = if self.multi_buffer {
+            if_xdp::XDP_USE_SG
+        } else {
+            0
+        };
+        mode | multi_buffer | if_xdp::XDP_USE_NEED_WAKEUP
     }
 }
 

@@ -1,0 +1,145 @@
+//! A frame on its way between threads.
+
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Frame, Segments, SegmentsMut, debug};
+use crate::umem::Home;
+use crate::umem::ledger::Claim;
+use crate::umem::links::{Next, Part};
+use crate::umem::region::Place;
+
+/// A frame that may travel between threads. It reads and writes like a
+/// [`Frame`]; dropping it sends its chunk home, which never blocks.
+///
+/// [`Umem::attach`](crate::Umem::attach) makes it a [`Frame`] again, on the
+/// thread of its UMEM. The memory lives for as long as the handle does.
+///
+/// # Invariants
+///
+/// As a [`Frame`]'s, with `Detached` as the chunk's owner.
+pub struct DetachedFrame {
+    home: Arc<Home>,
+    claim: Claim,
+    offset: u32,
+    len: u32,
+    parts: Next,
+}
+
+impl DetachedFrame {
+    /// The frame of the chunk that `claim` is for, `first`, and of the parts it
+    /// leads to.
+    pub(super) fn new(home: Arc<Home>, claim: Claim, first: Part) -> Self {
+        Self {
+            home,
+            claim,
+            offset: first.place.offset,
+            len: first.len,
+            parts: first.next,
+        }
+    }
+
+    /// See [`Frame::segments`].
+    #[must_use]
+    pub fn segments(&self) -> Segments<'_> {
+        Segments::new(&self.home, self.first())
+    }
+
+    /// See [`Frame::segments_mut`].
+    #[must_use]
+    pub fn segments_mut(&mut self) -> SegmentsMut<'_> {
+        SegmentsMut::new(&self.home, self.first())
+    }
+
+    /// See [`Frame::total_len`].
+    #[must_use]
+    pub fn total_len(&self) -> u32 {
+        let parts = self.home.links.parts(self.parts);
+        self.len + parts.map(|part| part.len).sum::<u32>()
+    }
+
+    /// See [`Frame::is_contiguous`].
+    #[must_use]
+    pub fn is_contiguous(&self) -> bool {
+        self.parts.is_none()
+    }
+
+    fn first(&self) -> Part {
+        Part {
+            place: self.place(),
+            len: self.len,
+            next: self.parts,
+        }
+    }
+
+    /// Whether the frame's UMEM is the one of `home`.
+    fn is_from(&self, home: &Arc<Home>) -> bool {
+        Arc::ptr_eq(&self.home, home)
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            chunk: self.claim.chunk(),
+            offset: self.offset,
+        }
+    }
+}
+
+impl crate::Umem {
+    /// Makes a detached frame of this UMEM an ordinary one again.
+    ///
+    /// # Errors
+    ///
+    /// A frame of another UMEM is given back.
+    pub fn attach(&self, detached: DetachedFrame) -> Result<Frame, DetachedFrame> {
+        if !detached.is_from(self.shared().home()) {
+            return Err(detached);
+        }
+        let mut detached = ManuallyDrop::new(detached);
+        let Part { place, len, next } = detached.first();
+        // SAFETY: `detached` is never used or dropped again, so the handle is
+        // dropped once.
+        unsafe { std::ptr::drop_in_place(&raw mut detached.home) };
+        let claim = self.shared().attach(place.chunk, next);
+        let mut frame = Frame::new(Rc::clone(self.shared()), claim, place.offset, len);
+        frame.parts = next;
+        Ok(frame)
+    }
+}
+
+impl Drop for DetachedFrame {
+    fn drop(&mut self) {
+        // Each link is read before its chunk goes home, where the next frame may
+        // have it at once.
+        for part in self.home.links.parts(self.parts) {
+            self.home.send_back(part.place.chunk);
+        }
+        self.home.send_back(self.claim.chunk());
+    }
+}
+
+impl Deref for DetachedFrame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let start = self.home.region.bytes(self.place(), self.len);
+        // SAFETY: as for `Frame`: the chunk is this handle's alone.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), self.len as usize) }
+    }
+}
+
+impl DerefMut for DetachedFrame {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let start = self.home.region.bytes(self.place(), self.len);
+        // SAFETY: as for `Frame`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.len as usize) }
+    }
+}
+
+impl std::fmt::Debug for DetachedFrame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        debug(f, "DetachedFrame", self.first())
+    }
+}

@@ -1,0 +1,580 @@
+//! Frames in several chunks, against the simulated NIC: put together, taken
+//! apart, and conserved whatever happens to them on the way.
+
+use proptest::prelude::*;
+
+use super::{Queue, QueueConfig, SimulatedNic, TransmitError};
+use crate::config::{MultiBuffer, RingCapacity};
+use crate::frame::{AppendError, Frame};
+use crate::sys::if_xdp::XDP_PKT_CONTD;
+use crate::umem::{Umem, UmemConfig};
+
+const RING: u32 = 64;
+const CHUNKS: u32 = 256;
+/// Bytes of a received frame that a chunk takes.
+const USABLE: usize = 4096 - 256;
+
+fn config() -> QueueConfig {
+    QueueConfig {
+        multi_buffer: MultiBuffer::Always,
+        ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+    }
+}
+
+fn queue_of(config: &QueueConfig) -> (Umem, Queue, SimulatedNic) {
+    let umem = Umem::new(&UmemConfig::new(CHUNKS)).expect("a small UMEM");
+    let (queue, nic) = Queue::simulated(&umem, config).expect("a simulated queue");
+    (umem, queue, nic)
+}
+
+fn queue() -> (Umem, Queue, SimulatedNic) {
+    queue_of(&config())
+}
+
+/// Bytes that tell where they belong.
+fn bytes(seed: u8, len: usize) -> Vec<u8> {
+    let byte = |place: usize| seed.wrapping_add((place % 251) as u8);
+    (0..len).map(byte).collect()
+}
+
+fn content(frame: &Frame) -> Vec<u8> {
+    frame.segments().flatten().copied().collect()
+}
+
+/// A frame in as many chunks as there are lengths.
+fn made(umem: &Umem, lengths: &[u32]) -> Frame {
+    let one = |len: u32| {
+        let mut frame = umem.allocate().expect("a free chunk");
+        frame.grow_back(len).expect("room").fill(len as u8);
+        frame
+    };
+    let mut lengths = lengths.iter().copied();
+    let mut frame = one(lengths.next().expect("at least one"));
+    lengths.for_each(|len| frame.append(one(len)).expect("a sensible end"));
+    frame
+}
+
+#[track_caller]
+fn assert_all_home(umem: &Umem) {
+    let audit = umem.audit();
+    assert!(audit.is_balanced(), "{audit:?}");
+    let out = (audit.held(), audit.made, audit.parts, audit.transmit);
+    assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
+}
+
+#[test]
+fn frame_in_several_chunks_is_one_frame_with_all_bytes() {
+    let (umem, mut queue, mut nic) = queue();
+    let sent = bytes(7, 9014);
+    assert!(nic.deliver(b"before") && nic.deliver(&sent) && nic.deliver(b"behind"));
+
+    let frames: Vec<_> = queue.receive(RING).collect();
+
+    assert_eq!(frames.len(), 3);
+    let frame = &frames[1];
+    assert_eq!(
+        (frame.chunks(), frame.total_len(), frame.is_contiguous()),
+        (3, 9014, false)
+    );
+    assert_eq!(&**frame, &sent[..USABLE], "the slice is the first chunk's");
+    assert_eq!(content(frame), sent);
+    assert_eq!(frame.tailroom(), 4096 - 256 - (9014 - 2 * 3840));
+    let counters = queue.halves().0.counters();
+    assert_eq!((counters.frames, counters.bytes), (3, 9014 + 12));
+    assert_eq!(umem.audit().parts, 2);
+    drop(frames);
+    assert_all_home(&umem);
+    assert_eq!(queue.halves().0.discarded(), 3, "frames, not chunks");
+}
+
+#[test]
+fn frame_whose_descriptors_come_one_by_one_waits_for_the_last() {
+    let (umem, mut queue, mut nic) = queue();
+
+    assert!(nic.deliver_part(b"ab", XDP_PKT_CONTD));
+    assert_eq!(queue.receive(RING).count(), 0);
+    assert!(nic.deliver_part(b"cd", XDP_PKT_CONTD));
+    assert_eq!(queue.receive(RING).count(), 0);
+    assert!(nic.deliver_part(b"e", 0) && nic.deliver(b"next"));
+
+    let frames: Vec<_> = queue.receive(RING).map(|frame| content(&frame)).collect();
+    assert_eq!(frames, [&b"abcde"[..], b"next"]);
+    assert_all_home(&umem);
+    queue.recycle();
+    assert_eq!(umem.audit().fill, RING, "every chunk was lent again");
+}
+
+#[test]
+fn frame_is_taken_whole_however_few_are_asked_for() {
+    let (_umem, mut queue, mut nic) = queue();
+    let sent = bytes(1, 3 * USABLE);
+    assert!(nic.deliver(&sent) && nic.deliver(b"next"));
+
+    let first: Vec<_> = queue.receive(1).map(|frame| content(&frame)).collect();
+    let second: Vec<_> = queue.receive(1).map(|frame| content(&frame)).collect();
+
+    assert_eq!((first, second), (vec![sent], vec![b"next".to_vec()]));
+}
+
+#[test]
+fn frame_goes_out_whole_and_counts_once() {
+    let (umem, mut queue, mut nic) = queue();
+    let sent = bytes(3, 9014);
+    assert!(nic.deliver(&sent));
+    let mut frame = queue.receive(RING).next().expect("delivered");
+    frame.grow_front(4).expect("headroom").fill(9);
+
+    queue.transmit(frame).expect("an empty TX ring");
+    queue.wake().expect("nothing to wake");
+
+    let tx = queue.halves().1;
+    assert_eq!((tx.in_flight(), tx.counters().frames), (1, 1));
+    assert_eq!(tx.counters().bytes, 9018);
+    assert_eq!(umem.audit().transmit, 3);
+    let out = nic.transmitted().expect("sent");
+    assert_eq!((&out[..4], &out[4..]), (&[9; 4][..], &sent[..]));
+    queue.recycle();
+    let tx = queue.halves().1;
+    assert_eq!((tx.in_flight(), tx.counters().completed), (0, 1));
+    assert_all_home(&umem);
+    assert_eq!(queue.halves().0.charged(), RING);
+}
+
+#[test]
+fn full_tx_ring_takes_all_of_a_frame_or_nothing() {
+    let (umem, mut queue, mut nic) = queue();
+    for _ in 0..RING - 2 {
+        queue.transmit(made(&umem, &[60])).expect("a free slot");
+    }
+
+    let refused = queue.transmit(made(&umem, &[60, 60, 60]));
+
+    let Err(TransmitError::RingFull(frame)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!((frame.chunks(), umem.audit().transmit), (3, RING - 2));
+    queue
+        .transmit(made(&umem, &[1000, 1]))
+        .expect("two free slots");
+    queue.wake().expect("nothing to wake");
+    let sent: Vec<_> = std::iter::from_fn(|| nic.transmitted()).collect();
+    assert_eq!(sent.len(), RING as usize - 1, "one of them in two chunks");
+    assert_eq!(sent.last().map(Vec::len), Some(1001));
+    queue.recycle();
+    queue.transmit(frame).expect("an empty ring");
+}
+
+#[test]
+fn frame_in_more_chunks_than_the_kernel_takes_is_given_back() {
+    let (umem, mut queue, _nic) = queue();
+    let most = queue.halves().1.most_chunks();
+    assert_eq!(most, 18);
+
+    let refused = queue.transmit(made(&umem, &[100; 19]));
+
+    let Err(error @ TransmitError::TooManyChunks { .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(error.to_string().contains("19 chunks"), "{error}");
+    assert_eq!(umem.audit().transmit, 0);
+    let mut frame = error.into_frame();
+    frame.shrink_back(100).expect("longer");
+    assert_eq!(frame.chunks(), 18);
+    queue.transmit(frame).expect("18 are taken");
+    assert_eq!(queue.halves().1.room(), (RING - 18) / 18);
+}
+
+#[test]
+fn queue_for_frames_in_one_chunk_refuses_others() {
+    let config = QueueConfig {
+        multi_buffer: MultiBuffer::Never,
+        ..config()
+    };
+    let (umem, mut queue, mut nic) = queue_of(&config);
+
+    assert!(!nic.deliver(&[0; 9000]));
+    let refused = queue.transmit(made(&umem, &[60, 60]));
+
+    assert!(matches!(
+        refused,
+        Err(TransmitError::TooManyChunks { most: 1, .. })
+    ));
+}
+
+#[test]
+fn first_chunk_without_its_ethernet_header_is_given_back() {
+    let (umem, mut queue, _nic) = queue();
+
+    let short = queue.transmit(made(&umem, &[13, 60]));
+    let mut emptied = made(&umem, &[20, 60]);
+    emptied.shrink_front(20).expect("as many");
+    let empty = queue.transmit(emptied);
+
+    assert!(matches!(short, Err(TransmitError::ShortFirstChunk(_))));
+    assert!(matches!(empty, Err(TransmitError::Empty(_))));
+    drop((short, empty));
+    assert_all_home(&umem);
+}
+
+#[test]
+fn frame_with_a_senseless_descriptor_is_dropped_whole_and_counted_once() {
+    for broken in 0..3 {
+        let (umem, mut queue, mut nic) = queue();
+        for part in 0..3 {
+            let options = if part < 2 { XDP_PKT_CONTD } else { 0 };
+            if part == broken {
+                // Of the chunk that is next in the fill ring, which stays there.
+                let addr = umem_addr(&umem, part);
+                assert!(nic.inject_descriptor(addr, 5000, options));
+            } else {
+                assert!(nic.deliver_part(b"part", options));
+            }
+        }
+        assert!(nic.deliver(b"next"));
+
+        let received: Vec<_> = queue.receive(RING).map(|frame| content(&frame)).collect();
+
+        // The NIC uses the chunk that it gave back for the delivery behind it.
+        let counters = queue.halves().0.counters();
+        assert_eq!(counters.invalid, 1 + u64::from(broken == 2), "{broken}");
+        assert_eq!(received.len(), usize::from(broken != 2), "{broken}");
+        assert_eq!(umem.audit().quarantined, 1);
+        assert_all_home(&umem);
+        queue.recycle();
+        assert_eq!(umem.audit().fill, RING, "{broken}: nothing is lost");
+    }
+}
+
+/// The first bytes of the chunk that was lent as number `place`.
+fn umem_addr(umem: &Umem, place: u32) -> u64 {
+    u64::from(place) * u64::from(umem.chunk_size()) + 256
+}
+
+#[test]
+fn frame_without_an_end_is_dropped_and_what_follows_it_comes_through() {
+    let (umem, mut queue, mut nic) = queue();
+    for _ in 0..100 {
+        assert!(nic.deliver_part(b"x", XDP_PKT_CONTD));
+        assert_eq!(queue.receive(RING).count(), 0);
+        queue.recycle();
+    }
+    assert!(nic.deliver_part(b"x", 0) && nic.deliver(b"next"));
+
+    let received: Vec<_> = queue.receive(RING).map(|frame| content(&frame)).collect();
+
+    assert_eq!(received, [b"next"]);
+    assert_eq!(queue.halves().0.counters().invalid, 1, "one frame");
+    queue.recycle();
+    assert_eq!(umem.audit().fill, RING);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn frame_cut_off_by_the_end_of_its_queue_leaves_nothing_behind() {
+    let (umem, mut queue, mut nic) = queue();
+    assert!(nic.deliver_part(b"ab", XDP_PKT_CONTD) && nic.deliver_part(b"cd", XDP_PKT_CONTD));
+    assert_eq!(queue.receive(RING).count(), 0);
+
+    drop(queue);
+
+    assert_all_home(&umem);
+    assert_eq!(umem.audit().stranded, RING - 2);
+}
+
+#[test]
+fn hoarding_application_loses_whole_frames() {
+    let config = QueueConfig {
+        chunk_limit: Some(RING),
+        fill_floor: 16,
+        ..config()
+    };
+    let (umem, mut queue, mut nic) = queue_of(&config);
+    let mut hoard = Vec::new();
+    let sent = bytes(1, 2 * USABLE + 100);
+    for _ in 0..2 * RING {
+        nic.deliver(&sent);
+        queue.recycle();
+        hoard.extend(queue.receive(RING));
+    }
+
+    let counters = queue.halves().0.counters();
+    assert_eq!(
+        counters.frames + counters.throttled,
+        u64::from(2 * RING),
+        "{counters:?}"
+    );
+    assert!(counters.throttled > 0);
+    assert!(hoard.iter().all(|frame| content(frame) == sent));
+    assert!(umem.audit().fill >= 13, "the floor, less what one frame may take");
+    drop(hoard);
+    queue.recycle();
+    assert_eq!(umem.audit().fill, RING);
+    assert_all_home(&umem);
+}
+
+#[test]
+fn frame_grows_and_shrinks_at_its_own_ends() {
+    let (umem, ..) = queue();
+    let mut frame = made(&umem, &[100, 50, 20]);
+
+    frame.grow_back(5).expect("room").copy_from_slice(b"close");
+    assert_eq!((frame.total_len(), frame.len()), (175, 100));
+    assert!(content(&frame).ends_with(b"close"));
+    assert_eq!(frame.tailroom(), 4096 - 256 - 25);
+
+    frame.shrink_back(25 + 50 + 10).expect("longer");
+    assert_eq!((frame.chunks(), frame.total_len()), (1, 90));
+    assert_eq!(umem.audit().parts, 0, "chunks without bytes went home");
+    assert!(frame.shrink_back(91).is_err());
+
+    let mut frame = made(&umem, &[10, 10]);
+    assert!(frame.shrink_front(11).is_err(), "the first chunk has ten");
+    frame.shrink_back(10).expect("as many as the last has");
+    assert!(frame.is_contiguous());
+}
+
+#[test]
+fn segments_can_be_written_all_at_once() {
+    let (umem, ..) = queue();
+    let mut frame = made(&umem, &[4, 4, 2]);
+
+    let all: Vec<&mut [u8]> = frame.segments_mut().collect();
+    for (place, segment) in all.into_iter().enumerate() {
+        segment.fill(place as u8);
+    }
+
+    assert_eq!(content(&frame), [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]);
+}
+
+#[test]
+fn frame_does_not_end_in_chunks_of_another_umem() {
+    let (umem, ..) = queue();
+    let (other, ..) = queue();
+    let mut frame = made(&umem, &[20]);
+
+    let foreign = frame.append(made(&other, &[20, 20]));
+    let empty = frame.append(umem.allocate().expect("a free chunk"));
+
+    assert!(matches!(foreign, Err(AppendError::ForeignUmem(_))));
+    assert!(matches!(empty, Err(AppendError::Empty(_))));
+    assert!(frame.is_contiguous());
+    drop((foreign, empty, frame));
+    assert_all_home(&umem);
+    assert_all_home(&other);
+}
+
+#[test]
+fn received_frame_that_ends_another_counts_as_dropped() {
+    let (umem, mut queue, mut nic) = queue();
+    assert!(nic.deliver(b"the head, at least 14") && nic.deliver(&bytes(1, 5000)));
+    let mut frames = queue.receive(RING);
+    let mut frame = frames.next().expect("delivered");
+    let end = frames.next().expect("delivered");
+    drop(frames);
+
+    frame.append(end).expect("the same UMEM");
+
+    assert_eq!((frame.chunks(), frame.total_len()), (3, 5021));
+    assert_eq!(umem.audit().held(), 1);
+    assert_eq!(queue.halves().0.discarded(), 1);
+    queue.transmit(frame).expect("an empty ring");
+    queue.wake().expect("nothing to wake");
+    assert_eq!(nic.transmitted().map(|bytes| bytes.len()), Some(5021));
+    queue.recycle();
+    assert_all_home(&umem);
+}
+
+#[test]
+fn detached_frame_takes_all_its_chunks_along_and_home() {
+    let (umem, mut queue, mut nic) = queue();
+    let sent = bytes(5, 9014);
+    assert!(nic.deliver(&sent) && nic.deliver(&sent));
+    let mut frames = queue.receive(RING).map(Frame::detach);
+    let (kept, dropped) = (frames.next(), frames.next());
+    let (kept, dropped) = (kept.expect("delivered"), dropped.expect("delivered"));
+    drop(frames);
+    assert_eq!((umem.audit().detached, umem.audit().parts), (2, 4));
+
+    let kept = std::thread::spawn(move || {
+        drop(dropped);
+        let mut kept = kept;
+        for segment in kept.segments_mut() {
+            segment.iter_mut().for_each(|byte| *byte ^= 0xff);
+        }
+        assert_eq!((kept.total_len(), kept.is_contiguous()), (9014, false));
+        kept
+    })
+    .join()
+    .expect("no panic");
+
+    let frame = umem.attach(kept).expect("its own UMEM");
+    let inverted: Vec<u8> = sent.iter().map(|byte| byte ^ 0xff).collect();
+    assert_eq!(content(&frame), inverted);
+    assert_eq!((umem.audit().detached, umem.audit().parts), (0, 2));
+    queue.transmit(frame).expect("an empty ring");
+    queue.wake().expect("nothing to wake");
+    assert_eq!(nic.transmitted(), Some(inverted));
+    queue.recycle();
+    assert_all_home(&umem);
+    assert_eq!(queue.halves().0.discarded(), 1);
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    /// A frame of so many bytes.
+    Deliver(usize),
+    /// One descriptor of a frame, and whether it is the last.
+    DeliverPart(usize, bool),
+    InjectDescriptor(u64, u32, u32),
+    InjectCompletion(u64),
+    Receive(u32),
+    Send(usize),
+    Append(usize),
+    Shrink(usize, u32),
+    Drop(usize),
+    Detach(usize),
+    Transmit(usize),
+    Recycle,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let addr = || prop_oneof![3 => 0..u64::from(CHUNKS) * 4096, 1 => any::<u64>()];
+    prop_oneof![
+        4 => (14_usize..20_000).prop_map(Operation::Deliver),
+        4 => (1_usize..USABLE, any::<bool>()).prop_map(|(len, last)| Operation::DeliverPart(len, last)),
+        1 => (addr(), 0_u32..5000, 0_u32..4).prop_map(|(addr, len, options)| Operation::InjectDescriptor(addr, len, options)),
+        1 => addr().prop_map(Operation::InjectCompletion),
+        4 => (1_u32..16).prop_map(Operation::Receive),
+        4 => any::<usize>().prop_map(Operation::Send),
+        1 => any::<usize>().prop_map(Operation::Append),
+        1 => (any::<usize>(), 1_u32..9000).prop_map(|(which, by)| Operation::Shrink(which, by)),
+        1 => any::<usize>().prop_map(Operation::Drop),
+        1 => any::<usize>().prop_map(Operation::Detach),
+        3 => (1_usize..8).prop_map(Operation::Transmit),
+        2 => Just(Operation::Recycle),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the application and a lying kernel do with frames in several
+    /// chunks: chunks are conserved, each is in one frame, and nobody panics.
+    #[test]
+    fn nothing_breaks_conservation(operations in prop::collection::vec(operation(), 1..300)) {
+        let (umem, mut queue, mut nic) = queue();
+        let mut frames: Vec<Frame> = Vec::new();
+        let mut detached = Vec::new();
+
+        for operation in operations {
+            match operation {
+                Operation::Deliver(len) => {
+                    nic.deliver(&bytes(1, len));
+                }
+                Operation::DeliverPart(len, last) => {
+                    nic.deliver_part(&bytes(2, len), u32::from(!last));
+                }
+                Operation::InjectDescriptor(addr, len, options) => {
+                    nic.inject_descriptor(addr, len, options);
+                }
+                Operation::InjectCompletion(addr) => {
+                    nic.inject_completion(addr);
+                }
+                Operation::Receive(max) => frames.extend(queue.receive(max)),
+                Operation::Send(which) if !frames.is_empty() => {
+                    let frame = frames.swap_remove(which % frames.len());
+                    frames.extend(queue.transmit(frame).err().map(TransmitError::into_frame));
+                }
+                Operation::Append(which) if frames.len() > 1 => {
+                    let end = frames.swap_remove(which % frames.len());
+                    let to = which / 7 % frames.len();
+                    let refused = frames[to].append(end).err();
+                    frames.extend(refused.map(AppendError::into_frame));
+                }
+                Operation::Shrink(which, by) if !frames.is_empty() => {
+                    let place = which % frames.len();
+                    let total = frames[place].total_len();
+                    prop_assert_eq!(frames[place].shrink_back(by).is_ok(), by <= total);
+                }
+                Operation::Drop(which) if !frames.is_empty() => {
+                    frames.swap_remove(which % frames.len());
+                }
+                Operation::Detach(which) if !frames.is_empty() => {
+                    detached.push(frames.swap_remove(which % frames.len()).detach());
+                }
+                Operation::Transmit(count) => {
+                    queue.wake().expect("nothing to wake");
+                    for _ in 0..count {
+                        nic.transmitted();
+                    }
+                }
+                Operation::Recycle => queue.recycle(),
+                _ => detached.clear(),
+            }
+            prop_assert!(umem.audit().is_balanced(), "{:?}", umem.audit());
+        }
+        queue.halves().0.abandon();
+        let held = frames.len() + detached.len();
+        let audit = umem.audit();
+        prop_assert_eq!((audit.application + audit.detached) as usize, held);
+        let mut owned: Vec<_> = frames.iter().flat_map(Frame::segments).collect();
+        owned.extend(detached.iter().flat_map(|frame| frame.segments()));
+        let mut chunks: Vec<_> = owned.iter().map(|bytes| bytes.as_ptr().addr() / 4096).collect();
+        prop_assert_eq!(chunks.len(), held + audit.parts as usize);
+        chunks.sort_unstable();
+        chunks.dedup();
+        prop_assert_eq!(chunks.len(), owned.len(), "a chunk is in one frame");
+        drop(owned);
+        drop((frames, detached));
+        let audit = umem.audit();
+        prop_assert_eq!((audit.application, audit.detached, audit.parts), (0, 0, 0));
+    }
+
+    /// An honest NIC, frames of all sizes, read in bites of all sizes: what goes
+    /// in comes out, in order and intact.
+    #[test]
+    fn frames_of_all_sizes_pass_through_intact(
+        lengths in prop::collection::vec(prop_oneof![14_usize..200, 3800..3900_usize, 14..20_000_usize], 1..120),
+        bite in 1_u32..20,
+    ) {
+        let (umem, mut queue, mut nic) = queue();
+        let mut expected = std::collections::VecDeque::new();
+        let mut out = 0;
+        let mut take = |queue: &mut Queue, nic: &mut SimulatedNic, expected: &mut std::collections::VecDeque<Vec<u8>>| {
+            let (rx, tx) = queue.halves();
+            let room = tx.room();
+            for frame in rx.receive(bite.min(room)) {
+                tx.transmit(frame).expect("there was room");
+            }
+            queue.wake().expect("nothing to wake");
+            while let Some(sent) = nic.transmitted() {
+                assert_eq!(Some(sent), expected.pop_front(), "in order and intact");
+                out += 1;
+            }
+            queue.recycle();
+        };
+
+        for (number, &len) in lengths.iter().enumerate() {
+            let frame = bytes(number as u8, len);
+            let mut tries = 0;
+            while !nic.deliver(&frame) {
+                take(&mut queue, &mut nic, &mut expected);
+                tries += 1;
+                prop_assert!(tries < 100, "it is stuck");
+            }
+            expected.push_back(frame);
+        }
+        for _ in 0..200 {
+            take(&mut queue, &mut nic, &mut expected);
+        }
+
+        prop_assert_eq!(out, lengths.len());
+        prop_assert_eq!(queue.violations(), 0);
+        let (rx, tx) = queue.halves();
+        let total: usize = lengths.iter().sum();
+        prop_assert_eq!((rx.counters().frames, rx.counters().bytes), (out as u64, total as u64));
+        prop_assert_eq!((tx.counters().completed, tx.counters().bytes), (out as u64, total as u64));
+        assert_all_home(&umem);
+        prop_assert_eq!(umem.audit().fill, RING);
+    }
+}
