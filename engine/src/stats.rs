@@ -150,18 +150,24 @@ pub struct KernelStatistics {
     pub tx_ring_empty_descs: u64,
 }
 
-/// The counters of one queue of one interface since the engine started.
+/// The counters of one xsk of one queue of one interface since the engine
+/// started; most queues have one xsk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueStats {
     /// The interface, in the order the builder was told of them.
     pub interface: InterfaceId,
     /// The queue's index on the interface.
     pub queue: u32,
+    /// Which of the queue's xsks, from 0.
+    pub xsk: u8,
     /// The worker that drives the queue.
     pub worker: usize,
-    /// Frames the XDP program redirected to the queue.
+    /// Frames the XDP program redirected to the xsk. It counts by queue, so where
+    /// several xsks share one, the others have the frames that they took or
+    /// dropped, and the first has the rest.
     pub frames_in: u64,
-    /// Frames the XDP program passed on to the kernel from the queue.
+    /// Frames the XDP program passed on to the kernel from the queue; zero for
+    /// all xsks of it but the first.
     pub frames_passed: u64,
     /// Frames the worker took from the RX ring.
     pub rx_frames: u64,
@@ -212,7 +218,7 @@ pub struct WorkerStats {
 pub struct Snapshot {
     /// Time since the engine started.
     pub elapsed: Duration,
-    /// One entry per queue and interface, ordered by interface, then queue.
+    /// One entry per xsk, ordered by interface, then queue, then xsk.
     pub queues: Vec<QueueStats>,
     /// One entry per worker.
     pub workers: Vec<WorkerStats>,

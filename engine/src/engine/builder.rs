@@ -14,6 +14,7 @@ pub struct EngineBuilder {
     pub(super) mode: Mode,
     pub(super) attach: Attach,
     pub(super) queues: Option<u32>,
+    pub(super) xsks_per_queue: u8,
     pub(super) cpus: Option<Vec<usize>>,
     pub(super) umem: UmemConfig,
     pub(super) ring_size: RingCapacity,
@@ -33,6 +34,7 @@ impl EngineBuilder {
             mode: Mode::Auto,
             attach: Attach::Auto,
             queues: None,
+            xsks_per_queue: 1,
             cpus: None,
             umem: UmemConfig::new(Self::DEFAULT_FRAMES),
             ring_size: RingCapacity::new(Self::DEFAULT_RING_SIZE).expect("a power of two"),
@@ -77,6 +79,20 @@ impl EngineBuilder {
     #[must_use]
     pub fn queues(mut self, count: u32) -> Self {
         self.queues = Some(count);
+        self
+    }
+
+    /// Gives every driven queue `count` xsks, 1 by default, so that rules can tell
+    /// flows apart for the application: `redirect:N` sends to the N-th xsk, and
+    /// [`Batch::xsk`](crate::Batch::xsk) says which it was. They have an RX and a
+    /// TX ring each, and share the fill and the completion ring of their queue,
+    /// which are as many times as large, and the queue's share of the chunks.
+    ///
+    /// Which xsk a frame goes to is decided by the rules alone: one that no rule
+    /// names gets nothing.
+    #[must_use]
+    pub fn xsks_per_queue(mut self, count: u8) -> Self {
+        self.xsks_per_queue = count;
         self
     }
 
@@ -159,6 +175,11 @@ impl EngineBuilder {
             Some(0) => return Err(ConfigError::Zero { what: "queues" }),
             Some(count) if count > 1 << 16 => return Err(ConfigError::TooManyQueues(count)),
             _ => {}
+        }
+        if self.xsks_per_queue == 0 {
+            return Err(ConfigError::Zero {
+                what: "xsks per queue",
+            });
         }
         if self.batch_size == 0 {
             return Err(ConfigError::Zero { what: "batch" });
@@ -243,6 +264,12 @@ mod tests {
         for (bad, error) in [
             (pair().queues(0), ConfigError::Zero { what: "queues" }),
             (pair().queues(65_537), ConfigError::TooManyQueues(65_537)),
+            (
+                pair().xsks_per_queue(0),
+                ConfigError::Zero {
+                    what: "xsks per queue",
+                },
+            ),
             (pair().batch_size(0), ConfigError::Zero { what: "batch" }),
             (pair().frames(0), ConfigError::Zero { what: "frames" }),
             (pair().cpus([]), ConfigError::Zero { what: "CPUs" }),

@@ -32,7 +32,7 @@ use crate::interface::{Interface, Promiscuous};
 use crate::interface_id::InterfaceId;
 use crate::privileges;
 use crate::shutdown::Shutdown;
-use crate::stats::{DropReason, Snapshot, Summary};
+use crate::stats::{DropReason, QueueStats, Snapshot, Summary};
 use crate::steering::Steering;
 use crate::umem::Audit;
 use plan::WorkerPlan;
@@ -175,8 +175,9 @@ impl Engine {
         let mut all: Vec<Ready> = readiness.iter().collect::<Result<_, _>>()?;
         all.sort_by_key(|ready| ready.report.worker);
         for ready in all {
-            for (InterfaceId(id), queue, socket) in ready.sockets {
-                self.steering[id].insert(queue.get(), socket.as_fd())?;
+            for socket in ready.sockets {
+                let InterfaceId(id) = socket.interface;
+                self.steering[id].insert(socket.queue.get(), socket.fd.as_fd())?;
             }
             self.report.workers.push(ready.report);
         }
@@ -209,19 +210,36 @@ impl Engine {
             snapshot.queues.extend(board.queues.iter().cloned());
             snapshot.workers.push(board.worker.clone());
         }
-        for queue in &mut snapshot.queues {
-            let InterfaceId(id) = queue.interface;
-            // A map that cannot be read counts as nothing steered; the frames
-            // then show as unaccounted for.
-            if let Ok(counts) = self.steering[id].counts(queue.queue) {
-                queue.frames_in = counts.redirected;
-                queue.frames_passed = counts.passed;
-            }
-        }
         snapshot
             .queues
-            .sort_by_key(|queue| (queue.interface, queue.queue));
+            .sort_by_key(|queue| (queue.interface, queue.queue, queue.xsk));
+        let same_queue = |one: &QueueStats, other: &QueueStats| {
+            (one.interface, one.queue) == (other.interface, other.queue)
+        };
+        for xsks in snapshot.queues.chunk_by_mut(same_queue) {
+            self.add_steered(xsks);
+        }
         snapshot
+    }
+
+    /// Adds what the XDP program counted for a queue to the counters of its xsks:
+    /// the program does not tell them apart, so the first has what the others
+    /// cannot have got.
+    fn add_steered(&self, xsks: &mut [QueueStats]) {
+        let Some((first, others)) = xsks.split_first_mut() else {
+            return;
+        };
+        for xsk in others.iter_mut() {
+            xsk.frames_in = received_or_dropped(xsk);
+        }
+        let elsewhere: u64 = others.iter().map(|xsk| xsk.frames_in).sum();
+        let InterfaceId(id) = first.interface;
+        // A map that cannot be read counts as nothing steered; the frames
+        // then show as unaccounted for.
+        if let Ok(counts) = self.steering[id].counts(first.queue) {
+            first.frames_in = counts.redirected.saturating_sub(elsewhere);
+            first.frames_passed = counts.passed;
+        }
     }
 
     /// Waits for up to `timeout`, and gives whether the engine still runs. When
@@ -243,18 +261,7 @@ impl Engine {
         let audits = self.halt();
         let mut stats = self.stats();
         for queue in &mut stats.queues {
-            let counted = [
-                DropReason::RxNoChunk,
-                DropReason::RxRingFull,
-                DropReason::RxThrottled,
-                DropReason::RxInvalid,
-            ];
-            let counted: u64 = counted
-                .into_iter()
-                .map(|reason| queue.drops.get(reason))
-                .sum();
-            let accounted = queue.rx_frames + counted;
-            let undelivered = queue.frames_in.saturating_sub(accounted);
+            let undelivered = queue.frames_in.saturating_sub(received_or_dropped(queue));
             queue.drops.set(DropReason::RxUndelivered, undelivered);
         }
         Summary {
@@ -291,6 +298,18 @@ impl Engine {
         }
         audits
     }
+}
+
+/// Frames that reached the xsk, or were dropped on the way and counted for it.
+fn received_or_dropped(xsk: &QueueStats) -> u64 {
+    let dropped = [
+        DropReason::RxNoChunk,
+        DropReason::RxRingFull,
+        DropReason::RxThrottled,
+        DropReason::RxInvalid,
+    ];
+    let dropped = dropped.into_iter().map(|reason| xsk.drops.get(reason));
+    xsk.rx_frames + dropped.sum::<u64>()
 }
 
 impl Drop for Engine {

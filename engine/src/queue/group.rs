@@ -101,13 +101,19 @@ impl FillSide {
     /// Lends the kernel as many chunks as the ring, the limit and the pool allow,
     /// and gives their number.
     pub(super) fn lend(&self) -> u32 {
-        let mut ring = self.ring.borrow_mut();
+        let lent = self.lend_through(&mut self.ring.borrow_mut());
+        self.lent.set(self.lent.get() + u64::from(lent));
+        lent
+    }
+
+    /// A function of its own, so that the compiler knows that nobody else sees
+    /// the ring.
+    fn lend_through(&self, ring: &mut FillRing) -> u32 {
         let wanted = ring.capacity().min(self.room());
         let free = ring.free(wanted).min(wanted);
         let lent = self.umem.lend(self.group, free, |addr| {
             ring.give(addr).expect("the fill ring has a free slot");
         });
-        self.lent.set(self.lent.get() + u64::from(lent));
         ring.publish();
         lent
     }
@@ -205,17 +211,25 @@ impl CompletionSide {
 
     /// Takes back the chunks of all frames that the kernel is done with.
     pub(super) fn take_all(&self) -> Completed {
-        let mut ring = self.ring.borrow_mut();
+        self.take_from(&mut self.ring.borrow_mut())
+    }
+
+    /// A function of its own, so that the compiler knows that nobody else sees
+    /// the ring.
+    fn take_from(&self, ring: &mut CompletionRing) -> Completed {
         let mut all = Completed::default();
+        let (umem, group) = (&*self.umem, self.group);
         // Frames of one xsk mostly complete in a row.
-        let (mut whose, mut frames) = (None, 0);
+        let (mut whose, mut frames) = (Member::NONE, 0);
         for _ in 0..ring.available() {
             let Some(addr) = ring.take() else { break };
-            match self.umem.complete(addr, self.group) {
-                Ok(member) if member == whose => frames += 1,
+            match umem.complete(addr, group) {
                 Ok(member) => {
-                    all.frames += self.settle(whose, frames);
-                    (whose, frames) = (member, 1);
+                    if member != whose {
+                        all.frames += self.settle(whose, frames);
+                        (whose, frames) = (member, 0);
+                    }
+                    frames += 1;
                 }
                 Err(Violation) => all.invalid += 1,
             }
@@ -227,9 +241,10 @@ impl CompletionSide {
 
     /// Counts `frames` for the xsk that sent them, and gives their number; zero
     /// for an xsk that has closed.
-    fn settle(&self, whose: Option<Member>, frames: u32) -> u32 {
+    #[inline(never)]
+    fn settle(&self, whose: Member, frames: u32) -> u32 {
         let users = self.users.borrow();
-        let sent = |user: &&User<Sender>| Some(user.account.member) == whose;
+        let sent = |user: &&User<Sender>| user.account.member == whose;
         users.list.iter().find(sent).map_or(0, |user| {
             let completed = &user.account.completed;
             completed.set(completed.get() + u64::from(frames));

@@ -35,7 +35,7 @@ use crate::config::{Mode, QueueIndex};
 use crate::interface::Interface;
 use crate::ring::{RxRing, TxRing};
 use crate::rules::XskIndex;
-use crate::umem::ledger::{Group, Member};
+use crate::umem::ledger::{Group, Member, Seat};
 use crate::umem::{self, Umem};
 use crate::xsk::{BindFailure, FRAME_OVERHEAD, Rings, Xsk, XskError};
 use crate::{Error, Frame};
@@ -79,8 +79,7 @@ pub struct Queue {
 
 /// What a queue is made of: the xsk's own rings and name, and what it shares.
 struct QueueParts {
-    member: Member,
-    group: Group,
+    seat: Seat,
     xsk: XskIndex,
     rx: RxRing,
     tx: TxRing,
@@ -184,7 +183,7 @@ impl Queue {
             Err(BindFailure::Unbound(error)) => {
                 // A bind that fails has undone what it did before it returns,
                 // so the kernel has nothing of this ring.
-                umem.take_back_all(bound.rx.group);
+                umem.take_back_all(bound.rx.seat.group);
                 umem.unjoin(member);
                 Err(error)
             }
@@ -222,8 +221,7 @@ impl Queue {
         let limit = config.chunk_limit.unwrap_or(u32::MAX);
         let floor = config.fill_floor.min(limit / 2);
         let parts = QueueParts {
-            member,
-            group,
+            seat: Seat::new(group, member),
             xsk: XskIndex(0),
             rx: rings.rx,
             tx: rings.tx,
@@ -241,12 +239,11 @@ impl Queue {
         config: &QueueConfig,
     ) -> Self {
         parts.fill.join(parts.xsk);
-        let completed = parts.completion.join(parts.xsk, parts.member);
+        let completed = parts.completion.join(parts.xsk, parts.seat.member);
         Self {
             rx: QueueRx {
                 umem: Rc::clone(umem),
-                member: parts.member,
-                group: parts.group,
+                seat: parts.seat,
                 fill: parts.fill,
                 ring: parts.rx,
                 socket: None,
@@ -261,8 +258,7 @@ impl Queue {
             },
             tx: QueueTx {
                 umem: Rc::clone(umem),
-                member: parts.member,
-                group: parts.group,
+                seat: parts.seat,
                 ring: parts.tx,
                 completion: parts.completion,
                 completed,

@@ -27,14 +27,13 @@ use crate::stats::KernelStatistics;
 use crate::sys::if_xdp::{Descriptor, Statistics};
 use crate::sys::socket;
 use crate::umem;
-use crate::umem::ledger::{Group, Member, Violation};
+use crate::umem::ledger::{Seat, Violation};
 use crate::umem::region::Geometry;
 
 /// The receiving half of a queue.
 pub struct QueueRx {
     pub(super) umem: Rc<umem::Shared>,
-    pub(super) member: Member,
-    pub(super) group: Group,
+    pub(super) seat: Seat,
     /// Shared by the xsks of the queue.
     pub(super) fill: Rc<FillSide>,
     pub(super) ring: RxRing,
@@ -120,7 +119,7 @@ impl QueueRx {
     /// Received frames that the application dropped, instead of sending them.
     #[must_use]
     pub fn discarded(&self) -> u64 {
-        self.umem.ledger.discarded(self.member)
+        self.umem.ledger.discarded(self.seat.member)
     }
 
     /// The interface, by the name that the caller gave it.
@@ -188,14 +187,18 @@ impl QueueRx {
         let geometry = self.geometry;
         if let Some(place) = geometry.place(descriptor.addr) {
             if geometry.fits(place.offset, descriptor.len) && descriptor.options == 0 {
-                let (group, member) = (self.group, self.member);
-                if let Ok(claim) = self.umem.ledger.receive(place.chunk, group, member) {
+                if let Ok(claim) = self.umem.ledger.receive(place.chunk, &self.seat) {
                     self.counters.frames += 1;
                     self.counters.bytes += u64::from(descriptor.len);
                     let umem = Rc::clone(&self.umem);
                     return Some(Frame::new(umem, claim, place.offset, descriptor.len));
                 }
-            } else if self.umem.ledger.quarantine(place.chunk, self.group).is_ok() {
+            } else if self
+                .umem
+                .ledger
+                .quarantine(place.chunk, self.seat.group)
+                .is_ok()
+            {
                 self.quarantined += 1;
             }
         }
@@ -217,7 +220,7 @@ impl QueueRx {
         let Some(descriptor) = self.ring.take() else {
             return;
         };
-        match self.umem.drop_received(descriptor.addr, self.group) {
+        match self.umem.drop_received(descriptor.addr, self.seat.group) {
             Ok(()) => self.counters.throttled += 1,
             Err(Violation) => self.counters.invalid += 1,
         }
@@ -231,7 +234,11 @@ impl Drop for QueueRx {
         self.tell_returned();
         self.ring.available();
         while let Some(descriptor) = self.ring.take() {
-            if self.umem.drop_received(descriptor.addr, self.group).is_ok() {
+            if self
+                .umem
+                .drop_received(descriptor.addr, self.seat.group)
+                .is_ok()
+            {
                 self.fill.note_returned(1);
             }
         }

@@ -24,14 +24,13 @@ use crate::rules::XskIndex;
 use crate::sys::if_xdp::Descriptor;
 use crate::sys::socket;
 use crate::umem;
-use crate::umem::ledger::{Group, Member};
+use crate::umem::ledger::Seat;
 use crate::umem::region::Geometry;
 
 /// The sending half of a queue.
 pub struct QueueTx {
     pub(super) umem: Rc<umem::Shared>,
-    pub(super) member: Member,
-    pub(super) group: Group,
+    pub(super) seat: Seat,
     pub(super) ring: TxRing,
     /// Shared by the xsks of the queue.
     pub(super) completion: Rc<CompletionSide>,
@@ -156,8 +155,7 @@ impl QueueTx {
         if self.ring.give(descriptor).is_err() {
             return Err(TransmitError::RingFull(frame));
         }
-        let (group, member) = (self.group, self.member);
-        let made = (self.umem.ledger).transmit(&frame.into_claim(), group, member);
+        let made = (self.umem.ledger).transmit(&frame.into_claim(), &self.seat);
         self.counters.frames += 1;
         self.counters.bytes += u64::from(len);
         self.counters.made += u64::from(made);
@@ -299,7 +297,7 @@ impl QueueTx {
 
 impl Drop for QueueTx {
     fn drop(&mut self) {
-        self.umem.strand_transmitted(self.member);
+        self.umem.strand_transmitted(self.seat.member);
         self.completion.leave(self.xsk);
     }
 }

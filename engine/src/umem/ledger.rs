@@ -30,7 +30,7 @@ impl Member {
     /// Xsks that can share a UMEM.
     pub(crate) const MAX: u8 = u8::MAX;
     /// Stands for no xsk.
-    const NONE: Self = Self(u8::MAX);
+    pub(crate) const NONE: Self = Self(u8::MAX);
 
     pub(crate) fn new(number: u8) -> Option<Self> {
         (number < Self::MAX).then_some(Self(number))
@@ -112,6 +112,7 @@ impl Record {
     }
 
     /// The record of a chunk that is with `owner` and concerns no queue.
+    #[inline]
     fn bare(owner: Owner) -> Self {
         Self::new(owner, Group::NONE, Group::NONE, Member::NONE)
     }
@@ -162,6 +163,30 @@ impl Record {
             .into_iter()
             .find(owner)
             .expect("records are made of owners")
+    }
+}
+
+/// An xsk of a queue, with the records of the chunks it receives and sends made
+/// beforehand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seat {
+    pub(crate) group: Group,
+    pub(crate) member: Member,
+    lent: Record,
+    received: Record,
+    /// Charged to queue 0: the charge is added.
+    transmitted: Record,
+}
+
+impl Seat {
+    pub(crate) fn new(group: Group, member: Member) -> Self {
+        Self {
+            group,
+            member,
+            lent: Record::lent(group),
+            received: Record::new(Owner::Application, Group::NONE, group, member),
+            transmitted: Record::new(Owner::Transmit, group, Group(0), member),
+        }
     }
 }
 
@@ -222,16 +247,14 @@ impl Ledger {
         charge.set(charge.get() + chunks);
     }
 
-    /// Fill ring of `group` → application, received by its `member`.
+    /// Fill ring of its queue → application, received by the xsk at `seat`.
     #[inline]
-    pub(crate) fn receive(
-        &self,
-        chunk: u32,
-        group: Group,
-        member: Member,
-    ) -> Result<Claim, Violation> {
-        let cell = self.lent(chunk, group)?;
-        cell.set(Record::new(Owner::Application, Group::NONE, group, member));
+    pub(crate) fn receive(&self, chunk: u32, seat: &Seat) -> Result<Claim, Violation> {
+        let cell = self.records.get(chunk as usize).ok_or(Violation)?;
+        if cell.get() != seat.lent {
+            return Err(Violation);
+        }
+        cell.set(seat.received);
         Ok(Claim(chunk))
     }
 
@@ -259,18 +282,18 @@ impl Ledger {
         Claim(chunk)
     }
 
-    /// Application → TX ring of `member` of `group`. Gives whether the frame was
-    /// made by the application, not received; `group` is charged for those.
+    /// Application → TX ring of the xsk at `seat`. Gives whether the frame was made
+    /// by the application, not received; the xsk's queue is charged for those.
     #[inline]
-    pub(crate) fn transmit(&self, claim: &Claim, group: Group, member: Member) -> bool {
+    pub(crate) fn transmit(&self, claim: &Claim, seat: &Seat) -> bool {
         let cell = self.expect(claim.0, Owner::Application);
         let mut charged = cell.get().charged();
         let made = charged == Group::NONE;
         if made {
-            charged = group;
-            self.charge(group, 1);
+            charged = seat.group;
+            self.charge(charged, 1);
         }
-        cell.set(Record::new(Owner::Transmit, group, charged, member));
+        cell.set(Record(seat.transmitted.0 | u32::from(charged.0) << 16));
         made
     }
 

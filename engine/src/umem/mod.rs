@@ -223,19 +223,19 @@ impl Shared {
         self.ledger.close_transmit(member);
     }
 
-    /// TX ring of a member of `group` → pool. Gives the member, unless it has
-    /// closed.
+    /// TX ring of a member of `group` → pool. Gives the member, or
+    /// [`Member::NONE`] when it has closed.
     ///
     /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
     /// (6.18 to 7.3).
     #[inline]
-    pub(crate) fn complete(&self, addr: u64, group: Group) -> Result<Option<Member>, Violation> {
+    pub(crate) fn complete(&self, addr: u64, group: Group) -> Result<Member, Violation> {
         let place = self.geometry.place(addr).ok_or(Violation)?;
         let member = match self.ledger.complete(place.chunk, group) {
-            Ok(member) => Some(member),
+            Ok(member) => member,
             Err(Violation) => {
                 self.ledger.complete_stranded(place.chunk, group)?;
-                None
+                Member::NONE
             }
         };
         self.pool.put(place.chunk);
