@@ -188,12 +188,13 @@ struct {
 	__uint(max_entries, 1);
 } wharf_macs SEC(".maps");
 
-// Prefixes, always with one of length 0, so that a lookup finds something.
+// Prefixes, always with one of length 0, so that a lookup finds something. No BTF
+// types here either: a trie wants a structure of its own for the key.
 #define PREFIXES(name, key_bytes)                      \
 	struct {                                       \
 		__uint(type, BPF_MAP_TYPE_LPM_TRIE);   \
 		__uint(key_size, 4 + key_bytes);       \
-		__type(value, struct mask);            \
+		__uint(value_size, sizeof(struct mask)); \
 		__uint(max_entries, 1);                \
 		__uint(map_flags, BPF_F_NO_PREALLOC);  \
 	} name SEC(".maps")

@@ -43,13 +43,6 @@ pub(crate) struct Clause {
 ///
 /// When a rule can never match, and when there would be more than `limit`
 /// clauses; that is noticed before they take memory.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the compiler of rules, which asks for them, comes separately"
-    )
-)]
 pub(crate) fn clauses(rules: &RuleSet, limit: usize) -> Result<Vec<Clause>, RulesError> {
     let mut clauses = Vec::new();
     for (index, rule) in rules.rules.iter().enumerate() {
@@ -110,6 +103,7 @@ pub(super) fn alternatives(
         contradiction: None,
     };
     let alternatives = expansion.expand(expression, true)?;
+    expansion.check(alternatives.len())?;
     if alternatives.is_empty() {
         return Err(Unexpanded::NeverHolds(expansion.contradiction));
     }

@@ -17,6 +17,7 @@
 //! rule is asked.
 
 mod clause;
+mod compile;
 mod display;
 mod error;
 mod exclusion;
@@ -28,8 +29,9 @@ mod primitive;
 mod reference;
 mod rule;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
+pub(crate) use compile::{Compiled, action_code, compile};
 pub use error::RulesError;
 pub use expression::Expression;
 pub use flow::Flow;
