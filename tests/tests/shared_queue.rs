@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wharf::{
     Attach, Error, Frame, Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Steering,
-    TransmitError, Umem, UmemConfig, Verdict, XskError, XskIndex,
+    SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, XskError, XskIndex,
 };
 use wharf_testbed::{FlowChecker, PacketSocket, Pair, Testbed, UdpFlow, require_privileges};
 use wharf_tests::{SOON, assert_no_program, in_both_modes, unanswered, wait_until};
@@ -47,7 +47,8 @@ impl Shared {
     /// Queue 0 of `interface`, looked up in this thread's namespace.
     fn bind(umem: &Umem, interface: &str, attach: Attach) -> Self {
         let interface = Interface::by_name(interface).expect("it exists");
-        let steering = Steering::attach(&interface, attach, 1).expect("it attaches");
+        let steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default())
+            .expect("it attaches");
         Self::bind_to(umem, steering)
     }
 

@@ -10,8 +10,7 @@ use wharf::{
 };
 use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Testbed, require_privileges};
 use wharf_tests::{
-    SOON, assert_no_program, assert_nothing_dropped, in_both_modes, unanswered,
-    wait_until,
+    SOON, assert_no_program, assert_nothing_dropped, in_both_modes, unanswered, wait_until,
 };
 
 in_both_modes! {
@@ -127,7 +126,6 @@ impl Application for Note {
     }
 }
 
-
 fn each_xsk_of_an_engine_gets_the_flow_that_a_rule_names(attach: Attach) {
     if !require_privileges() {
         return;
@@ -158,7 +156,9 @@ fn each_xsk_of_an_engine_gets_the_flow_that_a_rule_names(attach: Attach) {
         .iter()
         .map(|report| (report.id.0, report.queue.get(), report.xsk.0))
         .collect();
-    let expected: Vec<_> = (0..2).flat_map(|id| (0..3).map(move |xsk| (id, 0, xsk))).collect();
+    let expected: Vec<_> = (0..2)
+        .flat_map(|id| (0..3).map(move |xsk| (id, 0, xsk)))
+        .collect();
     assert_eq!(bound, expected);
     // The first gets what no rule names.
     let flows = [7000, 7001, 7002].map(|port| unanswered(wire.udp_flow(4000, port)));
@@ -204,7 +204,10 @@ fn each_xsk_of_an_engine_gets_the_flow_that_a_rule_names(attach: Attach) {
     assert_eq!(stats.len(), 6);
     for (place, stats) in stats.into_iter().enumerate() {
         let (interface, xsk) = (place / 3, place % 3);
-        assert_eq!((stats.interface.0, usize::from(stats.xsk)), (interface, xsk));
+        assert_eq!(
+            (stats.interface.0, usize::from(stats.xsk)),
+            (interface, xsk)
+        );
         let counted = (stats.frames_in, stats.rx_frames, stats.tx_frames);
         let expected = if interface == 0 {
             (COUNT, COUNT, 0)

@@ -4,7 +4,8 @@ use super::Engine;
 use crate::Error;
 use crate::application::{Application, WorkerContext};
 use crate::config::{ChunkSize, ConfigError, Mode, RingCapacity, Wait};
-use crate::steering::Attach;
+use crate::rules::RuleSet;
+use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::umem::UmemConfig;
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
@@ -14,13 +15,13 @@ pub struct EngineBuilder {
     pub(super) mode: Mode,
     pub(super) attach: Attach,
     pub(super) queues: Option<u32>,
-    pub(super) xsks_per_queue: u8,
     pub(super) cpus: Option<Vec<usize>>,
     pub(super) umem: UmemConfig,
     pub(super) ring_size: RingCapacity,
     pub(super) batch_size: u32,
     pub(super) wait: Wait,
     pub(super) promiscuous: bool,
+    pub(super) steering: SteeringConfig,
 }
 
 /// Chunks that a queue needs at the least: some to receive into while others are
@@ -34,13 +35,13 @@ impl EngineBuilder {
             mode: Mode::Auto,
             attach: Attach::Auto,
             queues: None,
-            xsks_per_queue: 1,
             cpus: None,
             umem: UmemConfig::new(Self::DEFAULT_FRAMES),
             ring_size: RingCapacity::new(Self::DEFAULT_RING_SIZE).expect("a power of two"),
             batch_size: Self::DEFAULT_BATCH_SIZE,
             wait: Wait::Adaptive,
             promiscuous: false,
+            steering: SteeringConfig::default(),
         }
     }
 
@@ -92,7 +93,7 @@ impl EngineBuilder {
     /// names gets nothing.
     #[must_use]
     pub fn xsks_per_queue(mut self, count: u8) -> Self {
-        self.xsks_per_queue = count;
+        self.steering.xsks_per_queue = count;
         self
     }
 
@@ -158,6 +159,30 @@ impl EngineBuilder {
         self
     }
 
+    /// What becomes of frames, on every interface; by default all of them go to the
+    /// application.
+    #[must_use]
+    pub fn rules(mut self, rules: RuleSet) -> Self {
+        self.steering.rules = rules;
+        self
+    }
+
+    /// The most exact flows there will be at a time, on every interface; none by
+    /// default. See [`SteeringConfig::flow_capacity`].
+    #[must_use]
+    pub fn flow_capacity(mut self, flows: u32) -> Self {
+        self.steering.flow_capacity = flows;
+        self
+    }
+
+    /// Leaves to the kernel what the host itself lives on, whatever the rules say:
+    /// see [`SteeringConfig::keep_management`].
+    #[must_use]
+    pub fn keep_management(mut self) -> Self {
+        self.steering.keep_management = true;
+        self
+    }
+
     /// Checks all that can be judged without a look at the machine.
     /// [`start`](Self::start) does so too.
     ///
@@ -176,7 +201,7 @@ impl EngineBuilder {
             Some(count) if count > 1 << 16 => return Err(ConfigError::TooManyQueues(count)),
             _ => {}
         }
-        if self.xsks_per_queue == 0 {
+        if self.steering.xsks_per_queue == 0 {
             return Err(ConfigError::Zero {
                 what: "xsks per queue",
             });
@@ -192,6 +217,7 @@ impl EngineBuilder {
                 return Err(ConfigError::SameCpu(*cpu));
             }
         }
+        Steering::check(&self.steering.rules, self.steering.xsks_per_queue)?;
         self.umem.validate()?;
         let queues = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
         self.check_frames(queues)

@@ -12,6 +12,7 @@
 mod builder;
 mod plan;
 mod report;
+mod rules;
 mod supervisor;
 mod worker_thread;
 
@@ -32,10 +33,11 @@ use crate::interface::{Interface, Promiscuous};
 use crate::interface_id::InterfaceId;
 use crate::privileges;
 use crate::shutdown::Shutdown;
-use crate::stats::{DropReason, QueueStats, Snapshot, Summary};
+use crate::stats::{DropReason, Snapshot, Summary};
 use crate::steering::Steering;
 use crate::umem::Audit;
 use plan::WorkerPlan;
+use rules::SteeringTable;
 use supervisor::Supervisor;
 use worker_thread::{Ready, WorkerThread};
 
@@ -69,7 +71,7 @@ use worker_thread::{Ready, WorkerThread};
 /// ```
 pub struct Engine {
     shutdown: Arc<Shutdown>,
-    steering: Vec<Steering>,
+    steering: SteeringTable,
     /// Held for their drop, which undoes it.
     promiscuous: Vec<Promiscuous>,
     supervisor: Option<Supervisor>,
@@ -108,7 +110,7 @@ impl Engine {
         let shutdown = Arc::new(Shutdown::new(plans.len())?);
         let mut engine = Self {
             report: EngineReport::default(),
-            steering: Vec::new(),
+            steering: SteeringTable::default(),
             promiscuous: Vec::new(),
             supervisor: Some(Supervisor::start(&interfaces, &shutdown)?),
             workers: Vec::new(),
@@ -117,10 +119,10 @@ impl Engine {
         };
         for (id, interface) in interfaces.iter().enumerate() {
             let queues = plan::queue_count(&config, interface)?;
-            let steering = Steering::attach(interface, config.attach, queues)?;
+            let steering = Steering::attach(interface, config.attach, queues, &config.steering)?;
             let report = InterfaceReport::new(InterfaceId(id), interface, queues, &steering)?;
             engine.report.interfaces.push(report);
-            engine.steering.push(steering);
+            engine.steering.get_mut().push(steering);
             if config.promiscuous {
                 engine.promiscuous.push(interface.promiscuous()?);
             }
@@ -177,7 +179,8 @@ impl Engine {
         for ready in all {
             for socket in ready.sockets {
                 let InterfaceId(id) = socket.interface;
-                self.steering[id].insert(socket.queue.get(), socket.fd.as_fd())?;
+                let steering = &mut self.steering.get_mut()[id];
+                steering.insert_xsk(socket.queue.get(), socket.xsk, socket.fd.as_fd())?;
             }
             self.report.workers.push(ready.report);
         }
@@ -213,33 +216,8 @@ impl Engine {
         snapshot
             .queues
             .sort_by_key(|queue| (queue.interface, queue.queue, queue.xsk));
-        let same_queue = |one: &QueueStats, other: &QueueStats| {
-            (one.interface, one.queue) == (other.interface, other.queue)
-        };
-        for xsks in snapshot.queues.chunk_by_mut(same_queue) {
-            self.add_steered(xsks);
-        }
+        self.steering.count(&mut snapshot.queues);
         snapshot
-    }
-
-    /// Adds what the XDP program counted for a queue to the counters of its xsks:
-    /// the program does not tell them apart, so the first has what the others
-    /// cannot have got.
-    fn add_steered(&self, xsks: &mut [QueueStats]) {
-        let Some((first, others)) = xsks.split_first_mut() else {
-            return;
-        };
-        for xsk in others.iter_mut() {
-            xsk.frames_in = received_or_dropped(xsk);
-        }
-        let elsewhere: u64 = others.iter().map(|xsk| xsk.frames_in).sum();
-        let InterfaceId(id) = first.interface;
-        // A map that cannot be read counts as nothing steered; the frames
-        // then show as unaccounted for.
-        if let Ok(counts) = self.steering[id].counts(first.queue) {
-            first.frames_in = counts.redirected.saturating_sub(elsewhere);
-            first.frames_passed = counts.passed;
-        }
     }
 
     /// Waits for up to `timeout`, and gives whether the engine still runs. When
@@ -261,7 +239,7 @@ impl Engine {
         let audits = self.halt();
         let mut stats = self.stats();
         for queue in &mut stats.queues {
-            let undelivered = queue.frames_in.saturating_sub(received_or_dropped(queue));
+            let undelivered = queue.frames_in.saturating_sub(queue.received_or_dropped());
             queue.drops.set(DropReason::RxUndelivered, undelivered);
         }
         Summary {
@@ -274,7 +252,10 @@ impl Engine {
 
     /// Ends everything that runs, once; gives the audits of the workers.
     fn halt(&mut self) -> Vec<Audit> {
-        self.steering.iter_mut().for_each(Steering::detach);
+        self.steering
+            .get_mut()
+            .iter_mut()
+            .for_each(Steering::detach);
         self.promiscuous.clear();
         self.shutdown.request();
         self.supervisor = None;
@@ -298,18 +279,6 @@ impl Engine {
         }
         audits
     }
-}
-
-/// Frames that reached the xsk, or were dropped on the way and counted for it.
-fn received_or_dropped(xsk: &QueueStats) -> u64 {
-    let dropped = [
-        DropReason::RxNoChunk,
-        DropReason::RxRingFull,
-        DropReason::RxThrottled,
-        DropReason::RxInvalid,
-    ];
-    let dropped = dropped.into_iter().map(|reason| xsk.drops.get(reason));
-    xsk.rx_frames + dropped.sum::<u64>()
 }
 
 impl Drop for Engine {

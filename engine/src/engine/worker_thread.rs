@@ -125,7 +125,7 @@ impl WorkerThread {
         for &(InterfaceId(id), queue) in &self.plan.queues {
             let config = QueueConfig {
                 mode,
-                xsks: self.config.xsks_per_queue,
+                xsks: self.config.steering.xsks_per_queue,
                 chunk_limit: Some(share / queues),
                 interface: InterfaceId(id),
                 ..QueueConfig::new(self.config.ring_size)
