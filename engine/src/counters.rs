@@ -230,3 +230,26 @@ impl QueueMetrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_xsk_is_there_only_where_a_queue_has_several() {
+        let keys = |xsk| -> Vec<_> {
+            let labels = Labels {
+                interface: "eth0".to_owned(),
+                queue: 3,
+                xsk,
+            };
+            labels.pairs()
+        };
+        let pair = |key, value: &str| (key, value.to_owned());
+
+        let usual = [pair("interface", "eth0"), pair("queue", "3")];
+        assert_eq!(keys(None), usual);
+        let [interface, queue] = usual;
+        assert_eq!(keys(Some(0)), [interface, queue, pair("xsk", "0")]);
+    }
+}
