@@ -12,6 +12,9 @@ use crate::sys::socket;
 
 const XSKS: u8 = 3;
 
+/// Frames for each set of rules.
+const FRAMES: u32 = 160;
+
 fn config(rules: RuleSet) -> SteeringConfig {
     SteeringConfig {
         xsks_per_queue: XSKS,
@@ -95,7 +98,7 @@ fn compare_random(program: Frames, cases: u32) {
             ..Config::default()
         });
         let compared = std::cell::Cell::new(0);
-        let frames = proptest::collection::vec(samples::frame(), 80);
+        let frames = proptest::collection::vec(samples::frame(), FRAMES as usize);
         runner
             .run(&(samples::rule_set(), frames), |(rules, frames)| {
                 let rules = within_reach(rules);
@@ -107,46 +110,47 @@ fn compare_random(program: Frames, cases: u32) {
             })
             .expect("program and reference agree");
         println!("{} frames compared", compared.get());
-        assert!(compared.get() >= cases * 60, "few frames are too short");
+        assert!(
+            compared.get() >= cases * FRAMES * 3 / 4,
+            "few frames are too short"
+        );
     });
 }
 
 #[test]
 fn program_decides_as_the_reference_does() {
-    compare_random(Frames::Any, 120);
+    compare_random(Frames::Any, 60);
 }
 
 #[test]
 fn program_for_one_buffer_decides_as_the_reference_does() {
-    compare_random(Frames::OneBuffer, 60);
+    compare_random(Frames::OneBuffer, 30);
 }
 
 #[test]
-fn program_that_copies_decides_as_the_reference_does() {
+fn frames_are_read_only_with_the_privilege_and_taken_whole_without() {
     in_private_network(|| {
+        let lo = Interface::by_name("lo").expect("every namespace has one");
         // Capabilities belong to a thread, and this one is ours.
-        for capability in [
-            caps::Capability::CAP_PERFMON,
-            caps::Capability::CAP_SYS_ADMIN,
-        ] {
-            caps::drop(None, caps::CapSet::Effective, capability).expect("it is held");
-        }
-        assert!(!crate::privileges::can_read_frames_in_place());
-        let mut runner = TestRunner::new(Config {
-            cases: 20,
-            max_global_rejects: 100_000,
-            failure_persistence: None,
-            ..Config::default()
-        });
-        let frames = proptest::collection::vec(samples::frame(), 40);
-        runner
-            .run(&(samples::rule_set(), frames), |(rules, frames)| {
-                let rules = within_reach(rules);
-                prop_assume!(Steering::check(&rules, XSKS).is_ok());
-                assert_agrees(&rules, &frames, Frames::OneBuffer);
-                Ok(())
-            })
-            .expect("program and reference agree");
+        let kept = [
+            caps::Capability::CAP_BPF,
+            caps::Capability::CAP_NET_ADMIN,
+            caps::Capability::CAP_NET_RAW,
+        ];
+        caps::set(None, caps::CapSet::Effective, &kept.into()).expect("they are held");
+        let attach = |config: &SteeringConfig| Steering::attach(&lo, Attach::Auto, 1, config);
+
+        let plain = attach(&SteeringConfig::default());
+        drop(plain.expect("CAP_BPF and CAP_NET_ADMIN are enough"));
+        let rules = config(RuleSet::only([Rule::from(Expression::udp())]));
+        let error = attach(&rules).expect_err("CAP_PERFMON is missing");
+        let error = error.to_string();
+
+        assert!(error.contains("grant CAP_PERFMON"), "{error}");
+        assert_eq!(error.lines().count(), 1);
+        let perfmon = caps::Capability::CAP_PERFMON;
+        caps::raise(None, caps::CapSet::Effective, perfmon).expect("it is permitted");
+        attach(&rules).expect("that is all it takes");
     });
 }
 
@@ -168,5 +172,56 @@ fn every_clause_of_a_full_list_is_found() {
         let compared = assert_agrees(&rules, &frames, Frames::Any);
 
         assert_eq!(compared, 258);
+    });
+}
+
+/// Rules that ask for every field, and fill all words.
+fn all_fields() -> RuleSet {
+    use crate::rules::{IcmpVersion, MacAddress, Prefix, Primitive, Side, TcpFlags, VlanTag};
+    let prefix = |address: &str| Prefix::host(address.parse().expect("an address"));
+    let primitives = [
+        Primitive::EtherType(0x88cc),
+        Primitive::Vlan(VlanTag::Outer, None),
+        Primitive::Vlan(VlanTag::Inner, None),
+        Primitive::EtherDestination(MacAddress([2; 6])),
+        Primitive::Address(Side::Source, prefix("10.0.0.1")),
+        Primitive::Address(Side::Destination, prefix("10.0.0.1")),
+        Primitive::Address(Side::Source, prefix("fd00::1")),
+        Primitive::Address(Side::Destination, prefix("fd00::1")),
+        Primitive::Protocol(47),
+        Primitive::LaterFragment,
+        Primitive::TcpFlags(TcpFlags::Any(1)),
+        Primitive::IcmpType(IcmpVersion::V4, 8),
+        Primitive::IcmpType(IcmpVersion::V6, 128),
+    ];
+    let fields = primitives.map(|primitive| Rule::from(Expression::from(primitive)));
+    let ports = (1..=121).flat_map(|port| [Expression::src_port(port), Expression::dst_port(port)]);
+    RuleSet::only(fields.into_iter().chain(ports.map(Rule::from)))
+}
+
+#[test]
+fn verifier_accepts_all_stages_with_room_to_spare() {
+    in_private_network(|| {
+        let lo = Interface::by_name("lo").expect("every namespace has one");
+        let config = SteeringConfig {
+            flow_capacity: 1000,
+            keep_management: true,
+            ..config(all_fields())
+        };
+        for frames in [Frames::Any, Frames::OneBuffer] {
+            let frame = Frame {
+                interface: &lo,
+                queue_slots: 4,
+                config: &config,
+            };
+
+            let loaded = Instance::load(&frame, &config.rules, &[frames], None);
+
+            let (instance, _) = loaded.expect("the verifier accepts it");
+            let verified = instance.program.verified_instructions();
+            println!("{frames:?}: {verified:?} instructions verified");
+            // The kernel's limit is a million, and older ones prune less.
+            assert!(verified.is_none_or(|verified| verified < 300_000));
+        }
     });
 }
