@@ -7,6 +7,7 @@ use crate::config::{ChunkSize, ConfigError, Mode, RingCapacity, Wait};
 use crate::rules::RuleSet;
 use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::umem::UmemConfig;
+use crate::umem::ledger::Member;
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
 #[derive(Clone, Debug)]
@@ -220,11 +221,19 @@ impl EngineBuilder {
         Steering::check(&self.steering.rules, self.steering.xsks_per_queue)?;
         self.umem.validate()?;
         let queues = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
-        self.check_frames(queues)
+        self.check_queues(queues)
     }
 
-    /// Whether the chunks of a worker suffice for `queues` queues.
-    pub(super) fn check_frames(&self, queues: u32) -> Result<(), ConfigError> {
+    /// Whether the UMEM and the chunks of a worker suffice for `queues` queues.
+    pub(super) fn check_queues(&self, queues: u32) -> Result<(), ConfigError> {
+        let xsks = self.steering.xsks_per_queue;
+        if queues.saturating_mul(u32::from(xsks)) > u32::from(Member::MAX) {
+            return Err(ConfigError::TooManyXsks {
+                queues,
+                xsks,
+                most: Member::MAX,
+            });
+        }
         let needed = queues.saturating_mul(MIN_FRAMES_PER_QUEUE);
         if self.umem.frames < needed {
             return Err(ConfigError::TooFewFrames {
@@ -294,6 +303,14 @@ mod tests {
                 pair().xsks_per_queue(0),
                 ConfigError::Zero {
                     what: "xsks per queue",
+                },
+            ),
+            (
+                pair().xsks_per_queue(128),
+                ConfigError::TooManyXsks {
+                    queues: 2,
+                    xsks: 128,
+                    most: 255,
                 },
             ),
             (pair().batch_size(0), ConfigError::Zero { what: "batch" }),
