@@ -9,6 +9,8 @@
 //! Source: `CHECKSUM_PARTIAL` in `include/linux/skbuff.h`; observed on veth,
 //! native and generic, Linux 6.18.
 
+use wharf::Frame;
+
 /// Where the checksum of a frame's TCP or UDP part is, and what it covers.
 struct Transport {
     start: usize,
@@ -17,21 +19,52 @@ struct Transport {
 }
 
 /// Finishes the TCP or UDP checksum of an Ethernet frame if it was left at the
-/// pseudo-header's sum; gives whether it was.
-pub fn finish(frame: &mut [u8]) -> bool {
-    let Some(Transport { start, end, field }) = unfinished(frame) else {
+/// pseudo-header's sum; gives whether it was. Headers are in the frame's first
+/// chunk, as the kernel puts them there.
+pub fn finish(frame: &mut Frame) -> bool {
+    let Some((field, sum)) = finished(frame, frame.total_len(), frame.segments()) else {
         return false;
-    };
-    let sum = match !fold(sum(&frame[start..end])) {
-        // Zero says that there is no checksum.
-        0 => 0xffff,
-        sum => sum,
     };
     frame[field..field + 2].copy_from_slice(&sum.to_be_bytes());
     true
 }
 
-fn unfinished(frame: &[u8]) -> Option<Transport> {
+/// The checksum that a frame lacks, and where in its `first` segment it belongs.
+fn finished<'a>(
+    first: &[u8],
+    total_len: u32,
+    segments: impl Iterator<Item = &'a [u8]>,
+) -> Option<(usize, u16)> {
+    let total = usize::try_from(total_len).ok()?;
+    let Transport { start, end, field } = unfinished(first, total)?;
+    let sum = match !fold(sum_between(segments, start, end)) {
+        // Zero says that there is no checksum.
+        0 => 0xffff,
+        sum => sum,
+    };
+    Some((field, sum))
+}
+
+/// The sum of the bytes `start..end` of a frame in segments. A segment that
+/// begins at an odd place has its words' bytes swapped, and so its sum's
+/// (RFC 1071, section 2).
+fn sum_between<'a>(segments: impl Iterator<Item = &'a [u8]>, start: usize, end: usize) -> u64 {
+    let (mut place, mut total) = (0, 0);
+    for segment in segments {
+        let from = start.clamp(place, place + segment.len());
+        let to = end.clamp(from, place + segment.len());
+        let part = sum(&segment[from - place..to - place]);
+        total += if from.saturating_sub(start).is_multiple_of(2) {
+            part
+        } else {
+            u64::from(fold(part).swap_bytes())
+        };
+        place += segment.len();
+    }
+    total
+}
+
+fn unfinished(frame: &[u8], total: usize) -> Option<Transport> {
     let network = after_tags(frame)?;
     let packet = frame.get(network..)?;
     let (addresses, protocol, header, len) = match packet.first()? >> 4 {
@@ -57,7 +90,10 @@ fn unfinished(frame: &[u8]) -> Option<Transport> {
     };
     let start = network + header;
     let (end, field) = (start + len, start + offset);
-    let found = word(frame.get(..end)?, field)?;
+    if field + 2 > end || end > total {
+        return None;
+    }
+    let found = word(frame, field)?;
     let pseudo = sum(addresses) + u64::from(protocol) + u64::try_from(len).ok()?;
     (found == fold(pseudo)).then_some(Transport { start, end, field })
 }
@@ -134,6 +170,45 @@ mod tests {
         let mut frame = frame.to_vec();
         frame[field..field + 2].copy_from_slice(&pseudo.to_be_bytes());
         frame
+    }
+
+    /// As [`super::finish`], on a frame that lies in pieces of `piece` bytes.
+    fn finish_in(frame: &mut [u8], piece: usize) -> bool {
+        let total = u32::try_from(frame.len()).expect("short");
+        let first = &frame[..piece.min(frame.len())];
+        let Some((field, sum)) = finished(first, total, frame.chunks(piece)) else {
+            return false;
+        };
+        frame[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+        true
+    }
+
+    fn finish(frame: &mut [u8]) -> bool {
+        finish_in(frame, usize::MAX)
+    }
+
+    #[test]
+    fn checksum_of_a_frame_in_pieces_is_that_of_the_whole() {
+        for (right, addresses, field) in [(ipv4(), 26..34, 40), (ipv6(), 22..54, 60)] {
+            // From where the checksum is in the first piece to where all is.
+            for piece in field + 2..=right.len() {
+                let mut frame = left_to_hardware(&right, addresses.clone(), field);
+
+                assert!(finish_in(&mut frame, piece), "{piece}");
+
+                assert_eq!(frame, right, "{piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn odd_pieces_sum_up_to_the_whole() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let whole = fold(sum(&bytes[35..977]));
+
+        for piece in 1..100 {
+            assert_eq!(fold(sum_between(bytes.chunks(piece), 35, 977)), whole, "{piece}");
+        }
     }
 
     #[test]

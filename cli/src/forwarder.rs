@@ -50,12 +50,22 @@ impl Application for Forwarder {
     fn receive(&mut self, mut batch: Batch<'_>, out: &mut Outbox<'_>) {
         let InterfaceId(from) = batch.interface();
         let to = opposite(batch.interface());
-        for _ in 0..out.room(to) {
-            let Some(mut frame) = batch.next() else { break };
-            if self.unfinished[from] {
-                checksum::finish(&mut frame);
+        // The room is in frames of the most chunks, so there may be more of it
+        // when so many have been sent.
+        loop {
+            let room = out.room(to);
+            if room == 0 {
+                return;
             }
-            out.send(frame, to);
+            for _ in 0..room {
+                let Some(mut frame) = batch.next() else {
+                    return;
+                };
+                if self.unfinished[from] {
+                    checksum::finish(&mut frame);
+                }
+                out.send(frame, to);
+            }
         }
     }
 }
@@ -67,6 +77,7 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
         .interface(a)
         .interface(b)
         .mode(arguments.mode.into())
+        .multi_buffer(arguments.multi_buffer.into())
         .attach(arguments.attach.into())
         .frames(arguments.frames)
         .chunk_size(ChunkSize::new(arguments.chunk_size)?)

@@ -164,6 +164,7 @@ impl Report {
                 "fill",
                 "application",
                 "detached",
+                "parts",
                 "transmit",
                 "quarantined",
                 "stranded",

@@ -247,24 +247,25 @@ fn mtu_that_does_not_fit_a_small_chunk_is_refused() {
         return;
     };
 
-    let output = case.run("--chunk-size 2048");
+    let output = case.run("--chunk-size 2048 --multi-buffer never");
 
     let needles = [
         "`left` has an MTU of 3000",
         "2048",
         "lower the MTU to 1774",
+        "multi-buffer auto",
         "raise the chunk size",
     ];
     case.assert_refused(&output, RUN, &needles);
 }
 
 #[test]
-fn mtu_that_fits_no_chunk_is_refused() {
+fn mtu_that_fits_no_chunk_is_refused_where_frames_must_fit_one() {
     let Some(case) = Case::with(Testbed::options().mtu(9000)) else {
         return;
     };
 
-    let output = case.run("");
+    let output = case.run("--multi-buffer never");
 
     case.assert_refused(
         &output,
@@ -282,9 +283,21 @@ fn mtu_of_the_second_interface_is_looked_at_too() {
     wire.right().set_mtu(9000).expect("veth takes it");
     let case = Case::on(wire);
 
-    let output = case.run("");
+    let output = case.run("--multi-buffer never");
 
     case.assert_refused(&output, RUN, &["`right` has an MTU of 9000"]);
+}
+
+#[test]
+fn mtu_that_takes_more_chunks_than_a_frame_can_have_is_refused() {
+    let Some(case) = Case::with(Testbed::options().mtu(40_000)) else {
+        return;
+    };
+
+    let output = case.run("--chunk-size 2048");
+
+    let needles = ["18 chunks of 2048", "lower the MTU to 32238", "raise the chunk size"];
+    case.assert_refused(&output, RUN, &needles);
 }
 
 /// Gives up capabilities, for this command and whatever it runs.

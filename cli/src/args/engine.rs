@@ -13,13 +13,16 @@ pub struct EngineArgs {
     /// How frames reach user space
     #[arg(long, value_enum, default_value_t)]
     pub mode: ModeArg,
+    /// Whether frames may lie in several chunks, as those of a large MTU do
+    #[arg(long, value_enum, default_value_t)]
+    pub multi_buffer: MultiBufferArg,
     /// Where the XDP program runs
     #[arg(long, value_enum, default_value_t)]
     pub attach: AttachArg,
-    /// Chunks of packet memory per worker; each holds one frame
+    /// Chunks of packet memory per worker; each holds one frame, or a part of one
     #[arg(long, value_name = "CHUNKS", default_value_t = EngineBuilder::DEFAULT_FRAMES, allow_negative_numbers = true)]
     pub frames: u32,
-    /// Bytes of a chunk, 2048 or 4096: a frame and 256 bytes must fit
+    /// Bytes of a chunk, 2048 or 4096, of which a frame has all but 256
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_CHUNK_SIZE, allow_negative_numbers = true)]
     pub chunk_size: u32,
     /// Entries of each ring, a power of two from 64
@@ -46,6 +49,7 @@ impl Default for EngineArgs {
         Self {
             queues: None,
             mode: ModeArg::default(),
+            multi_buffer: MultiBufferArg::default(),
             attach: AttachArg::default(),
             frames: EngineBuilder::DEFAULT_FRAMES,
             chunk_size: DEFAULT_CHUNK_SIZE,
@@ -76,6 +80,28 @@ impl From<ModeArg> for wharf::Mode {
             ModeArg::Auto => Self::Auto,
             ModeArg::ZeroCopy => Self::ZeroCopy,
             ModeArg::Copy => Self::Copy,
+        }
+    }
+}
+
+/// [`wharf::MultiBuffer`] on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MultiBufferArg {
+    /// Where an interface's MTU does not fit a chunk
+    #[default]
+    Auto,
+    /// Always, whatever the MTU
+    Always,
+    /// Never: an MTU that does not fit a chunk is an error
+    Never,
+}
+
+impl From<MultiBufferArg> for wharf::MultiBuffer {
+    fn from(multi_buffer: MultiBufferArg) -> Self {
+        match multi_buffer {
+            MultiBufferArg::Auto => Self::Auto,
+            MultiBufferArg::Always => Self::Always,
+            MultiBufferArg::Never => Self::Never,
         }
     }
 }

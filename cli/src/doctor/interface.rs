@@ -55,17 +55,40 @@ fn state(interface: &Interface) -> Result<Check, InterfaceError> {
 }
 
 fn mtu(interface: &Interface) -> Result<Check, InterfaceError> {
-    let name = interface.name();
     let mtu = interface.mtu()?;
-    Ok(if mtu > LARGEST_MTU {
-        Check::bad(
+    // The kernel that tells this at all is as old as 6.3.
+    let zero_copy = interface
+        .xdp_features()?
+        .filter(|features| features.zero_copy())
+        .map(|features| features.zero_copy_segments());
+    Ok(judge_mtu(interface.name(), mtu, zero_copy))
+}
+
+/// `zero_copy` is the number of chunks that a frame may have in zero-copy mode,
+/// where the driver has that.
+fn judge_mtu(name: &str, mtu: u32, zero_copy: Option<u32>) -> Check {
+    let chunks = (mtu + CHUNK_ROOM - LARGEST_MTU).div_ceil(CHUNK_ROOM);
+    let lower = format!("run `ip link set {name} mtu {LARGEST_MTU}`, or less");
+    if chunks <= 1 {
+        return Check::good("MTU", mtu.to_string());
+    }
+    match zero_copy {
+        Some(most) if most < chunks => Check::poor(
             "MTU",
-            format!("{mtu}, whose frames do not fit a chunk of 4096 bytes"),
-            format!("run `ip link set {name} mtu {LARGEST_MTU}`, or less"),
-        )
-    } else {
-        Check::good("MTU", mtu.to_string())
-    })
+            format!(
+                "{mtu}, whose frames take {chunks} chunks of 4096 bytes, more than the driver \
+                 takes with zero copy"
+            ),
+            format!("it works, in copy mode; for zero copy, {lower}"),
+        ),
+        _ => Check::good(
+            "MTU",
+            format!(
+                "{mtu}, whose frames take {chunks} chunks of 4096 bytes: multi-buffer, which needs \
+                 Linux 6.6"
+            ),
+        ),
+    }
 }
 
 fn queues(interface: &Interface) -> Result<Check, InterfaceError> {
@@ -123,6 +146,33 @@ fn features(interface: &Interface) -> Result<(Check, &'static str), InterfaceErr
     })
 }
 
-/// A chunk of a page, without the kernel's headroom, an Ethernet header and a
-/// VLAN tag.
-const LARGEST_MTU: u32 = 4096 - 256 - 18;
+/// A chunk of a page, without the kernel's headroom.
+const CHUNK_ROOM: u32 = 4096 - 256;
+
+/// That without an Ethernet header and a VLAN tag, which a frame has beyond its
+/// MTU.
+const LARGEST_MTU: u32 = CHUNK_ROOM - 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mtu_beyond_a_chunk_is_fine_unless_zero_copy_is_lost_by_it() {
+        for (mtu, zero_copy, state) in [
+            (1500, None, State::Good),
+            (3822, Some(1), State::Good),
+            (3823, None, State::Good),
+            (3823, Some(1), State::Poor),
+            (9000, Some(8), State::Good),
+            (9000, Some(2), State::Poor),
+            (65_535, None, State::Good),
+        ] {
+            let check = judge_mtu("eth0", mtu, zero_copy);
+
+            assert_eq!(check.state, state, "{mtu} {zero_copy:?}");
+        }
+        assert!(judge_mtu("eth0", 9000, None).finding.contains("3 chunks"));
+        assert!(judge_mtu("eth0", 3823, None).finding.contains("2 chunks"));
+    }
+}

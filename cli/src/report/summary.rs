@@ -79,6 +79,8 @@ pub struct ChunkAudit {
     pub fill: u32,
     pub application: u32,
     pub detached: u32,
+    /// Of frames in several, behind the first of each.
+    pub parts: u32,
     pub transmit: u32,
     pub quarantined: u32,
     pub stranded: u32,
@@ -175,6 +177,7 @@ impl ChunkAudit {
             fill: audit.fill,
             application: audit.application,
             detached: audit.detached,
+            parts: audit.parts,
             transmit: audit.transmit,
             quarantined: audit.quarantined,
             stranded: audit.stranded,
@@ -203,12 +206,13 @@ impl ChunkAudit {
     }
 
     /// Each owner with its chunks.
-    pub fn owners(&self) -> [(&'static str, u32); 7] {
+    pub fn owners(&self) -> [(&'static str, u32); 8] {
         [
             ("pool", self.pool),
             ("fill", self.fill),
             ("application", self.application),
             ("detached", self.detached),
+            ("parts", self.parts),
             ("transmit", self.transmit),
             ("quarantined", self.quarantined),
             ("stranded", self.stranded),

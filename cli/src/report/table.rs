@@ -92,7 +92,11 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
         let queues: Vec<String> = worker
             .queues
             .iter()
-            .map(|queue| format!("{} queue {}", queue.interface, queue.queue))
+            .map(|queue| {
+                let xsk = queue.xsk.map(|xsk| format!(" xsk {xsk}"));
+                let xsk = xsk.unwrap_or_default();
+                format!("{} queue {}{xsk}", queue.interface, queue.queue)
+            })
             .collect();
         writeln!(
             out,
@@ -112,7 +116,7 @@ fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -
     let names: Vec<&str> = modes.iter().map(|(mode, _)| *mode).collect();
     writeln!(
         out,
-        "{}: {}, MTU {}, {} queue{}; {} XDP (program {}), {} mode",
+        "{}: {}, MTU {}, {} queue{}; {} XDP (program {}), {} mode{}",
         interface.name,
         interface.driver.as_deref().unwrap_or("unknown driver"),
         interface.mtu_bytes,
@@ -121,6 +125,11 @@ fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -
         interface.attach,
         interface.program_id,
         names.join(" and "),
+        if setup.multi_buffer(&interface.name) {
+            ", frames in several chunks"
+        } else {
+            ""
+        },
     )?;
     if let Some(reason) = &interface.attach_fallback {
         writeln!(out, "  not native: {reason}")?;

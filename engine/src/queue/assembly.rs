@@ -85,7 +85,7 @@ impl QueueRx {
     pub(super) fn throttle(&mut self, descriptor: Descriptor) {
         let goes_on = descriptor.options & XDP_PKT_CONTD != 0;
         match std::mem::replace(&mut self.assembly, Assembly::Idle) {
-            Assembly::Idle => match self.umem.drop_received(descriptor.addr, self.group) {
+            Assembly::Idle => match self.umem.drop_received(descriptor.addr, self.seat.group) {
                 Ok(()) => self.counters.throttled += 1,
                 Err(_) => self.counters.invalid += 1,
             },
@@ -104,9 +104,8 @@ impl QueueRx {
 
     fn begin(&mut self, descriptor: Descriptor) -> Assembly {
         let place = self.sensible(descriptor);
-        let (group, member) = (self.group, self.member);
         let claim =
-            place.and_then(|place| self.umem.ledger.receive(place.chunk, group, member).ok());
+            place.and_then(|place| self.umem.ledger.receive(place.chunk, &self.seat).ok());
         let (Some(place), Some(claim)) = (place, claim) else {
             self.counters.invalid += 1;
             return Assembly::Dropped;
@@ -129,7 +128,7 @@ impl QueueRx {
         let place = self.sensible(descriptor);
         let received = place.filter(|place| {
             let ledger = &self.umem.ledger;
-            ledger.receive_part(place.chunk, self.group).is_ok()
+            ledger.receive_part(place.chunk, self.seat.group).is_ok()
         });
         let Some(place) = received else {
             self.drop_broken(frame, chunks);
@@ -181,7 +180,7 @@ impl QueueRx {
 
     /// Puts the chunk of a descriptor back into the pool, whose frame is counted.
     fn recycle(&mut self, descriptor: Descriptor) {
-        if self.umem.drop_received(descriptor.addr, self.group).is_ok() {
+        if self.umem.drop_received(descriptor.addr, self.seat.group).is_ok() {
             self.uncounted += 1;
         }
     }

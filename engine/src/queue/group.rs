@@ -18,8 +18,8 @@ use std::rc::Rc;
 use crate::ring::{CompletionRing, FillRing};
 use crate::rules::XskIndex;
 use crate::umem;
-use crate::umem::Completion;
-use crate::umem::ledger::{Group, Member, Violation};
+use crate::umem::Unusual;
+use crate::umem::ledger::{Group, Member};
 use crate::xsk::{remap_completion, remap_fill};
 
 /// The fill ring of a queue, and the accounts that go with it.
@@ -110,13 +110,19 @@ impl FillSide {
     /// Lends the kernel as many chunks as the ring, the limit and the pool allow,
     /// and gives their number.
     pub(super) fn lend(&self) -> u32 {
-        let mut ring = self.ring.borrow_mut();
+        let lent = self.lend_through(&mut self.ring.borrow_mut());
+        self.lent.set(self.lent.get() + u64::from(lent));
+        lent
+    }
+
+    /// A function of its own, so that the compiler knows that nobody else sees
+    /// the ring.
+    fn lend_through(&self, ring: &mut FillRing) -> u32 {
         let wanted = ring.capacity().min(self.room());
         let free = ring.free(wanted).min(wanted);
         let lent = self.umem.lend(self.group, free, |addr| {
             ring.give(addr).expect("the fill ring has a free slot");
         });
-        self.lent.set(self.lent.get() + u64::from(lent));
         ring.publish();
         lent
     }
@@ -214,44 +220,59 @@ impl CompletionSide {
 
     /// Takes back the chunks of all frames that the kernel is done with.
     pub(super) fn take_all(&self) -> Completed {
-        let mut ring = self.ring.borrow_mut();
+        self.take_from(&mut self.ring.borrow_mut())
+    }
+
+    /// A function of its own, so that the compiler knows that nobody else sees
+    /// the ring.
+    fn take_from(&self, ring: &mut CompletionRing) -> Completed {
         let mut all = Completed::default();
+        let (umem, group) = (&*self.umem, self.group);
         // Frames of one xsk mostly complete in a row.
-        let (mut whose, mut chunks) = (Completion::Stranded, 0);
+        let (mut whose, mut frames) = (Member::NONE, 0);
         for _ in 0..ring.available() {
             let Some(addr) = ring.take() else { break };
-            match self.umem.complete(addr, self.group) {
-                Ok(completion) if completion == whose => chunks += 1,
-                Ok(completion) => {
-                    all.frames += self.settle(whose, chunks);
-                    (whose, chunks) = (completion, 1);
+            match umem.complete(addr, group) {
+                Ok(member) => {
+                    if member != whose {
+                        all.frames += self.settle(whose, frames);
+                        (whose, frames) = (member, 0);
+                    }
+                    frames += 1;
                 }
-                Err(Violation) => all.invalid += 1,
+                Err(Unusual::Part(member)) => self.settle_part(member),
+                Err(Unusual::Stranded) => {}
+                Err(Unusual::Violation) => all.invalid += 1,
             }
         }
         ring.release();
-        all.frames += self.settle(whose, chunks);
+        all.frames += self.settle(whose, frames);
         all
     }
 
-    /// Counts `chunks` for the xsk that sent them, and gives the number of
-    /// frames; zero for an xsk that has closed.
-    fn settle(&self, whose: Completion, chunks: u32) -> u32 {
-        let (Completion::Frame(member) | Completion::Part(member)) = whose else {
-            return 0;
-        };
+    /// Counts `frames` for the xsk that sent them, and gives their number; zero
+    /// for an xsk that has closed.
+    #[inline(never)]
+    fn settle(&self, whose: Member, frames: u32) -> u32 {
+        let count = |account: &Returned| add(&account.chunks, frames);
+        if self.with_account(whose, count) { frames } else { 0 }
+    }
+
+    /// Counts a chunk before the last of its frame.
+    #[cold]
+    fn settle_part(&self, whose: Member) {
+        self.with_account(whose, |account| {
+            add(&account.chunks, 1);
+            add(&account.parts, 1);
+        });
+    }
+
+    /// Has `count` change the account of an xsk, unless it has closed.
+    fn with_account(&self, whose: Member, count: impl FnOnce(&Returned)) -> bool {
         let users = self.users.borrow();
-        let sent = |user: &&User<Sender>| user.account.member == member;
-        let Some(user) = users.list.iter().find(sent) else {
-            return 0;
-        };
-        let account = &user.account.account;
-        add(&account.chunks, chunks);
-        if whose == Completion::Part(member) {
-            add(&account.parts, chunks);
-            return 0;
-        }
-        chunks
+        let sent = |user: &&User<Sender>| user.account.member == whose;
+        let found = users.list.iter().find(sent);
+        found.map(|user| count(&user.account.account)).is_some()
     }
 
     /// Entries that wait in the ring.

@@ -10,6 +10,7 @@
 //! [`Queue::share`].
 
 mod assembly;
+mod bind;
 mod config;
 mod fit;
 mod group;
@@ -27,7 +28,6 @@ mod tests;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Instant;
 
 pub use config::QueueConfig;
 pub(crate) use fit::needs_several_chunks;
@@ -35,17 +35,15 @@ pub use rx::{Batch, QueueRx, RxCounters};
 pub use simulated::SimulatedNic;
 pub use tx::{QueueTx, TransmitError, TxCounters, WakeError};
 
-use crate::bind_report::{BindReport, CopyMode};
-use crate::config::{Mode, MultiBuffer, QueueIndex};
-use crate::interface::Interface;
+use crate::bind_report::CopyMode;
+use crate::config::{MultiBuffer, QueueIndex};
 use crate::ring::{RxRing, TxRing};
 use crate::rules::XskIndex;
-use crate::umem::ledger::{Group, Member};
+use crate::umem::ledger::{Group, Member, Seat};
 use crate::umem::{self, Umem};
-use crate::xsk::{BindFailure, Rings, Target, Xsk, XskError, panic_gate};
+use crate::xsk::{Rings, XskError};
 use crate::{Error, Frame};
 use assembly::Assembly;
-use fit::chunks_in_zero_copy;
 use group::{CompletionSide, FillSide};
 use share::Origin;
 use tx::MOST_CHUNKS_COPY;
@@ -58,7 +56,7 @@ use tx::MOST_CHUNKS_COPY;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let interface = Interface::by_name("eth0")?;
-/// let mut steering = Steering::attach(&interface, Attach::Auto, 1)?;
+/// let mut steering = Steering::attach(&interface, Attach::Auto, 1, &SteeringConfig::default())?;
 /// let umem = Umem::new(&UmemConfig::new(4096))?;
 /// let config = QueueConfig::new(RingCapacity::new(1024)?);
 /// let (mut queue, report) = Queue::bind(&umem, &interface, QueueIndex::new(0)?, &config)?;
@@ -77,7 +75,6 @@ use tx::MOST_CHUNKS_COPY;
 /// }
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Queue {
     rx: QueueRx,
     tx: QueueTx,
@@ -87,8 +84,7 @@ pub struct Queue {
 
 /// What a queue is made of: the xsk's own rings and name, and what it shares.
 struct QueueParts {
-    member: Member,
-    group: Group,
+    seat: Seat,
     xsk: XskIndex,
     rx: RxRing,
     tx: TxRing,
@@ -97,129 +93,6 @@ struct QueueParts {
 }
 
 impl Queue {
-    /// Binds an xsk to a queue of an interface, its fill ring filled.
-    ///
-    /// The first queue of a UMEM registers it with the kernel, which pins the
-    /// memory; the others share the registration and the mode. Blocks for up to
-    /// [`QueueConfig::bind_patience`] while the queue is busy.
-    ///
-    /// Attach the XDP program first, and drop the queue after it is detached:
-    /// many drivers reset the NIC when programs come and go.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Interface`] when the interface cannot be looked at,
-    /// [`Error::Xsk`] when it is down, has no such queue, has too large an MTU,
-    /// the UMEM is bound to it already, or the kernel refuses.
-    pub fn bind(
-        umem: &Umem,
-        interface: &Interface,
-        queue: QueueIndex,
-        config: &QueueConfig,
-    ) -> Result<(Self, BindReport), Error> {
-        let sends = check(interface, queue, umem)?;
-        let shares = umem.shared().registrant().is_some();
-        let multi_buffer = fit::decide(umem, interface, config.multi_buffer, shares)?;
-        let bind = |mode| Self::bind_in(umem, interface, queue, config, (mode, multi_buffer));
-        let (mut bound, mut report) = match config.mode {
-            Mode::ZeroCopy => bind(CopyMode::ZeroCopy)?,
-            Mode::Copy => bind(CopyMode::Copy)?,
-            Mode::Auto => match bind(CopyMode::ZeroCopy) {
-                Err(XskError::NoZeroCopy { reason, .. }) if !shares => {
-                    let (bound, mut report) = bind(CopyMode::Copy)?;
-                    report.fallback = Some(reason);
-                    (bound, report)
-                }
-                bound => bound?,
-            },
-        };
-        bound.tx.sends = sends;
-        let result = match (config.mode, report.got) {
-            (Mode::Auto, CopyMode::Copy) if shares => {
-                report.fallback = Some("it shares a UMEM with a queue in copy mode".to_owned());
-                Ok(())
-            }
-            (Mode::ZeroCopy, CopyMode::Copy) | (Mode::Copy, CopyMode::ZeroCopy) => {
-                Err(XskError::SharedMode {
-                    interface: report.interface.clone(),
-                    queue,
-                    got: report.got,
-                })
-            }
-            _ => Ok(()),
-        };
-        result?;
-        bound.origin = Some(Rc::new(Origin {
-            interface: interface.clone(),
-            config: *config,
-            report: report.clone(),
-        }));
-        Ok((bound, report))
-    }
-
-    fn bind_in(
-        umem: &Umem,
-        interface: &Interface,
-        queue: QueueIndex,
-        config: &QueueConfig,
-        (mode, multi_buffer): (CopyMode, bool),
-    ) -> Result<(Self, BindReport), XskError> {
-        panic_gate::check(interface, mode, config.known_panics)?;
-        if multi_buffer && mode == CopyMode::ZeroCopy {
-            fit::check_zero_copy(umem, interface, queue)?;
-        }
-        let umem = umem.shared();
-        let target = Target {
-            interface,
-            queue,
-            mode,
-            multi_buffer,
-        };
-        let deadline = Instant::now() + config.bind_patience;
-        let (xsk, rings) = Xsk::open(umem, config.ring_size, config.shared_entries(), deadline)?;
-        let (tx_budget, send_buffer_bytes) = (xsk.tx_budget, xsk.send_buffer_bytes);
-        let member = umem.join().ok_or(XskError::TooManyQueues)?;
-        let mut bound = Self::assemble(umem, member, rings, queue, config);
-        // Drivers take the fill ring as it is at the bind: i40e and ice may
-        // never come back for more.
-        bound.rx.top_up();
-        match xsk.bind(umem, &target, deadline) {
-            Ok((socket, got)) => {
-                umem.set_multi_buffer(multi_buffer);
-                bound.set_socket(&socket, got);
-                bound.tx.most_chunks = match (multi_buffer, got) {
-                    (false, _) => 1,
-                    (true, CopyMode::Copy) => MOST_CHUNKS_COPY,
-                    (true, CopyMode::ZeroCopy) => chunks_in_zero_copy(interface),
-                };
-                let report = BindReport {
-                    interface: interface.name().to_owned(),
-                    id: config.interface,
-                    driver: interface.driver(),
-                    queue,
-                    xsk: bound.rx.xsk,
-                    requested: config.mode,
-                    got,
-                    fallback: None,
-                    multi_buffer,
-                    tx_budget,
-                    send_buffer_bytes,
-                };
-                Ok((bound, report))
-            }
-            Err(BindFailure::Unbound(error)) => {
-                // A bind that fails has undone what it did before it returns,
-                // so the kernel has nothing of this ring.
-                umem.take_back_all(bound.rx.group);
-                umem.unjoin(member);
-                Err(error)
-            }
-            // The driver may write to lent chunks until the socket is torn down,
-            // so they are written off as the queue drops.
-            Err(BindFailure::Bound(error)) => Err(error),
-        }
-    }
-
     /// A queue on rings in plain memory, and the other side of them: a NIC and
     /// kernel to test code that uses queues against, without privileges.
     ///
@@ -251,8 +124,7 @@ impl Queue {
         let limit = config.chunk_limit.unwrap_or(u32::MAX);
         let floor = config.fill_floor.min(limit / 2);
         let parts = QueueParts {
-            member,
-            group,
+            seat: Seat::new(group, member),
             xsk: XskIndex(0),
             rx: rings.rx,
             tx: rings.tx,
@@ -270,12 +142,11 @@ impl Queue {
         config: &QueueConfig,
     ) -> Self {
         parts.fill.join(parts.xsk);
-        let returned = parts.completion.join(parts.xsk, parts.member);
+        let returned = parts.completion.join(parts.xsk, parts.seat.member);
         Self {
             rx: QueueRx {
                 umem: Rc::clone(umem),
-                member: parts.member,
-                group: parts.group,
+                seat: parts.seat,
                 fill: parts.fill,
                 ring: parts.rx,
                 socket: None,
@@ -291,8 +162,7 @@ impl Queue {
             },
             tx: QueueTx {
                 umem: Rc::clone(umem),
-                member: parts.member,
-                group: parts.group,
+                seat: parts.seat,
                 ring: parts.tx,
                 completion: parts.completion,
                 returned,
@@ -379,29 +249,11 @@ pub(crate) fn violations(rx: &QueueRx, tx: &QueueTx) -> u64 {
     rx.faults() + rx.counters.invalid + tx.faults() + tx.counters.invalid
 }
 
-/// Checks what the kernel would get wrong or say unclearly. Gives whether the
-/// queue can send.
-fn check(interface: &Interface, queue: QueueIndex, umem: &Umem) -> Result<bool, Error> {
-    let name = || interface.name().to_owned();
-    if umem.shared().is_bound_to(interface.index().get(), queue) {
-        return Err(XskError::BoundAlready {
-            interface: name(),
-            queue,
-        }
-        .into());
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue")
+            .field("rx", &self.rx)
+            .field("tx", &self.tx)
+            .finish_non_exhaustive()
     }
-    if !interface.is_up()? {
-        return Err(XskError::InterfaceDown { interface: name() }.into());
-    }
-    let counts = interface.queue_counts()?;
-    let queues = counts.bindable();
-    if queue.get() >= queues {
-        return Err(XskError::NoSuchQueue {
-            interface: name(),
-            queue: queue.get(),
-            queues,
-        }
-        .into());
-    }
-    Ok(queue.get() < counts.tx)
 }

@@ -28,14 +28,13 @@ use crate::stats::KernelStatistics;
 use crate::sys::if_xdp::{Descriptor, Statistics};
 use crate::sys::socket;
 use crate::umem;
-use crate::umem::ledger::{Group, Member};
+use crate::umem::ledger::Seat;
 use crate::umem::region::{Geometry, Place};
 
 /// The receiving half of a queue.
 pub struct QueueRx {
     pub(super) umem: Rc<umem::Shared>,
-    pub(super) member: Member,
-    pub(super) group: Group,
+    pub(super) seat: Seat,
     /// Shared by the xsks of the queue.
     pub(super) fill: Rc<FillSide>,
     pub(super) ring: RxRing,
@@ -124,7 +123,7 @@ impl QueueRx {
     /// Received frames that the application dropped, instead of sending them.
     #[must_use]
     pub fn discarded(&self) -> u64 {
-        self.umem.ledger.discarded(self.member)
+        self.umem.ledger.discarded(self.seat.member)
     }
 
     /// The interface, by the name that the caller gave it.
@@ -193,8 +192,7 @@ impl QueueRx {
         if let Some(place) = geometry.place(descriptor.addr) {
             let fits = geometry.fits(place.offset, descriptor.len);
             if fits && descriptor.options == 0 && self.assembly.is_idle() {
-                let (group, member) = (self.group, self.member);
-                if let Ok(claim) = self.umem.ledger.receive(place.chunk, group, member) {
+                if let Ok(claim) = self.umem.ledger.receive(place.chunk, &self.seat) {
                     self.counters.frames += 1;
                     self.counters.bytes += u64::from(descriptor.len);
                     let umem = Rc::clone(&self.umem);
@@ -209,7 +207,8 @@ impl QueueRx {
 
     #[cold]
     pub(super) fn quarantine(&mut self, place: Place) {
-        if self.umem.ledger.quarantine(place.chunk, self.group).is_ok() {
+        let group = self.seat.group;
+        if self.umem.ledger.quarantine(place.chunk, group).is_ok() {
             self.uncounted += 1;
         }
     }
@@ -245,7 +244,11 @@ impl Drop for QueueRx {
         self.abandon();
         self.ring.available();
         while let Some(descriptor) = self.ring.take() {
-            if self.umem.drop_received(descriptor.addr, self.group).is_ok() {
+            if self
+                .umem
+                .drop_received(descriptor.addr, self.seat.group)
+                .is_ok()
+            {
                 self.fill.note_returned(1);
             }
         }

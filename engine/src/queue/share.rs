@@ -8,7 +8,7 @@ use crate::bind_report::BindReport;
 use crate::interface::Interface;
 use crate::ring::{RxRing, TxRing};
 use crate::rules::XskIndex;
-use crate::umem::ledger::Member;
+use crate::umem::ledger::{Member, Seat};
 use crate::xsk::{Xsk, XskError};
 
 /// What the first xsk of a queue was bound with.
@@ -38,8 +38,9 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`Error::Xsk`] when the queue has the xsks it was
-    /// [bound for](QueueConfig::xsks), is a simulated one, or the kernel refuses.
+    /// [`Error::Interface`] when the interface cannot be looked at,
+    /// [`Error::Xsk`] when it is down, the queue has the xsks it was
+    /// [bound for](QueueConfig::xsks) or is a simulated one, or the kernel refuses.
     pub fn share(&self) -> Result<(Self, BindReport), Error> {
         let (Some(origin), Some(first)) = (&self.origin, &self.rx.socket) else {
             return Err(XskError::Simulated.into());
@@ -48,6 +49,10 @@ impl Queue {
             interface, config, ..
         } = &**origin;
         let queue = self.rx.queue;
+        if !interface.is_up()? {
+            let interface = interface.name().to_owned();
+            return Err(XskError::InterfaceDown { interface }.into());
+        }
         self.check_room(config, interface.name())?;
         let umem = &self.rx.umem;
         let (xsk, rings) = Xsk::open_sharer(umem, first, config.ring_size)?;
@@ -76,8 +81,7 @@ impl Queue {
         config: &QueueConfig,
     ) -> Self {
         let parts = QueueParts {
-            member,
-            group: self.rx.group,
+            seat: Seat::new(self.rx.seat.group, member),
             xsk: self.free_xsk(),
             rx,
             tx,

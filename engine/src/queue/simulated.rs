@@ -71,7 +71,7 @@ impl SimulatedNic {
     /// when `queue` is not this NIC's, has the xsks it was
     /// [made for](QueueConfig::xsks), or 255 have shared the UMEM.
     pub fn share(&self, queue: &Queue) -> Result<(Queue, Self), Error> {
-        if queue.rx.group != self.group || !Rc::ptr_eq(&queue.rx.umem, &self.umem) {
+        if queue.rx.seat.group != self.group || !Rc::ptr_eq(&queue.rx.umem, &self.umem) {
             return Err(XskError::Simulated.into());
         }
         queue.check_room(&self.config, "simulated")?;

@@ -23,14 +23,13 @@ use crate::rules::XskIndex;
 use crate::sys::if_xdp::{Descriptor, XDP_PKT_CONTD};
 use crate::sys::socket;
 use crate::umem;
-use crate::umem::ledger::{Group, Member};
+use crate::umem::ledger::Seat;
 use crate::umem::region::{Geometry, Place};
 
 /// The sending half of a queue.
 pub struct QueueTx {
     pub(super) umem: Rc<umem::Shared>,
-    pub(super) member: Member,
-    pub(super) group: Group,
+    pub(super) seat: Seat,
     pub(super) ring: TxRing,
     /// Shared by the xsks of the queue.
     pub(super) completion: Rc<CompletionSide>,
@@ -194,8 +193,7 @@ impl QueueTx {
         if self.ring.give(descriptor).is_err() {
             return Err(TransmitError::RingFull(frame));
         }
-        let (group, member) = (self.group, self.member);
-        let made = (self.umem.ledger).transmit(&frame.into_claim(), group, member);
+        let made = (self.umem.ledger).transmit(&frame.into_claim(), &self.seat);
         self.given += 1;
         self.counters.bytes += u64::from(len);
         self.counters.made += u64::from(made);
@@ -218,7 +216,6 @@ impl QueueTx {
         if chunks > unused || chunks > self.ring.free(chunks) {
             return Err(TransmitError::RingFull(frame));
         }
-        let (group, member) = (self.group, self.member);
         let (umem, bytes) = (Rc::clone(&self.umem), u64::from(frame.total_len()));
         self.give(frame.place(), frame.len_bytes(), XDP_PKT_CONTD);
         for part in frame.parts() {
@@ -226,11 +223,9 @@ impl QueueTx {
             let options = if is_last { 0 } else { XDP_PKT_CONTD };
             self.give(part.place, part.len, options);
             umem.ledger
-                .transmit_part(part.place.chunk, is_last, group, member);
+                .transmit_part(part.place.chunk, is_last, &self.seat);
         }
-        let made = umem
-            .ledger
-            .transmit_first(&frame.into_claim(), group, member);
+        let made = umem.ledger.transmit_first(&frame.into_claim(), &self.seat);
         self.given += u64::from(chunks);
         self.given_parts += u64::from(chunks - 1);
         self.counters.bytes += bytes;
@@ -403,7 +398,7 @@ impl QueueTx {
 
 impl Drop for QueueTx {
     fn drop(&mut self) {
-        self.umem.strand_transmitted(self.member);
+        self.umem.strand_transmitted(self.seat.member);
         self.completion.leave(self.xsk);
     }
 }

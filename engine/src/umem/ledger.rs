@@ -28,157 +28,13 @@
 //! Where it says Application and Transmit, a part goes through Part and
 //! TransmitPart; a detached frame's parts stay Part.
 
+mod record;
+
 use std::cell::Cell;
 
-/// An xsk among those that share a UMEM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Member(u8);
+pub(crate) use record::{Group, Member, Owner, Seat};
 
-impl Member {
-    /// Xsks that can share a UMEM.
-    pub(crate) const MAX: u8 = u8::MAX;
-    /// Stands for no xsk.
-    const NONE: Self = Self(u8::MAX);
-
-    pub(crate) fn new(number: u8) -> Option<Self> {
-        (number < Self::MAX).then_some(Self(number))
-    }
-
-    /// Its place in arrays of [`Charges`]' length.
-    #[inline]
-    fn place(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
-/// A queue among those that share a UMEM, with all its xsks. It goes by the name
-/// of its first xsk, which is never used again, so it may outlive that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Group(u8);
-
-impl Group {
-    /// Stands for no queue.
-    const NONE: Self = Self(Member::NONE.0);
-
-    /// The queue that `first` was the first to be bound to.
-    pub(crate) fn of_first(Member(first): Member) -> Self {
-        Self(first)
-    }
-
-    /// Its place in arrays of [`Charges`]' length.
-    #[inline]
-    fn place(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
-/// Who has a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Owner {
-    /// The pool: free.
-    Pool,
-    /// The kernel, to receive into.
-    Fill,
-    /// The application, as a `Frame`.
-    Application,
-    /// The application, as a `DetachedFrame`, on any thread.
-    Detached,
-    /// The application, on any thread, behind the first chunk of a frame.
-    Part,
-    /// The kernel, to send from.
-    Transmit,
-    /// The kernel, to send from, before the last chunk of a frame.
-    TransmitPart,
-    /// Nobody: the kernel gave it back with a descriptor that makes no sense.
-    Quarantined,
-    /// The kernel still had it when its xsk closed.
-    Stranded,
-}
-
-impl Owner {
-    const ALL: [Self; 9] = [
-        Self::Pool,
-        Self::Fill,
-        Self::Application,
-        Self::Detached,
-        Self::Part,
-        Self::Transmit,
-        Self::TransmitPart,
-        Self::Quarantined,
-        Self::Stranded,
-    ];
-}
-
-/// What the ledger knows of a chunk, in one word, so that a crossing is a
-/// comparison and a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Record(u32);
-
-impl Record {
-    /// `holder` is the queue whose rings the chunk is in, for `Fill` and
-    /// `Transmit`; `charged` is the queue that the chunk counts against; `member`
-    /// is the xsk that received it, for `Application` and `Detached`, or sends
-    /// it, for `Transmit`.
-    #[inline]
-    fn new(owner: Owner, holder: Group, charged: Group, member: Member) -> Self {
-        Self(Self::with(owner, holder) | u32::from(charged.0) << 16 | u32::from(member.0) << 24)
-    }
-
-    /// The record of a chunk that is with `owner` and concerns no queue.
-    fn bare(owner: Owner) -> Self {
-        Self::new(owner, Group::NONE, Group::NONE, Member::NONE)
-    }
-
-    #[inline]
-    fn lent(group: Group) -> Self {
-        Self::new(Owner::Fill, group, group, Member::NONE)
-    }
-
-    #[inline]
-    fn with(owner: Owner, holder: Group) -> u32 {
-        u32::from(owner as u8) | u32::from(holder.0) << 8
-    }
-
-    #[inline]
-    fn is_with(self, owner: Owner, holder: Group) -> bool {
-        self.0 & 0xffff == Self::with(owner, holder)
-    }
-
-    #[inline]
-    fn is_owned_by(self, owner: Owner) -> bool {
-        self.0.to_le_bytes()[0] == owner as u8
-    }
-
-    #[inline]
-    fn is_sent_by(self, member: Member) -> bool {
-        let sent = self.is_owned_by(Owner::Transmit) || self.is_owned_by(Owner::TransmitPart);
-        sent && self.member() == member
-    }
-
-    #[inline]
-    fn holder(self) -> Group {
-        Group(self.0.to_le_bytes()[1])
-    }
-
-    #[inline]
-    fn charged(self) -> Group {
-        Group(self.0.to_le_bytes()[2])
-    }
-
-    #[inline]
-    fn member(self) -> Member {
-        Member(self.0.to_le_bytes()[3])
-    }
-
-    fn owner(self) -> Owner {
-        let owner = |&owner: &Owner| self.is_owned_by(owner);
-        Owner::ALL
-            .into_iter()
-            .find(owner)
-            .expect("records are made of owners")
-    }
-}
+use record::Record;
 
 /// The application's right to one chunk's bytes. Only the ledger makes it, after
 /// it has recorded the application as the chunk's owner; it cannot be copied.
@@ -237,16 +93,14 @@ impl Ledger {
         charge.set(charge.get() + chunks);
     }
 
-    /// Fill ring of `group` → application, received by its `member`.
+    /// Fill ring of its queue → application, received by the xsk at `seat`.
     #[inline]
-    pub(crate) fn receive(
-        &self,
-        chunk: u32,
-        group: Group,
-        member: Member,
-    ) -> Result<Claim, Violation> {
-        let cell = self.lent(chunk, group)?;
-        cell.set(Record::new(Owner::Application, Group::NONE, group, member));
+    pub(crate) fn receive(&self, chunk: u32, seat: &Seat) -> Result<Claim, Violation> {
+        let cell = self.records.get(chunk as usize).ok_or(Violation)?;
+        if cell.get() != seat.lent {
+            return Err(Violation);
+        }
+        cell.set(seat.received);
         Ok(Claim(chunk))
     }
 
@@ -282,43 +136,41 @@ impl Ledger {
         Claim(chunk)
     }
 
-    /// Application → TX ring of `member` of `group`. Gives whether the frame was
-    /// made by the application, not received; `group` is charged for those.
+    /// Application → TX ring of the xsk at `seat`. Gives whether the frame was made
+    /// by the application, not received; the xsk's queue is charged for those.
     #[inline]
-    pub(crate) fn transmit(&self, claim: &Claim, group: Group, member: Member) -> bool {
-        let crossing = (Owner::Application, Owner::Transmit);
-        self.send(claim.0, crossing, group, member)
+    pub(crate) fn transmit(&self, claim: &Claim, seat: &Seat) -> bool {
+        let cell = self.expect(claim.0, Owner::Application);
+        let mut charged = cell.get().charged();
+        let made = charged == Group::NONE;
+        if made {
+            charged = seat.group;
+            self.charge(charged, 1);
+        }
+        cell.set(seat.transmitted(charged));
+        made
     }
 
     /// As [`transmit`](Self::transmit), for the first chunk of a frame in
     /// several.
-    pub(crate) fn transmit_first(&self, claim: &Claim, group: Group, member: Member) -> bool {
-        let crossing = (Owner::Application, Owner::TransmitPart);
-        self.send(claim.0, crossing, group, member)
-    }
-
-    /// Application → TX ring of `member` of `group`, for a part. The last one
-    /// stands for the frame from here on.
-    pub(crate) fn transmit_part(&self, chunk: u32, is_last: bool, group: Group, member: Member) {
-        let to = if is_last {
-            Owner::Transmit
-        } else {
-            Owner::TransmitPart
-        };
-        self.send(chunk, (Owner::Part, to), group, member);
-    }
-
-    #[inline]
-    fn send(&self, chunk: u32, (from, to): (Owner, Owner), group: Group, member: Member) -> bool {
-        let cell = self.expect(chunk, from);
-        let mut charged = cell.get().charged();
-        let made = charged == Group::NONE;
-        if made {
-            charged = group;
-            self.charge(group, 1);
-        }
-        cell.set(Record::new(to, group, charged, member));
+    pub(crate) fn transmit_first(&self, claim: &Claim, seat: &Seat) -> bool {
+        let made = self.transmit(claim, seat);
+        let record = self.records[claim.0 as usize].get();
+        self.records[claim.0 as usize].set(record.handed_to(Owner::TransmitPart));
         made
+    }
+
+    /// As [`transmit`](Self::transmit), for a part. The last one stands for the
+    /// frame from here on.
+    pub(crate) fn transmit_part(&self, chunk: u32, is_last: bool, seat: &Seat) {
+        let cell = self.expect(chunk, Owner::Part);
+        cell.set(cell.get().handed_to(Owner::Application));
+        let claim = Claim(chunk);
+        if is_last {
+            self.transmit(&claim, seat);
+        } else {
+            self.transmit_first(&claim, seat);
+        }
     }
 
     /// TX ring of a member of `group` → pool. Gives the member.

@@ -55,15 +55,15 @@ pub(crate) struct Shared {
     multi_buffer: Cell<bool>,
 }
 
-/// What an entry of a completion ring was about.
+/// What an entry of a completion ring is about that does not end a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Completion {
-    /// The one chunk of a frame of this xsk, or the last of several.
-    Frame(Member),
-    /// Another chunk of a frame in several.
+pub(crate) enum Unusual {
+    /// A chunk of a frame in several, but not its last.
     Part(Member),
     /// A frame of an xsk that has closed.
     Stranded,
+    /// Nothing that the kernel can have.
+    Violation,
 }
 
 /// A bound socket of a UMEM, and where it is bound.
@@ -242,28 +242,31 @@ impl Shared {
         self.ledger.close_transmit(member);
     }
 
-    /// TX ring of a member of `group` → pool. Gives whose frame it was.
+    /// TX ring of a member of `group` → pool. Gives the member.
     ///
     /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
     /// (6.18 to 7.3).
     #[inline]
-    pub(crate) fn complete(&self, addr: u64, group: Group) -> Result<Completion, Violation> {
-        let place = self.geometry.place(addr).ok_or(Violation)?;
-        let completion = match self.ledger.complete(place.chunk, group) {
-            Ok(member) => Completion::Frame(member),
-            Err(Violation) => self.complete_other(place.chunk, group)?,
+    pub(crate) fn complete(&self, addr: u64, group: Group) -> Result<Member, Unusual> {
+        let place = self.geometry.place(addr).ok_or(Unusual::Violation)?;
+        let Ok(member) = self.ledger.complete(place.chunk, group) else {
+            return Err(self.complete_unusual(place.chunk, group));
         };
         self.pool.put(place.chunk);
-        Ok(completion)
+        Ok(member)
     }
 
     #[cold]
-    fn complete_other(&self, chunk: u32, group: Group) -> Result<Completion, Violation> {
-        if let Ok(member) = self.ledger.complete_part(chunk, group) {
-            return Ok(Completion::Part(member));
-        }
-        self.ledger.complete_stranded(chunk, group)?;
-        Ok(Completion::Stranded)
+    fn complete_unusual(&self, chunk: u32, group: Group) -> Unusual {
+        let unusual = if let Ok(member) = self.ledger.complete_part(chunk, group) {
+            Unusual::Part(member)
+        } else if self.ledger.complete_stranded(chunk, group).is_ok() {
+            Unusual::Stranded
+        } else {
+            return Unusual::Violation;
+        };
+        self.pool.put(chunk);
+        unusual
     }
 
     /// Fill ring of `group` → pool, for a received frame that nobody gets.

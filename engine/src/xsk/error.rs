@@ -120,7 +120,7 @@ pub enum XskError {
         xsks: u8,
     },
     /// One more xsk could not be bound to a queue.
-    #[error("cannot bind one more xsk to queue {queue} of `{interface}`: {}", share_remedy(interface, .source))]
+    #[error("cannot bind one more xsk to queue {queue} of `{interface}`: {source}")]
     Share {
         /// The interface.
         interface: String,
@@ -247,18 +247,6 @@ pub(super) fn bind_error(
                 _ => format!("the driver refused: {source}"),
             },
         },
-    }
-}
-
-fn share_remedy(interface: &str, error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::ENETDOWN) => {
-            format!("the interface is down; bring it up with `ip link set {interface} up`")
-        }
-        Some(libc::ENODEV) => {
-            "the interface is gone, or in another network namespace than this thread".to_owned()
-        }
-        _ => error.to_string(),
     }
 }
 

@@ -9,6 +9,10 @@ const A2: Member = Member(2);
 const QUEUE_A: Group = Group(0);
 const QUEUE_B: Group = Group(1);
 
+fn seat(member: Member) -> Seat {
+    Seat::new(if member == B { QUEUE_B } else { QUEUE_A }, member)
+}
+
 fn lend(ledger: &Ledger, chunk: u32, group: Group) {
     ledger.lend(chunk, group);
     ledger.charge(group, 1);
@@ -22,9 +26,9 @@ fn owners(ledger: &Ledger) -> Vec<Owner> {
 fn chunk_the_kernel_never_had_is_a_violation() {
     let ledger = Ledger::new(2);
 
-    assert!(ledger.receive(0, QUEUE_A, A).is_err());
+    assert!(ledger.receive(0, &seat(A)).is_err());
     assert_eq!(ledger.complete(1, QUEUE_A), Err(Violation));
-    assert!(ledger.receive(2, QUEUE_A, A).is_err(), "beyond the UMEM");
+    assert!(ledger.receive(2, &seat(A)).is_err(), "beyond the UMEM");
 }
 
 #[test]
@@ -32,8 +36,8 @@ fn chunk_named_twice_is_received_once() {
     let ledger = Ledger::new(1);
     lend(&ledger, 0, QUEUE_A);
 
-    assert!(ledger.receive(0, QUEUE_A, A).is_ok());
-    assert!(ledger.receive(0, QUEUE_A, A2).is_err());
+    assert!(ledger.receive(0, &seat(A)).is_ok());
+    assert!(ledger.receive(0, &seat(A2)).is_err());
 }
 
 #[test]
@@ -41,9 +45,9 @@ fn chunk_of_another_queue_is_a_violation() {
     let ledger = Ledger::new(1);
     lend(&ledger, 0, QUEUE_A);
 
-    assert!(ledger.receive(0, QUEUE_B, B).is_err());
-    let claim = ledger.receive(0, QUEUE_A, A).expect("lent to A");
-    ledger.transmit(&claim, QUEUE_B, B);
+    assert!(ledger.receive(0, &seat(B)).is_err());
+    let claim = ledger.receive(0, &seat(A)).expect("lent to A");
+    ledger.transmit(&claim, &seat(B));
     assert_eq!(ledger.complete(0, QUEUE_A), Err(Violation));
     assert_eq!(ledger.complete(0, QUEUE_B), Ok(B));
 }
@@ -52,15 +56,15 @@ fn chunk_of_another_queue_is_a_violation() {
 fn charge_stays_with_the_receiving_queue_until_the_pool_has_the_chunk() {
     let ledger = Ledger::new(2);
     lend(&ledger, 0, QUEUE_A);
-    let claim = ledger.receive(0, QUEUE_A, A).expect("lent to A");
-    ledger.transmit(&claim, QUEUE_B, B);
+    let claim = ledger.receive(0, &seat(A)).expect("lent to A");
+    ledger.transmit(&claim, &seat(B));
     assert_eq!((ledger.charged(QUEUE_A), ledger.charged(QUEUE_B)), (1, 0));
 
     ledger.complete(0, QUEUE_B).expect("sent by B");
     assert_eq!((ledger.charged(QUEUE_A), ledger.charged(QUEUE_B)), (0, 0));
 
     let claim = ledger.allocate(1);
-    assert!(ledger.transmit(&claim, QUEUE_B, B), "made, not received");
+    assert!(ledger.transmit(&claim, &seat(B)), "made, not received");
     assert_eq!((ledger.charged(QUEUE_A), ledger.charged(QUEUE_B)), (0, 1));
 }
 
@@ -68,8 +72,8 @@ fn charge_stays_with_the_receiving_queue_until_the_pool_has_the_chunk() {
 fn completion_names_the_xsk_that_sent_among_those_of_the_queue() {
     let ledger = Ledger::new(2);
     let claims = [ledger.allocate(0), ledger.allocate(1)];
-    ledger.transmit(&claims[0], QUEUE_A, A);
-    ledger.transmit(&claims[1], QUEUE_A, A2);
+    ledger.transmit(&claims[0], &seat(A));
+    ledger.transmit(&claims[1], &seat(A2));
 
     assert_eq!(ledger.complete(1, QUEUE_A), Ok(A2));
     assert_eq!(ledger.complete(0, QUEUE_A), Ok(A));
@@ -79,7 +83,7 @@ fn completion_names_the_xsk_that_sent_among_those_of_the_queue() {
 fn dropped_frame_counts_for_the_xsk_that_received_it() {
     let ledger = Ledger::new(1);
     lend(&ledger, 0, QUEUE_A);
-    let claim = ledger.receive(0, QUEUE_A, A2).expect("lent to the queue");
+    let claim = ledger.receive(0, &seat(A2)).expect("lent to the queue");
     ledger.detach(&claim);
     let claim = ledger.attach(0);
 
@@ -96,7 +100,7 @@ fn closing_strands_what_the_kernel_has_of_that_queue_only() {
     lend(&ledger, 0, QUEUE_A);
     lend(&ledger, 1, QUEUE_B);
     let claim = ledger.allocate(2);
-    ledger.transmit(&claim, QUEUE_A, A);
+    ledger.transmit(&claim, &seat(A));
 
     ledger.close_fill(QUEUE_A, Owner::Stranded, |_| ());
     ledger.close_transmit(A);
@@ -109,8 +113,8 @@ fn closing_strands_what_the_kernel_has_of_that_queue_only() {
 fn stranded_frame_comes_home_on_its_queues_completion_ring_once() {
     let ledger = Ledger::new(2);
     let claims = [ledger.allocate(0), ledger.allocate(1)];
-    ledger.transmit(&claims[0], QUEUE_A, A);
-    ledger.transmit(&claims[1], QUEUE_A, A2);
+    ledger.transmit(&claims[0], &seat(A));
+    ledger.transmit(&claims[1], &seat(A2));
 
     ledger.close_transmit(A);
 
