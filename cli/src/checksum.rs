@@ -207,7 +207,11 @@ mod tests {
         let whole = fold(sum(&bytes[35..977]));
 
         for piece in 1..100 {
-            assert_eq!(fold(sum_between(bytes.chunks(piece), 35, 977)), whole, "{piece}");
+            assert_eq!(
+                fold(sum_between(bytes.chunks(piece), 35, 977)),
+                whole,
+                "{piece}"
+            );
         }
     }
 

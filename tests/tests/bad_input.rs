@@ -296,7 +296,11 @@ fn mtu_that_takes_more_chunks_than_a_frame_can_have_is_refused() {
 
     let output = case.run("--chunk-size 2048");
 
-    let needles = ["18 chunks of 2048", "lower the MTU to 32238", "raise the chunk size"];
+    let needles = [
+        "18 chunks of 2048",
+        "lower the MTU to 32238",
+        "raise the chunk size",
+    ];
     case.assert_refused(&output, RUN, &needles);
 }
 

@@ -16,13 +16,16 @@ use wharf_testbed::{
     FlowChecker, Pacer, PacketSocket, SERVER_IPV4, Switch, Testbed, Wire, require_privileges,
     require_program,
 };
-use wharf_tests::{Forward, SOON, assert_no_program, in_both_modes, quiet_flow, wait_until};
+use wharf_tests::{
+    Forward, Report, SOON, assert_no_program, in_both_modes, quiet_flow, wait_until,
+};
 
 in_both_modes! {
     flood_of_pings_comes_back_whole,
     datagrams_at_a_moderate_rate_all_arrive,
     tcp_flows_both_ways,
     file_arrives_as_it_was,
+    file_arrives_as_it_was_in_frames_of_9000_bytes,
 }
 
 /// Frames come one after the other, so the cases do too.
@@ -112,12 +115,21 @@ fn tcp_flows_both_ways(attach: Attach) {
 /// A veth as it comes leaves checksums to hardware that is not there.
 #[test]
 fn tcp_flows_between_hosts_that_leave_their_checksums_undone() {
+    assert_checksums_are_finished(1500);
+}
+
+#[test]
+fn tcp_flows_in_frames_of_9000_bytes_whose_checksums_are_left_undone() {
+    assert_checksums_are_finished(9000);
+}
+
+fn assert_checksums_are_finished(mtu: u32) {
     let met = require_privileges() && require_program("iperf3");
     if !met {
         return;
     }
     let _turn = one_at_a_time();
-    let wire = Testbed::options().offloads(Switch::On).wire();
+    let wire = Testbed::options().offloads(Switch::On).mtu(mtu).wire();
     let wire = wire.expect("a wire");
     let forward = Forward::start(&wire, Attach::Native, &[]);
 
@@ -164,12 +176,28 @@ fn iperf3(wire: &Wire, options: &[&str]) -> Value {
 }
 
 fn file_arrives_as_it_was(attach: Attach) {
+    assert_file_arrives(attach, 1500, &[]);
+}
+
+fn file_arrives_as_it_was_in_frames_of_9000_bytes(attach: Attach) {
+    // The least rings: they are full in the middle of a frame all the time.
+    let report = assert_file_arrives(attach, 9000, &["--ring-size", "64"]);
+    let Some(report) = report else { return };
+    let frames = report.total("tx_frames");
+    assert!(
+        report.total("tx_bytes") / frames > 4096,
+        "most frames take several chunks: {frames}"
+    );
+}
+
+/// `None` says that the case is skipped.
+fn assert_file_arrives(attach: Attach, mtu: u32, options: &[&str]) -> Option<Report> {
     if !require_privileges() || !require_program("curl") || !require_program("sha256sum") {
-        return;
+        return None;
     }
     let _turn = one_at_a_time();
-    let wire = Testbed::wire().expect("a wire");
-    let forward = Forward::start(&wire, attach, &[]);
+    let wire = Testbed::options().mtu(mtu).wire().expect("a wire");
+    let forward = Forward::start(&wire, attach, options);
     let address = (SERVER_IPV4, 8080);
     let listener = wire
         .server()
@@ -194,6 +222,7 @@ fn file_arrives_as_it_was(attach: Attach) {
         report.total("tx_bytes") > FILE_BYTES,
         "all of it went through here"
     );
+    Some(report)
 }
 
 const FILE_BYTES: u64 = 100_000_000;

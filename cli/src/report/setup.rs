@@ -162,6 +162,7 @@ pub mod tests {
             xsk: None,
             mode: "copy",
             mode_fallback: Some("the driver cannot".into()),
+            multi_buffer: false,
         };
         Setup {
             interfaces: vec![interface("eth0", 2), interface("eth1", 3)],
@@ -187,6 +188,7 @@ pub mod tests {
             requested: Mode::Copy,
             got: CopyMode::Copy,
             fallback: None,
+            multi_buffer: false,
             tx_budget: None,
             send_buffer_bytes: 0,
         };

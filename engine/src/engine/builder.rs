@@ -3,9 +3,7 @@
 use super::Engine;
 use crate::Error;
 use crate::application::{Application, WorkerContext};
-use crate::config::{
-    ChunkSize, ConfigError, KnownPanics, Mode, MultiBuffer, RingCapacity, Wait,
-};
+use crate::config::{ChunkSize, ConfigError, KnownPanics, Mode, MultiBuffer, RingCapacity, Wait};
 use crate::rules::RuleSet;
 use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::umem::UmemConfig;

@@ -104,8 +104,7 @@ impl QueueRx {
 
     fn begin(&mut self, descriptor: Descriptor) -> Assembly {
         let place = self.sensible(descriptor);
-        let claim =
-            place.and_then(|place| self.umem.ledger.receive(place.chunk, &self.seat).ok());
+        let claim = place.and_then(|place| self.umem.ledger.receive(place.chunk, &self.seat).ok());
         let (Some(place), Some(claim)) = (place, claim) else {
             self.counters.invalid += 1;
             return Assembly::Dropped;
@@ -180,7 +179,11 @@ impl QueueRx {
 
     /// Puts the chunk of a descriptor back into the pool, whose frame is counted.
     fn recycle(&mut self, descriptor: Descriptor) {
-        if self.umem.drop_received(descriptor.addr, self.seat.group).is_ok() {
+        if self
+            .umem
+            .drop_received(descriptor.addr, self.seat.group)
+            .is_ok()
+        {
             self.uncounted += 1;
         }
     }

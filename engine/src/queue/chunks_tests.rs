@@ -305,7 +305,10 @@ fn hoarding_application_loses_whole_frames() {
     );
     assert!(counters.throttled > 0);
     assert!(hoard.iter().all(|frame| content(frame) == sent));
-    assert!(umem.audit().fill >= 13, "the floor, less what one frame may take");
+    assert!(
+        umem.audit().fill >= 13,
+        "the floor, less what one frame may take"
+    );
     drop(hoard);
     queue.recycle();
     assert_eq!(umem.audit().fill, RING);

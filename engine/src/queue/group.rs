@@ -255,7 +255,11 @@ impl CompletionSide {
     #[inline(never)]
     fn settle(&self, whose: Member, frames: u32) -> u32 {
         let count = |account: &Returned| add(&account.chunks, frames);
-        if self.with_account(whose, count) { frames } else { 0 }
+        if self.with_account(whose, count) {
+            frames
+        } else {
+            0
+        }
     }
 
     /// Counts a chunk before the last of its frame.

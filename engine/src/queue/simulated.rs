@@ -135,9 +135,8 @@ impl SimulatedNic {
     /// Like [`deliver`](Self::deliver), with whatever bytes the chunk has.
     pub fn deliver_blank(&mut self, len: u32) -> bool {
         let received = self.receive(len as usize);
-        received.is_some_and(|(place, len)| {
-            self.inject_received(self.umem.geometry.addr(place), len)
-        })
+        received
+            .is_some_and(|(place, len)| self.inject_received(self.umem.geometry.addr(place), len))
     }
 
     /// Sends the next frame of the TX ring: gives its bytes, and its chunks back

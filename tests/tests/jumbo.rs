@@ -1,0 +1,425 @@
+//! Frames that do not fit a chunk, on a real kernel: an MTU of 9000 between
+//! queues and packet sockets, both ways.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wharf::{
+    Attach, BindReport, Error, Frame, Interface, MultiBuffer, Queue, QueueConfig, QueueIndex,
+    RingCapacity, Steering, SteeringConfig, TransmitError, Umem, UmemConfig, XskError,
+};
+use wharf_testbed::{Host, Pacer, PacketSocket, Pair, Testbed, require_privileges};
+use wharf_tests::{SOON, in_both_modes, unanswered, wait_until};
+
+in_both_modes! {
+    frames_of_all_sizes_are_received_whole_and_in_order,
+    frames_of_all_sizes_are_sent_whole_and_in_order,
+    frames_of_9000_bytes_travel_from_queue_to_queue,
+    frame_in_the_most_chunks_arrives_and_one_more_is_refused,
+    detached_frame_of_9000_bytes_is_attached_again_and_sent,
+}
+
+/// The least there are, so that they wrap and fill up within frames.
+const RING: u32 = 64;
+const CHUNKS: u32 = 512;
+const MTU: u32 = 9000;
+/// Bytes of the longest frame, without a VLAN tag.
+const LONGEST: usize = 9014;
+/// Bytes of a frame that a chunk takes, and chunks that the longest has.
+const USABLE: usize = 4096 - 256;
+const LONGEST_CHUNKS: usize = LONGEST.div_ceil(USABLE);
+
+/// A steered queue. Fields drop in the order that the docs ask for: the program
+/// first.
+struct Steered {
+    steering: Steering,
+    queue: Queue,
+    umem: Umem,
+}
+
+fn config(multi_buffer: MultiBuffer) -> QueueConfig {
+    QueueConfig {
+        multi_buffer,
+        chunk_limit: Some(CHUNKS / 2),
+        ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+    }
+}
+
+fn umem() -> Umem {
+    Umem::new(&UmemConfig::new(CHUNKS)).expect("there is memory")
+}
+
+fn bind(
+    umem: &Umem,
+    interface: &Interface,
+    multi_buffer: MultiBuffer,
+) -> Result<(Queue, BindReport), Error> {
+    let queue = QueueIndex::new(0).expect("a small index");
+    Queue::bind(umem, interface, queue, &config(multi_buffer))
+}
+
+impl Steered {
+    /// Queue 0 of `eth0` of `host`.
+    fn bind(host: &Host, attach: Attach) -> Self {
+        let _inside = host.enter().expect("the host lives");
+        let interface = Interface::by_name("eth0").expect("it exists");
+        let steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default());
+        let mut steering = steering.expect("it attaches");
+        assert!(
+            steering.report().multi_buffer,
+            "this kernel is not that old"
+        );
+        let umem = umem();
+        let (queue, report) = bind(&umem, &interface, MultiBuffer::Auto).expect("it binds");
+        assert!(report.multi_buffer, "the MTU calls for it");
+        let socket = queue.socket().expect("a bound queue has a socket");
+        steering.insert(0, socket).expect("there is a slot");
+        Self {
+            steering,
+            queue,
+            umem,
+        }
+    }
+
+    /// A frame of `bytes`, in chunks of up to `piece` bytes.
+    fn make(&mut self, bytes: &[u8], piece: usize) -> Frame {
+        let mut whole: Option<Frame> = None;
+        for part in bytes.chunks(piece) {
+            let mut frame = self.allocate();
+            let len = u32::try_from(part.len()).expect("short");
+            frame.grow_back(len).expect("room").copy_from_slice(part);
+            match &mut whole {
+                None => whole = Some(frame),
+                Some(whole) => whole.append(frame).expect("a sensible end"),
+            }
+        }
+        whole.expect("some bytes")
+    }
+
+    fn allocate(&mut self) -> Frame {
+        let mut free = None;
+        wait_until("a chunk is free", SOON, || {
+            self.queue.wake().expect("the interface is up");
+            self.queue.recycle();
+            free = self.umem.allocate();
+            free.is_some()
+        });
+        free.expect("waited for")
+    }
+
+    /// Sends `frame` now or as soon as there is room.
+    fn transmit(&mut self, frame: Frame) {
+        let deadline = Instant::now() + SOON;
+        let mut frame = frame;
+        while let Err(error) = self.queue.transmit(frame) {
+            assert!(matches!(error, TransmitError::RingFull(_)), "{error}");
+            assert!(Instant::now() < deadline, "the ring stays full");
+            frame = error.into_frame();
+            self.queue.wake().expect("the interface is up");
+            self.queue.recycle();
+        }
+    }
+
+    /// Waits until the kernel has sent all it was given.
+    fn flush(&mut self) {
+        wait_until("the kernel sends", SOON, || {
+            self.queue.wake().expect("the interface is up");
+            self.queue.recycle();
+            self.queue.halves().1.in_flight() == 0
+        });
+    }
+
+    /// Takes what has come, for as long as there is something.
+    fn take(&mut self, received: &mut Vec<Vec<u8>>) {
+        self.queue.recycle();
+        for frame in self.queue.receive(RING) {
+            received.push(content(&frame));
+        }
+    }
+
+    /// Every frame steered here is in a counter, every chunk has an owner, and
+    /// nothing was nonsense.
+    fn assert_accounted(&mut self) {
+        self.flush();
+        let counts = self.steering.counts(0).expect("there is a slot");
+        assert_eq!(self.queue.violations(), 0);
+        let (rx, tx) = self.queue.halves();
+        let kernel = rx.kernel_statistics().expect("the socket is open");
+        assert_eq!(
+            counts.redirected,
+            rx.counters().frames + kernel.rx_dropped + kernel.rx_ring_full,
+            "frames are missing: {rx:?}, {kernel:?}"
+        );
+        let sent = tx.counters();
+        let lost = (sent.dropped_by_kernel, kernel.tx_invalid_descs);
+        assert_eq!((sent.frames, lost), (sent.completed, (0, 0)), "{sent:?}");
+        let audit = self.umem.audit();
+        assert!(audit.is_balanced(), "{audit:?}");
+        let out = (audit.held(), audit.parts, audit.transmit, audit.quarantined);
+        assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
+    }
+}
+
+fn content(frame: &Frame) -> Vec<u8> {
+    let bytes: Vec<u8> = frame.segments().flatten().copied().collect();
+    assert_eq!(frame.total_len() as usize, bytes.len());
+    bytes
+}
+
+/// `None` says that the case is skipped.
+fn pair() -> Option<Pair> {
+    let pair = || Testbed::options().mtu(MTU).pair().expect("a pair");
+    require_privileges().then(pair)
+}
+
+/// Frames of all lengths, those around the ends of chunks among them.
+fn some_frames(pair: &Pair, count: u64) -> Vec<Vec<u8>> {
+    let flow = unanswered(pair.udp_flow(4000, 4433));
+    let headers = 42;
+    let edges = [
+        USABLE - 1,
+        USABLE,
+        USABLE + 1,
+        2 * USABLE,
+        LONGEST - 1,
+        LONGEST,
+    ];
+    let one = |sequence: u64| {
+        let place = usize::try_from(sequence).expect("few");
+        let length = match edges.get(place % 16) {
+            Some(edge) => edge - headers,
+            None => 16 + place * 977 % (LONGEST - headers - 16),
+        };
+        flow.sequenced(1, length, sequence..sequence + 1)
+    };
+    (0..count).flat_map(one).collect()
+}
+
+#[track_caller]
+fn assert_same(received: &[Vec<u8>], sent: &[Vec<u8>]) {
+    for (place, (found, frame)) in received.iter().zip(sent).enumerate() {
+        assert!(
+            found == frame,
+            "frame {place} of {} bytes has {}",
+            frame.len(),
+            found.len()
+        );
+    }
+    assert_eq!(received.len(), sent.len());
+}
+
+fn frames_of_all_sizes_are_received_whole_and_in_order(attach: Attach) {
+    let Some(pair) = pair() else { return };
+    let mut server = Steered::bind(pair.server(), attach);
+    let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
+    let sent = some_frames(&pair, 2000);
+    let deadline = Instant::now() + SOON;
+    let mut received = Vec::new();
+
+    // By bursts that fit the rings, and the next when all of one is here.
+    for (number, burst) in sent.chunks(8).enumerate() {
+        sender.send_batch(burst).expect("the link takes them");
+        while received.len() < number * 8 + burst.len() {
+            assert!(Instant::now() < deadline, "{} came", received.len());
+            server.take(&mut received);
+            thread::yield_now();
+        }
+    }
+
+    assert_same(&received, &sent);
+    let counters = server.queue.halves().0.counters();
+    let bytes: usize = sent.iter().map(Vec::len).sum();
+    assert_eq!((counters.frames, counters.bytes), (2000, bytes as u64));
+    server.assert_accounted();
+}
+
+fn frames_of_all_sizes_are_sent_whole_and_in_order(attach: Attach) {
+    let Some(pair) = pair() else { return };
+    let mut receiver = PacketSocket::open(pair.server_interface()).expect("a socket");
+    let mut client = Steered::bind(pair.client(), attach);
+    let made = some_frames(&pair, 1000);
+
+    for (place, bytes) in made.iter().enumerate() {
+        // As received frames lie in chunks, and in chunks of odd sizes.
+        let piece = [USABLE, 701, 3333][place % 3];
+        let frame = client.make(bytes, piece);
+        client.transmit(frame);
+    }
+    client.flush();
+
+    let received = receiver.receive_count(made.len(), SOON).expect("it is up");
+    assert_same(&received, &made);
+    let counters = client.queue.halves().1.counters();
+    let bytes: usize = made.iter().map(Vec::len).sum();
+    assert_eq!((counters.frames, counters.bytes), (1000, bytes as u64));
+    client.assert_accounted();
+}
+
+fn frames_of_9000_bytes_travel_from_queue_to_queue(attach: Attach) {
+    let Some(pair) = pair() else { return };
+    let mut client = Steered::bind(pair.client(), attach);
+    let mut server = Steered::bind(pair.server(), attach);
+    let flow = unanswered(pair.udp_flow(4000, 4433));
+    let sent: Vec<_> = flow.sequenced(1, LONGEST - 42, 0..1000).collect();
+    let mut received = Vec::new();
+    let deadline = Instant::now() + SOON;
+
+    for (number, bytes) in sent.iter().enumerate() {
+        let frame = client.make(bytes, USABLE);
+        assert_eq!(frame.chunks() as usize, LONGEST_CHUNKS);
+        client.transmit(frame);
+        client.queue.wake().expect("the interface is up");
+        while received.len() < number {
+            assert!(Instant::now() < deadline, "{} came", received.len());
+            server.take(&mut received);
+        }
+    }
+    wait_until("the last one comes", SOON, || {
+        server.take(&mut received);
+        received.len() == sent.len()
+    });
+
+    assert_same(&received, &sent);
+    client.assert_accounted();
+    server.assert_accounted();
+}
+
+fn frame_in_the_most_chunks_arrives_and_one_more_is_refused(attach: Attach) {
+    let Some(pair) = pair() else { return };
+    let mut receiver = PacketSocket::open(pair.server_interface()).expect("a socket");
+    let mut client = Steered::bind(pair.client(), attach);
+    let most = client.queue.halves().1.most_chunks() as usize;
+    assert_eq!(most, 18, "in copy mode");
+    let flow = unanswered(pair.udp_flow(4000, 4433));
+    let frames: Vec<_> = flow.sequenced(1, 8500, 0..3).collect();
+    let piece = frames[0].len().div_ceil(most);
+
+    let first = client.make(&frames[0], piece);
+    assert_eq!(first.chunks() as usize, most);
+    client.transmit(first);
+    let mut one_more = client.make(&frames[1], piece);
+    let end = client.make(&[7; 60], 60);
+    one_more.append(end).expect("a sensible end");
+    let refused = client.queue.transmit(one_more);
+    let last = client.make(&frames[2], piece);
+    client.transmit(last);
+    client.flush();
+
+    assert!(
+        matches!(refused, Err(TransmitError::TooManyChunks { most: 18, .. })),
+        "{refused:?}"
+    );
+    drop(refused);
+    let received = receiver.receive_count(3, Duration::from_millis(500));
+    let received = received.expect("it is up");
+    assert_same(&received, &[frames[0].clone(), frames[2].clone()]);
+    client.assert_accounted();
+}
+
+fn detached_frame_of_9000_bytes_is_attached_again_and_sent(attach: Attach) {
+    let Some(pair) = pair() else { return };
+    let mut socket = PacketSocket::open(pair.client_interface()).expect("a socket");
+    let mut server = Steered::bind(pair.server(), attach);
+    let sent = some_frames(&pair, 6);
+    socket.send_batch(&sent).expect("the link takes them");
+    let mut detached = Vec::new();
+    wait_until("all come", SOON, || {
+        server.queue.recycle();
+        detached.extend(server.queue.receive(RING).map(Frame::detach));
+        detached.len() == sent.len()
+    });
+
+    let returned = thread::spawn(move || {
+        let inverted = |byte: &mut u8| *byte ^= 0xff;
+        for frame in &mut detached {
+            // The addresses stay.
+            let bytes = frame.segments_mut().flat_map(|segment| segment.iter_mut());
+            bytes.skip(14).for_each(inverted);
+        }
+        detached
+    });
+    for frame in returned.join().expect("no panic") {
+        let frame = server.umem.attach(frame).expect("its own UMEM");
+        server.transmit(frame);
+    }
+    server.flush();
+
+    let received = socket.receive_count(6, SOON).expect("it is up");
+    let inverted = |frame: &Vec<u8>| {
+        let (head, rest) = frame.split_at(14);
+        let rest = rest.iter().map(|byte| byte ^ 0xff);
+        head.iter().copied().chain(rest).collect::<Vec<u8>>()
+    };
+    assert_same(&received, &sent.iter().map(inverted).collect::<Vec<_>>());
+    server.assert_accounted();
+}
+
+#[test]
+fn flood_that_overruns_the_rings_leaves_whole_frames_and_every_chunk() {
+    let Some(pair) = pair() else { return };
+    let mut server = Steered::bind(pair.server(), Attach::Native);
+    let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
+    let sent = some_frames(&pair, 4000);
+    let mut received = Vec::new();
+
+    thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let mut pacer = Pacer::per_second(4000).burst(100);
+            let frames = sent.iter().cloned();
+            sender.send_paced(&mut pacer, frames).expect("it is up");
+        });
+        while !flood.is_finished() {
+            server.take(&mut received);
+            thread::sleep(Duration::from_millis(2));
+        }
+    });
+    wait_until("all that came is taken", SOON, || {
+        server.take(&mut received);
+        !server.queue.halves().0.has_frames()
+    });
+
+    assert!(!received.is_empty());
+    let mut expected = sent.iter();
+    for frame in &received {
+        assert!(expected.any(|sent| sent == frame), "whole, and in order");
+    }
+    server.assert_accounted();
+}
+
+#[test]
+fn queue_for_frames_in_one_chunk_is_refused_on_a_large_mtu() {
+    let Some(pair) = pair() else { return };
+    let _inside = pair.server().enter().expect("the host lives");
+    let interface = Interface::by_name("eth0").expect("it exists");
+
+    let error = bind(&umem(), &interface, MultiBuffer::Never).expect_err("an MTU of 9000");
+
+    let text = error.to_string();
+    assert!(matches!(error, Error::Xsk(XskError::MtuTooLarge { .. })));
+    for needle in ["MTU of 9000", "lower the MTU to 3822", "multi-buffer auto"] {
+        assert!(text.contains(needle), "{text}");
+    }
+}
+
+#[test]
+fn queues_that_share_a_umem_do_as_its_first() {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::wire().expect("a wire");
+    wire.right().set_mtu(MTU).expect("veth takes it");
+    let _inside = wire.forwarder().enter().expect("the host lives");
+    let [left, right] = ["left", "right"].map(|name| Interface::by_name(name).expect("it exists"));
+
+    let shared = umem();
+    let first = bind(&shared, &left, MultiBuffer::Auto).expect("it binds");
+    let error = bind(&shared, &right, MultiBuffer::Auto).expect_err("needs several chunks");
+    assert!(!first.1.multi_buffer);
+    assert!(matches!(error, Error::Xsk(XskError::SharedOneChunk { .. })));
+
+    drop(first);
+    let shared = umem();
+    let first = bind(&shared, &left, MultiBuffer::Always).expect("it binds");
+    let second = bind(&shared, &right, MultiBuffer::Auto).expect("it shares");
+    assert!(first.1.multi_buffer && second.1.multi_buffer);
+}
