@@ -225,6 +225,7 @@ impl CompletionSide {
 
     /// A function of its own, so that the compiler knows that nobody else sees
     /// the ring.
+    #[inline(never)]
     fn take_from(&self, ring: &mut CompletionRing) -> Completed {
         let mut all = Completed::default();
         let (umem, group) = (&*self.umem, self.group);
