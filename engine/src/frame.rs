@@ -60,6 +60,17 @@ pub struct Frame {
     parts: Next,
 }
 
+/// A frame taken apart: what a rare path gives to a busy one, which keeps its own
+/// frames in registers then. A frame from either would be put into memory, and cost
+/// a stall.
+pub(crate) struct Pieces {
+    umem: Rc<Shared>,
+    claim: Claim,
+    offset: u32,
+    len: u32,
+    parts: Next,
+}
+
 /// There are fewer bytes than asked for.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("{asked} bytes asked for, and the chunk has {available} there")]
@@ -143,9 +154,9 @@ impl Frame {
         }
         let grown = match self.last_part() {
             None => {
-                let start = self.len as usize;
+                let start = self.len;
                 self.len += bytes;
-                &mut self[start..]
+                &mut self[start as usize..]
             }
             Some(last) => {
                 let len = last.len + bytes;
@@ -372,6 +383,42 @@ impl Frame {
         std::mem::forget(self);
         drop(umem);
         claim
+    }
+
+    /// Takes the frame apart, for [`from_pieces`](Self::from_pieces) to make it
+    /// whole again.
+    #[inline]
+    pub(crate) fn into_pieces(self) -> Pieces {
+        // SAFETY: as in `into_claim`.
+        let umem = unsafe { std::ptr::read(&raw const self.umem) };
+        // SAFETY: as in `into_claim`.
+        let claim = unsafe { std::ptr::read(&raw const self.claim) };
+        let (offset, len, parts) = (self.offset, self.len, self.parts);
+        std::mem::forget(self);
+        Pieces {
+            umem,
+            claim,
+            offset,
+            len,
+            parts,
+        }
+    }
+
+    pub(crate) fn from_pieces(pieces: Pieces) -> Self {
+        let Pieces {
+            umem,
+            claim,
+            offset,
+            len,
+            parts,
+        } = pieces;
+        Self {
+            umem,
+            claim,
+            offset,
+            len,
+            parts,
+        }
     }
 
     /// Puts the chunks back into the pool without counting a drop by the

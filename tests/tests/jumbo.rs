@@ -306,7 +306,7 @@ fn frame_in_the_most_chunks_arrives_and_one_more_is_refused(attach: Attach) {
     client.flush();
 
     assert!(
-        matches!(refused, Err(TransmitError::TooManyChunks { most: 18, .. })),
+        matches!(refused, Err(TransmitError::TooManyChunks(_))),
         "{refused:?}"
     );
     drop(refused);

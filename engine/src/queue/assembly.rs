@@ -34,6 +34,8 @@ pub(super) enum Assembly {
     },
     /// One that is dropped, and counted already.
     Dropped,
+    /// One that is whole, and not taken yet.
+    Whole(Frame),
 }
 
 impl Assembly {
@@ -44,12 +46,14 @@ impl Assembly {
 }
 
 impl QueueRx {
-    /// Takes a descriptor that is not a whole frame. Gives the frame that it ends.
+    /// Takes a descriptor that is not a whole frame. The frame that it ends is
+    /// there to be [taken](Self::assembled) then.
     #[cold]
-    pub(super) fn assemble(&mut self, descriptor: Descriptor) -> Option<Frame> {
+    #[inline(never)]
+    pub(super) fn assemble(&mut self, descriptor: Descriptor) {
         let goes_on = descriptor.options & XDP_PKT_CONTD != 0;
-        let (next, done) = match std::mem::replace(&mut self.assembly, Assembly::Idle) {
-            Assembly::Idle => (self.begin(descriptor), None),
+        let next = match std::mem::replace(&mut self.assembly, Assembly::Idle) {
+            Assembly::Idle => self.begin(descriptor),
             Assembly::Under {
                 frame,
                 last,
@@ -57,13 +61,24 @@ impl QueueRx {
             } => self.go_on(frame, last, chunks, descriptor),
             Assembly::Dropped => {
                 self.recycle(descriptor);
-                (Assembly::Dropped, None)
+                Assembly::Dropped
             }
+            Assembly::Whole(_) => unreachable!("a whole frame is taken at once"),
         };
-        if goes_on {
+        let is_whole = matches!(next, Assembly::Whole(_));
+        if goes_on || is_whole {
             self.assembly = next;
         }
-        let frame: Frame = done?;
+    }
+
+    /// Takes the frame that is whole now, if one is.
+    pub(super) fn assembled(&mut self) -> Option<Frame> {
+        if !matches!(self.assembly, Assembly::Whole(_)) {
+            return None;
+        }
+        let Assembly::Whole(frame) = std::mem::replace(&mut self.assembly, Assembly::Idle) else {
+            return None;
+        };
         self.counters.frames += 1;
         self.counters.bytes += u64::from(frame.total_len());
         // The first chunk is counted with the frame.
@@ -95,7 +110,7 @@ impl QueueRx {
                 self.counters.throttled += 1;
                 self.recycle(descriptor);
             }
-            Assembly::Dropped => self.recycle(descriptor),
+            Assembly::Dropped | Assembly::Whole(_) => self.recycle(descriptor),
         }
         if goes_on {
             self.assembly = Assembly::Dropped;
@@ -123,7 +138,7 @@ impl QueueRx {
         last: Next,
         chunks: u32,
         descriptor: Descriptor,
-    ) -> (Assembly, Option<Frame>) {
+    ) -> Assembly {
         let place = self.sensible(descriptor);
         let received = place.filter(|place| {
             let ledger = &self.umem.ledger;
@@ -131,31 +146,28 @@ impl QueueRx {
         });
         let Some(place) = received else {
             self.drop_broken(frame, chunks);
-            return (Assembly::Dropped, None);
+            return Assembly::Dropped;
         };
         let part = Part {
             place,
             len: descriptor.len,
             next: Next::NONE,
         };
-        let last = {
-            frame.push_part(last, part);
-            part.name()
-        };
+        frame.push_part(last, part);
+        let last = part.name();
         let chunks = chunks + 1;
         if descriptor.options & XDP_PKT_CONTD == 0 {
-            return (Assembly::Idle, Some(frame));
+            return Assembly::Whole(frame);
         }
         if chunks == MOST_CHUNKS {
             self.drop_broken(frame, chunks);
-            return (Assembly::Dropped, None);
+            return Assembly::Dropped;
         }
-        let under = Assembly::Under {
+        Assembly::Under {
             frame,
             last,
             chunks,
-        };
-        (under, None)
+        }
     }
 
     /// Where the bytes of a descriptor are; `None` if it makes no sense, and then

@@ -20,7 +20,7 @@ use super::assembly::Assembly;
 use super::group::FillSide;
 use crate::bind_report::CopyMode;
 use crate::config::QueueIndex;
-use crate::frame::Frame;
+use crate::frame::{Frame, Pieces};
 use crate::interface_id::InterfaceId;
 use crate::ring::RxRing;
 use crate::rules::XskIndex;
@@ -202,7 +202,8 @@ impl QueueRx {
                 return None;
             }
         }
-        self.assemble(descriptor)
+        self.assemble(descriptor);
+        None
     }
 
     #[cold]
@@ -319,20 +320,24 @@ impl Batch<'_> {
 impl Batch<'_> {
     /// Takes the rest of a frame of which the first descriptor has been taken,
     /// beyond what was asked for if need be. `None` if it is broken, or has not
-    /// come yet.
+    /// come yet. In [`Pieces`] for the sake of `next`.
     #[cold]
-    fn finish(&mut self) -> Option<Frame> {
-        while !self.rx.assembly.is_idle() {
+    #[inline(never)]
+    fn finish(&mut self) -> Option<Pieces> {
+        loop {
+            if let Some(frame) = self.rx.assembled() {
+                return Some(frame.into_pieces());
+            }
+            if self.rx.assembly.is_idle() {
+                return None;
+            }
             let descriptor = self.rx.ring.take()?;
             match self.left {
                 0 => self.excess = self.excess.saturating_sub(1),
                 _ => self.left -= 1,
             }
-            if let Some(frame) = self.rx.assemble(descriptor) {
-                return Some(frame);
-            }
+            self.rx.assemble(descriptor);
         }
-        None
     }
 }
 
@@ -348,9 +353,9 @@ impl Iterator for Batch<'_> {
                 return Some(frame);
             }
             if !self.rx.assembly.is_idle()
-                && let Some(frame) = self.finish()
+                && let Some(pieces) = self.finish()
             {
-                return Some(frame);
+                return Some(Frame::from_pieces(pieces));
             }
         }
         None

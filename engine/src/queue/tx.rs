@@ -101,15 +101,10 @@ pub enum TransmitError {
     /// The frame, or the first of its chunks, has no bytes.
     #[error("the frame is empty")]
     Empty(Frame),
-    /// The frame lies in more chunks than the queue sends at once: one, unless it
-    /// was bound for several.
-    #[error("the frame lies in {} chunks, and the queue sends frames of up to {most}", frame.chunks())]
-    TooManyChunks {
-        /// The frame.
-        frame: Frame,
-        /// The most chunks of a frame.
-        most: u32,
-    },
+    /// The frame lies in more chunks than the queue [sends at
+    /// once](QueueTx::most_chunks): one, unless it was bound for several.
+    #[error("the frame lies in {} chunks, more than the queue sends at once", .0.chunks())]
+    TooManyChunks(Frame),
     /// The first of several chunks has less than an Ethernet header, which some
     /// drivers do not survive.
     #[error("the first chunk of a frame in several has less than its Ethernet header")]
@@ -130,7 +125,7 @@ impl TransmitError {
             Self::RingFull(frame)
             | Self::ForeignUmem(frame)
             | Self::Empty(frame)
-            | Self::TooManyChunks { frame, .. }
+            | Self::TooManyChunks(frame)
             | Self::ShortFirstChunk(frame)
             | Self::ReceiveOnly(frame)
             | Self::NoInterface(frame) => frame,
@@ -203,11 +198,11 @@ impl QueueTx {
     /// As [`transmit`](Self::transmit), for a frame in several chunks that has
     /// passed the checks there.
     #[cold]
+    #[inline(never)]
     fn transmit_chunks(&mut self, frame: Frame) -> Result<(), TransmitError> {
         let chunks = frame.chunks();
         if chunks > self.most_chunks {
-            let most = self.most_chunks;
-            return Err(TransmitError::TooManyChunks { frame, most });
+            return Err(TransmitError::TooManyChunks(frame));
         }
         if frame.len_bytes() < ETHERNET_HEADER {
             return Err(TransmitError::ShortFirstChunk(frame));

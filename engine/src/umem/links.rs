@@ -31,7 +31,8 @@ struct Link {
     next: AtomicU32,
 }
 
-/// The chunk of the next part of a frame, if there is one.
+/// The chunk of the next part of a frame, if there is one: its number plus one, as
+/// zero says that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Next(u32);
 
@@ -44,19 +45,23 @@ pub(crate) struct Part {
 }
 
 impl Next {
-    /// No chunk has this number: a UMEM has 64 GiB at the most.
-    pub(crate) const NONE: Self = Self(u32::MAX);
+    pub(crate) const NONE: Self = Self(0);
 
     #[inline]
     pub(crate) fn is_none(self) -> bool {
         self == Self::NONE
+    }
+
+    fn chunk(self) -> Option<u32> {
+        self.0.checked_sub(1)
     }
 }
 
 impl Part {
     /// What names it in the link before.
     pub(crate) fn name(self) -> Next {
-        Next(self.place.chunk)
+        // A UMEM has 64 GiB at the most, so this does not wrap.
+        Next(self.place.chunk + 1)
     }
 }
 
@@ -70,13 +75,11 @@ impl Links {
 
     /// The part that `next` names.
     pub(crate) fn get(&self, next: Next) -> Option<Part> {
-        if next.is_none() {
-            return None;
-        }
-        let link = self.link(next.0);
+        let chunk = next.chunk()?;
+        let link = self.link(chunk);
         Some(Part {
             place: Place {
-                chunk: next.0,
+                chunk,
                 offset: link.offset.load(Ordering::Relaxed),
             },
             len: link.len.load(Ordering::Relaxed),
