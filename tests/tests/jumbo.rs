@@ -355,6 +355,40 @@ fn detached_frame_of_9000_bytes_is_attached_again_and_sent(attach: Attach) {
 }
 
 #[test]
+fn frames_beyond_the_mtu_are_lost_one_by_one_and_counted() {
+    if !require_privileges() {
+        return;
+    }
+    let pair = Testbed::pair().expect("a pair");
+    let _inside = pair.client().enter().expect("the host lives");
+    let interface = Interface::by_name("eth0").expect("it exists");
+    let umem = umem();
+    let (mut queue, report) = bind(&umem, &interface, MultiBuffer::Always).expect("it binds");
+    assert!(report.multi_buffer);
+    for _ in 0..5 {
+        let mut frame = umem.allocate().expect("a free chunk");
+        frame.grow_back(1000).expect("room");
+        for _ in 0..3 {
+            let mut end = umem.allocate().expect("a free chunk");
+            end.grow_back(1000).expect("room");
+            frame.append(end).expect("a sensible end");
+        }
+        queue.transmit(frame).expect("room");
+    }
+
+    wait_until("the kernel takes them", SOON, || {
+        queue.wake().expect("the interface is up");
+        queue.recycle();
+        queue.halves().1.in_flight() == 0
+    });
+
+    let sent = queue.halves().1.counters();
+    assert_eq!((sent.completed, sent.dropped_by_kernel), (5, 5), "{sent:?}");
+    let audit = umem.audit();
+    assert!(audit.is_balanced() && audit.transmit == 0, "{audit:?}");
+}
+
+#[test]
 fn flood_that_overruns_the_rings_leaves_whole_frames_and_every_chunk() {
     let Some(pair) = pair() else { return };
     let mut server = Steered::bind(pair.server(), Attach::Native);

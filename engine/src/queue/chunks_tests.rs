@@ -422,3 +422,65 @@ fn detached_frame_takes_all_its_chunks_along_and_home() {
     assert_all_home(&umem);
     assert_eq!(queue.halves().0.discarded(), 1);
 }
+
+#[test]
+fn xsks_of_a_queue_each_get_their_frames_whole() {
+    let config = QueueConfig {
+        xsks: 2,
+        ..config()
+    };
+    let (umem, mut first, mut first_nic) = queue_of(&config);
+    let (mut second, mut second_nic) = first_nic.share(&first).expect("one more xsk");
+    // One frame begins on each, and neither is broken by the other's parts.
+    assert!(first_nic.deliver_part(b"ab", XDP_PKT_CONTD));
+    assert!(second_nic.deliver_part(b"AB", XDP_PKT_CONTD));
+    assert_eq!(
+        first.receive(RING).count() + second.receive(RING).count(),
+        0
+    );
+    assert!(first_nic.deliver_part(b"cd", 0) && second_nic.deliver(&bytes(1, 20)));
+
+    let received: Vec<_> = first.receive(RING).collect();
+    assert_eq!(received.iter().map(content).collect::<Vec<_>>(), [b"abcd"]);
+    let [frame] = second
+        .receive(RING)
+        .collect::<Vec<_>>()
+        .try_into()
+        .expect("one");
+    assert_eq!(content(&frame)[..2], *b"AB");
+
+    let long = made(&umem, &[60, 60, 60]);
+    second.transmit(long).expect("an empty ring");
+    second.wake().expect("nothing to wake");
+    assert_eq!(second_nic.transmitted().map(|bytes| bytes.len()), Some(180));
+    // The first takes the completions of both.
+    assert_eq!(first.halves().1.complete(), 1, "one frame");
+    assert_eq!(second.halves().1.in_flight(), 0);
+    drop((received, frame));
+    assert_all_home(&umem);
+}
+
+#[test]
+fn parts_in_flight_come_home_after_their_xsk_has_closed() {
+    let config = QueueConfig {
+        xsks: 2,
+        ..config()
+    };
+    let (umem, mut first, first_nic) = queue_of(&config);
+    let (mut second, mut second_nic) = first_nic.share(&first).expect("one more xsk");
+    second
+        .transmit(made(&umem, &[60, 60, 60]))
+        .expect("an empty ring");
+    second.wake().expect("nothing to wake");
+
+    drop(second);
+    assert_eq!(umem.audit().stranded, 3);
+    for chunk in RING * 2..RING * 2 + 3 {
+        assert!(second_nic.inject_completion(umem_addr(&umem, chunk)));
+    }
+    first.recycle();
+
+    assert_eq!(umem.audit().stranded, 0);
+    assert_eq!(first.violations(), 0);
+    assert_all_home(&umem);
+}

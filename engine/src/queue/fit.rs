@@ -79,7 +79,10 @@ pub(super) fn decide(
         }
         .into());
     }
-    let most = if several { MOST_CHUNKS_COPY } else { 1 };
+    let most = match asked {
+        MultiBuffer::Auto | MultiBuffer::Always if several => MOST_CHUNKS_COPY,
+        _ => 1,
+    };
     if needed > most {
         return Err(fit.too_large(interface, most).into());
     }

@@ -62,7 +62,6 @@ impl Queue {
         let mut shared = self.join_with(member, rings, config);
         shared.set_socket(&socket, self.rx.mode);
         shared.tx.sends = self.tx.sends;
-        shared.tx.most_chunks = self.tx.most_chunks;
         shared.origin = Some(Rc::clone(origin));
         let report = BindReport {
             xsk: shared.rx.xsk,
@@ -88,7 +87,9 @@ impl Queue {
             fill: Rc::clone(&self.rx.fill),
             completion: Rc::clone(&self.tx.completion),
         };
-        Self::join(&self.rx.umem, parts, self.rx.queue, config)
+        let mut shared = Self::join(&self.rx.umem, parts, self.rx.queue, config);
+        shared.tx.most_chunks = self.tx.most_chunks;
+        shared
     }
 
     /// Checks that the queue was bound for one more xsk.

@@ -270,3 +270,41 @@ fn register_remedy(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interface::Interface;
+
+    fn failure(mode: CopyMode, multi_buffer: bool, errno: i32) -> XskError {
+        let loopback = Interface::by_name("lo").expect("it is everywhere");
+        let target = Target {
+            interface: &loopback,
+            queue: QueueIndex::new(0).expect("zero is a queue"),
+            mode,
+            multi_buffer,
+        };
+        let source = io::Error::from_raw_os_error(errno);
+        bind_error(&target, source, Duration::ZERO, 3822)
+    }
+
+    #[test]
+    fn kernel_without_frames_in_several_chunks_is_named_with_the_mtu_that_works() {
+        let error = failure(CopyMode::Copy, true, libc::EINVAL);
+
+        assert!(matches!(error, XskError::NoMultiBuffer { .. }));
+        let text = error.to_string();
+        assert!(text.contains("Linux 6.6") && text.contains("to 3822 or less"));
+        let error = failure(CopyMode::Copy, false, libc::EINVAL);
+        assert!(matches!(error, XskError::Bind { .. }));
+    }
+
+    #[test]
+    fn driver_without_frames_in_several_chunks_is_left_for_copy_mode() {
+        for errno in [libc::EOPNOTSUPP, libc::EINVAL] {
+            let error = failure(CopyMode::ZeroCopy, true, errno);
+
+            assert!(matches!(error, XskError::NoZeroCopy { .. }), "{error}");
+        }
+    }
+}
