@@ -24,6 +24,7 @@ mod expression;
 mod flow;
 mod names;
 mod packet;
+mod parse;
 mod primitive;
 mod reference;
 mod rule;
@@ -33,6 +34,7 @@ mod samples;
 pub use error::RulesError;
 pub use expression::Expression;
 pub use flow::Flow;
+pub use parse::ParseError;
 pub use primitive::{
     IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanTag,
 };
