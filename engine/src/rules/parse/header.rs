@@ -2,7 +2,7 @@
 //! `icmp[icmptype]`, `flow`.
 
 use super::super::names::{ICMP_TYPES, ICMP6_TYPES, PORT_PROTOCOLS, TCP_FLAGS};
-use super::super::{Expression, Flow, IcmpVersion, Ports, Prefix, Primitive, Side, TcpFlags};
+use super::super::{Expression, Flow, IcmpVersion, Primitive, TcpFlags};
 use super::cursor::{Cursor, Token};
 use super::error::ParseError;
 use super::expression::Parser;
@@ -103,19 +103,11 @@ impl<'a> Parser<'a> {
     /// `PROTOCOL SOURCE > DESTINATION` after `flow`.
     pub(super) fn flow(&mut self) -> Result<Expression, ParseError> {
         let words = FlowWords::take(&mut self.cursor)?;
-        let Flow {
-            protocol,
-            source,
-            destination,
-        } = words.flow;
-        let host =
-            |side, end: std::net::SocketAddr| Primitive::Address(side, Prefix::host(end.ip()));
-        let port = |side, end: std::net::SocketAddr| Primitive::Port(side, Ports::one(end.port()));
-        Ok(self.leaf(words.protocol, Primitive::Protocol(protocol))
-            & self.leaf(words.source, host(Side::Source, source))
-            & self.leaf(words.source, port(Side::Source, source))
-            & self.leaf(words.destination, host(Side::Destination, destination))
-            & self.leaf(words.destination, port(Side::Destination, destination)))
+        // In the order of the expression's primitives.
+        self.leaves.push(words.protocol);
+        self.leaves.extend([words.source; 2]);
+        self.leaves.extend([words.destination; 2]);
+        Ok(words.flow.into())
     }
 }
 
