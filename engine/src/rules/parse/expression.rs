@@ -1,11 +1,12 @@
 //! Expressions: `and`, `or`, `not`, parentheses.
 
-use super::super::Expression;
-use super::super::clause::{Unexpanded, alternatives};
 use super::cursor::{Cursor, Token};
 use super::error::{ParseError, shown};
-use super::primitive::{Qualifiers, WORDS};
+use super::primitive::WORDS;
+use super::qualified::Qualifiers;
 use super::suggest::suggestion;
+use crate::rules::Expression;
+use crate::rules::clause::{Unexpanded, alternatives};
 
 /// Makes a tree, going through the words once from left to right.
 pub(super) struct Parser<'a> {

@@ -1,12 +1,12 @@
 //! Primitives that look into a header, and whole flows: `tcp[tcpflags]`,
 //! `icmp[icmptype]`, `flow`.
 
-use super::super::names::{ICMP_TYPES, ICMP6_TYPES, PORT_PROTOCOLS, TCP_FLAGS};
-use super::super::{Expression, Flow, IcmpVersion, Primitive, TcpFlags};
 use super::cursor::{Cursor, Token};
 use super::error::ParseError;
 use super::expression::Parser;
 use super::value;
+use crate::rules::names::{ICMP_TYPES, ICMP6_TYPES, PORT_PROTOCOLS, TCP_FLAGS};
+use crate::rules::{Expression, Flow, IcmpVersion, Primitive, TcpFlags};
 
 impl<'a> Parser<'a> {
     /// `[tcpflags] & MASK != 0`, `[tcpflags] == VALUE` and so on, after `tcp`.

@@ -6,6 +6,7 @@ mod error;
 mod expression;
 mod header;
 mod primitive;
+mod qualified;
 mod rule;
 mod suggest;
 #[cfg(test)]
@@ -15,7 +16,7 @@ mod value;
 use std::str::FromStr;
 
 use self::cursor::Cursor;
-use super::{Action, Expression, Flow, MacAddress, Prefix, Rule, RuleSet};
+use crate::rules::{Action, Expression, Flow, MacAddress, Prefix, Rule, RuleSet};
 
 pub use self::error::ParseError;
 

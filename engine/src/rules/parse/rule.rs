@@ -1,12 +1,12 @@
 //! Actions, rules, and the text of a rule set.
 
-use super::super::{Action, Rule, RuleSet};
 use super::cursor::{Cursor, Token};
 use super::error::{ParseError, shown};
 use super::expression::Parser;
 use super::primitive::WORDS;
 use super::suggest::suggestion;
 use super::value;
+use crate::rules::{Action, Rule, RuleSet};
 
 /// `[ACTION] EXPRESSION`.
 pub(super) fn rule(mut cursor: Cursor<'_>) -> Result<Rule, ParseError> {
@@ -18,10 +18,9 @@ pub(super) fn rule(mut cursor: Cursor<'_>) -> Result<Rule, ParseError> {
         cursor.next();
     } else if let (Some(first), Some(second)) = (cursor.peek(0), cursor.peek(1)) {
         // `drp udp`: an action is meant where an expression can start behind it.
-        if !WORDS.contains(&first.word) && WORDS.contains(&second.word) {
-            if let Some(near) = suggestion(first.word, ACTIONS) {
-                return Err(unknown_action(&cursor, first, Some(near)));
-            }
+        let near = suggestion(first.word, ACTIONS);
+        if near.is_some() && !WORDS.contains(&first.word) && WORDS.contains(&second.word) {
+            return Err(unknown_action(&cursor, first, near));
         }
     }
     Ok(Rule {

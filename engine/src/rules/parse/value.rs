@@ -5,10 +5,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
-use super::super::names::value_of;
-use super::super::{MacAddress, Ports, Prefix, VlanId, XskIndex};
 use super::error::shown;
 use super::suggest::suggestion;
+use crate::rules::names::value_of;
+use crate::rules::{MacAddress, Ports, Prefix, VlanId, XskIndex};
 
 /// A number of at most `most`, decimal or 0x and hexadecimal.
 pub(super) fn number(word: &str, what: &str, most: u32) -> Result<u32, String> {
