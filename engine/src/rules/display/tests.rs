@@ -6,7 +6,7 @@ use crate::rules::clause::{Unexpanded, alternatives};
 use crate::rules::{Expression, MacAddress, RuleSet, samples};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(ProptestConfig::with_cases(768))]
 
     #[test]
     fn expression_parses_back_unless_it_contradicts_itself(
