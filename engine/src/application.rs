@@ -5,13 +5,16 @@ use crate::config::QueueIndex;
 use crate::frame::Frame;
 use crate::interface_id::InterfaceId;
 use crate::queue::{Batch, QueueTx, TransmitError};
+use crate::rules::XskIndex;
 use crate::umem::Umem;
 
 /// A packet application. The engine makes one per worker, on the worker's
 /// thread, so it needs no lock and need not be `Send`.
 ///
 /// It gets every frame of the queues that the engine drives, ARP included: the
-/// kernel's own stack on those interfaces hears nothing while it runs.
+/// kernel's own stack on those interfaces hears nothing while it runs. Where
+/// [several xsks](crate::EngineBuilder::xsks_per_queue) share a queue, a batch has
+/// the frames of one of them, which [`Batch::xsk`] names.
 ///
 /// ```
 /// struct Reflect;
@@ -26,7 +29,7 @@ use crate::umem::Umem;
 /// }
 /// ```
 pub trait Application {
-    /// Handles received frames of one queue. Frames that it leaves in the batch
+    /// Handles received frames of one xsk of a queue. Frames that it leaves in the batch
     /// stay in the RX ring and come again in the next round.
     fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>);
 
@@ -81,6 +84,7 @@ pub(crate) struct Routes {
 pub(crate) struct Stop {
     pub(crate) interface: InterfaceId,
     pub(crate) queue: QueueIndex,
+    pub(crate) xsk: XskIndex,
     /// Whether it can send.
     pub(crate) sends: bool,
 }
@@ -88,7 +92,9 @@ pub(crate) struct Stop {
 impl Routes {
     /// Routes among the queues at `stops`: to the same index on the other
     /// interface where the worker has that and it sends, else to its first
-    /// sending queue there, so that the frames of a flow stay on one queue.
+    /// sending queue there; to the xsk of the same number on it. So the frames of
+    /// a flow stay on one queue, and flows that xsks tell apart do not fill each
+    /// other's TX ring.
     pub(crate) fn new(stops: &[Stop]) -> Self {
         let ids = stops.iter().map(|stop| stop.interface.0 + 1);
         let interfaces = ids.max().unwrap_or(0);
@@ -96,10 +102,12 @@ impl Routes {
             let route = |id| {
                 let sends =
                     |(_, stop): &(usize, &Stop)| stop.sends && stop.interface == InterfaceId(id);
-                let same = |(_, stop): &(usize, &Stop)| stop.queue == source.queue;
-                let mut candidates = stops.iter().enumerate().filter(sends).peekable();
-                let first = candidates.peek().map(|&(place, _)| place);
-                candidates.find(same).map(|(place, _)| place).or(first)
+                // The best is the first of the fewest differences.
+                let differences = |(_, stop): &(usize, &Stop)| {
+                    (stop.queue != source.queue, stop.xsk != source.xsk)
+                };
+                let candidates = stops.iter().enumerate().filter(sends);
+                candidates.min_by_key(differences).map(|(place, _)| place)
             };
             (0..interfaces).map(route).collect()
         };
@@ -204,6 +212,7 @@ mod tests {
         Stop {
             interface: InterfaceId(interface),
             queue: QueueIndex::new(index).expect("a small index"),
+            xsk: XskIndex(0),
             sends: true,
         }
     }
@@ -222,6 +231,26 @@ mod tests {
         let routes = Routes::new(&[stop(0, 0), stop(0, 2), stop(1, 0)]);
 
         assert_eq!(routes.row(1), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn route_keeps_the_xsk_where_it_can() {
+        let xsk = |interface, queue, xsk| Stop {
+            xsk: XskIndex(xsk),
+            ..stop(interface, queue)
+        };
+        let routes = Routes::new(&[
+            xsk(0, 0, 0),
+            xsk(0, 0, 1),
+            xsk(0, 1, 0),
+            xsk(0, 1, 1),
+            xsk(1, 0, 0),
+            xsk(1, 0, 1),
+        ]);
+
+        assert_eq!(routes.row(0), [Some(0), Some(4)]);
+        assert_eq!(routes.row(1), [Some(1), Some(5)]);
+        assert_eq!(routes.row(3), [Some(3), Some(5)]);
     }
 
     #[test]

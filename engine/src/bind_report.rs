@@ -2,6 +2,7 @@
 
 use crate::config::{Mode, QueueIndex};
 use crate::interface_id::InterfaceId;
+use crate::rules::XskIndex;
 
 /// How frames travel between the NIC and the UMEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct BindReport {
     pub driver: Option<String>,
     /// The queue.
     pub queue: QueueIndex,
+    /// Which of the queue's xsks, in the order they were bound.
+    pub xsk: XskIndex,
     /// What was asked for.
     pub requested: Mode,
     /// What the kernel says the socket does (`XDP_OPTIONS`).

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 
 use thiserror::Error;
 
+use crate::rules::RulesError;
+
 /// How frames travel between the NIC and the UMEM, as asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -172,6 +174,9 @@ impl std::fmt::Display for QueueIndex {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// The steering rules do not fit, or can never match.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// See [`RingCapacity::new`].
     #[error(
         "ring size {0} is not usable: give a power of two from {min} to {max}",
@@ -210,6 +215,19 @@ pub enum ConfigError {
     /// More queues than the kernel can name were asked for.
     #[error("{0} queues asked for: an interface has at most 65536")]
     TooManyQueues(u32),
+    /// A worker would have more xsks than can share its UMEM.
+    #[error(
+        "{queues} queue(s) of a worker with {xsks} xsks each are too many: at most {most} xsks share a worker's UMEM; \
+         ask for fewer, or for more workers (CPUs)"
+    )]
+    TooManyXsks {
+        /// Queues of the worker.
+        queues: u32,
+        /// Xsks of each.
+        xsks: u8,
+        /// Xsks that one worker can have.
+        most: u8,
+    },
     /// The UMEM is too small for the queues it must serve.
     #[error(
         "{frames} frames are too few: {queues} queue(s) of a worker share them and need at least {needed}"

@@ -21,6 +21,25 @@ pub(crate) struct Published {
 /// Where a worker publishes, and the engine reads.
 pub(crate) type Board = Arc<Mutex<Published>>;
 
+/// What the counters of one xsk are told apart by. The label `xsk` is there only
+/// where queues have several, so that the usual series keep their names.
+pub(crate) struct Labels {
+    pub(crate) interface: String,
+    pub(crate) queue: u32,
+    pub(crate) xsk: Option<u8>,
+}
+
+impl Labels {
+    fn pairs(self) -> Vec<(&'static str, String)> {
+        let mut pairs = vec![
+            ("interface", self.interface),
+            ("queue", self.queue.to_string()),
+        ];
+        pairs.extend(self.xsk.map(|xsk| ("xsk", xsk.to_string())));
+        pairs
+    }
+}
+
 /// Publishes a worker's counters.
 pub(crate) struct Publisher {
     board: Board,
@@ -32,13 +51,11 @@ pub(crate) struct Publisher {
 const INTERVAL: Duration = Duration::from_millis(50);
 
 impl Publisher {
-    /// A publisher for queues given as interface name and index.
-    pub(crate) fn new(board: Board, queues: impl Iterator<Item = (String, u32)>) -> Self {
+    /// A publisher for xsks.
+    pub(crate) fn new(board: Board, queues: impl Iterator<Item = Labels>) -> Self {
         Self {
             board,
-            queues: queues
-                .map(|(interface, queue)| QueueMetrics::new(&interface, queue))
-                .collect(),
+            queues: queues.map(QueueMetrics::new).collect(),
             due: Instant::now(),
         }
     }
@@ -177,11 +194,8 @@ const QUEUE_COUNTERS: [(&str, Unit, &str, Value); 11] = [
 const DROPS_COUNTER: &str = "wharf_drops_total";
 
 impl QueueMetrics {
-    fn new(interface: &str, queue: u32) -> Self {
-        let labels = [
-            ("interface", interface.to_owned()),
-            ("queue", queue.to_string()),
-        ];
+    fn new(labels: Labels) -> Self {
+        let labels = labels.pairs();
         let counters = QUEUE_COUNTERS
             .into_iter()
             .map(|(name, unit, description, value)| {
@@ -199,8 +213,8 @@ impl QueueMetrics {
             // Known only when the workers are gone.
             .filter(|reason| *reason != DropReason::RxUndelivered)
             .map(|reason| {
-                let [interface, queue] = labels.clone();
-                let labels = [interface, queue, ("reason", reason.label().to_owned())];
+                let mut labels = labels.clone();
+                labels.push(("reason", reason.label().to_owned()));
                 (Told::new(counter!(DROPS_COUNTER, &labels)), reason)
             })
             .collect();
@@ -214,5 +228,28 @@ impl QueueMetrics {
         for (counter, reason) in &mut self.drops {
             counter.tell(stats.drops.get(*reason));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_xsk_is_there_only_where_a_queue_has_several() {
+        let keys = |xsk| -> Vec<_> {
+            let labels = Labels {
+                interface: "eth0".to_owned(),
+                queue: 3,
+                xsk,
+            };
+            labels.pairs()
+        };
+        let pair = |key, value: &str| (key, value.to_owned());
+
+        let usual = [pair("interface", "eth0"), pair("queue", "3")];
+        assert_eq!(keys(None), usual);
+        let [interface, queue] = usual;
+        assert_eq!(keys(Some(0)), [interface, queue, pair("xsk", "0")]);
     }
 }

@@ -88,7 +88,8 @@ pub use stats::{
     DropReason, Drops, KernelStatistics, QueueStats, Snapshot, Summary, Totals, WorkerStats,
 };
 pub use steering::{
-    Attach, AttachReport, AttachedMode, QueueCounts, Steering, SteeringError, Verdict,
+    Attach, AttachReport, AttachedMode, QueueCounts, RuleHits, Steering, SteeringConfig,
+    SteeringError, Verdict,
 };
 pub use umem::{Audit, Umem, UmemConfig, UmemError, pinned_bytes};
 pub use xsk::XskError;

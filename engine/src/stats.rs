@@ -3,7 +3,9 @@
 //!
 //! # Conservation
 //!
-//! A frame that the XDP program steered to a queue is *in*. From there it is
+//! A frame that the XDP program saw was steered to a queue, passed on to the
+//! kernel, or dropped because a rule says so. One that was steered to a queue is
+//! *in*. From there it is
 //! handed to the kernel's TX side (*out*), dropped for a [`DropReason`], or
 //! still on its way. Once the engine has stopped nothing is on its way, and
 //! `frames_in + frames_made == frames_out + drops`, to the last frame.
@@ -150,19 +152,31 @@ pub struct KernelStatistics {
     pub tx_ring_empty_descs: u64,
 }
 
-/// The counters of one queue of one interface since the engine started.
+/// The counters of one xsk of one queue of one interface since the engine
+/// started; most queues have one xsk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueStats {
     /// The interface, in the order the builder was told of them.
     pub interface: InterfaceId,
     /// The queue's index on the interface.
     pub queue: u32,
+    /// Which of the queue's xsks, from 0.
+    pub xsk: u8,
     /// The worker that drives the queue.
     pub worker: usize,
-    /// Frames the XDP program redirected to the queue.
+    /// Frames the XDP program redirected to the xsk. It counts by queue, so where
+    /// several xsks share one, the others have the frames that they took or
+    /// dropped, and the first has the rest.
     pub frames_in: u64,
-    /// Frames the XDP program passed on to the kernel from the queue.
+    /// Frames the XDP program passed on to the kernel from the queue. With
+    /// `frames_in` and `frames_dropped_by_rule` it adds up to all that it saw.
+    /// Where several xsks share the queue, this and the next two are with the
+    /// first, and zero for the others.
     pub frames_passed: u64,
+    /// Those of them that were to go to an xsk that is not there.
+    pub frames_passed_no_xsk: u64,
+    /// Frames the XDP program dropped, as rules or flows say.
+    pub frames_dropped_by_rule: u64,
     /// Frames the worker took from the RX ring.
     pub rx_frames: u64,
     /// Bytes of those frames, without the frame check sequence.
@@ -181,6 +195,20 @@ pub struct QueueStats {
     pub tx_wakeups: u64,
     /// The kernel's counters of the socket.
     pub kernel: KernelStatistics,
+}
+
+impl QueueStats {
+    /// Frames that reached the xsk, or were dropped on the way and counted for it.
+    pub(crate) fn received_or_dropped(&self) -> u64 {
+        let dropped = [
+            DropReason::RxNoChunk,
+            DropReason::RxRingFull,
+            DropReason::RxThrottled,
+            DropReason::RxInvalid,
+        ];
+        let dropped = dropped.into_iter().map(|reason| self.drops.get(reason));
+        self.rx_frames + dropped.sum::<u64>()
+    }
 }
 
 /// The counters of one worker since the engine started.
@@ -212,7 +240,7 @@ pub struct WorkerStats {
 pub struct Snapshot {
     /// Time since the engine started.
     pub elapsed: Duration,
-    /// One entry per queue and interface, ordered by interface, then queue.
+    /// One entry per xsk, ordered by interface, then queue, then xsk.
     pub queues: Vec<QueueStats>,
     /// One entry per worker.
     pub workers: Vec<WorkerStats>,

@@ -1,5 +1,6 @@
 //! One worker: a thread pinned to a CPU, with a UMEM and a queue or more of each
-//! interface, that runs the application over them.
+//! interface, that runs the application over them. Each xsk of a queue is served
+//! as a queue of its own.
 //!
 //! ```text
 //!   a round:  completions → fill rings → receive a batch of each queue
@@ -13,8 +14,9 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::application::{Application, Idle, Outbox, Refusals, Routes, Stop};
 use crate::config::Wait;
-use crate::counters::{Published, Publisher};
+use crate::counters::{Labels, Published, Publisher};
 use crate::queue::{self, QueueRx, QueueTx, WakeError};
+use crate::rules::XskIndex;
 use crate::shutdown::Shutdown;
 use crate::stats::{DropReason, Drops, KernelStatistics, QueueStats, WorkerStats};
 use crate::sys::wait::{PollSet, thread_cpu_time};
@@ -88,13 +90,16 @@ impl Worker {
         let stop = |(rx, tx): (&QueueRx, &QueueTx)| Stop {
             interface: rx.interface(),
             queue: rx.queue(),
+            xsk: rx.xsk(),
             sends: tx.sends(),
         };
         let stops: Vec<_> = rx.iter().zip(&tx).map(stop).collect();
-        let labels = names
-            .iter()
-            .cloned()
-            .zip(rx.iter().map(|rx| rx.queue().get()));
+        let shared = rx.iter().any(|rx| rx.xsk() != XskIndex(0));
+        let labels = names.iter().zip(&rx).map(|(name, rx)| Labels {
+            interface: name.clone(),
+            queue: rx.queue().get(),
+            xsk: shared.then_some(rx.xsk().0),
+        });
         let publisher = Publisher::new(parts.board, labels);
         let mut poll = PollSet::default();
         rx.iter()
@@ -346,10 +351,13 @@ impl Worker {
         QueueStats {
             interface: rx.interface(),
             queue: rx.queue().get(),
+            xsk: rx.xsk().0,
             worker: self.stats.worker,
             // What the XDP program counted is the engine's to add.
             frames_in: 0,
             frames_passed: 0,
+            frames_passed_no_xsk: 0,
+            frames_dropped_by_rule: 0,
             rx_frames: received.frames,
             rx_bytes: received.bytes,
             tx_frames: sent

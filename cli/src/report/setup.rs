@@ -41,6 +41,9 @@ pub struct Worker {
 pub struct Queue {
     pub interface: String,
     pub queue: u32,
+    /// Which of the queue's xsks, where queues have several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xsk: Option<u8>,
     /// `zero-copy` or `copy`.
     pub mode: &'static str,
     /// Why not the better mode.
@@ -101,16 +104,24 @@ impl Worker {
             memory_bytes: report.memory_bytes,
             chunks: report.chunks,
             chunk_size_bytes: report.chunk_size,
-            queues: report.queues.iter().map(Queue::of).collect(),
+            queues: queues_of(&report.queues),
         }
     }
 }
 
+/// Xsks are numbered only where queues have several.
+fn queues_of(reports: &[BindReport]) -> Vec<Queue> {
+    let several = reports.iter().any(|report| report.xsk.0 > 0);
+    let queue = |report| Queue::of(report, several);
+    reports.iter().map(queue).collect()
+}
+
 impl Queue {
-    fn of(report: &BindReport) -> Self {
+    fn of(report: &BindReport, several: bool) -> Self {
         Self {
             interface: report.interface.clone(),
             queue: report.queue.get(),
+            xsk: several.then_some(report.xsk.0),
             mode: report.got.label(),
             mode_fallback: report.fallback.clone(),
         }
@@ -120,6 +131,7 @@ impl Queue {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use wharf::{CopyMode, Mode, QueueIndex, XskIndex};
 
     /// Two veth interfaces with one queue each, driven by one worker.
     pub fn setup() -> Setup {
@@ -136,6 +148,7 @@ pub mod tests {
         let queue = |interface: &str| Queue {
             interface: interface.into(),
             queue: 0,
+            xsk: None,
             mode: "copy",
             mode_fallback: Some("the driver cannot".into()),
         };
@@ -150,6 +163,28 @@ pub mod tests {
                 queues: vec![queue("eth0"), queue("eth1")],
             }],
         }
+    }
+
+    #[test]
+    fn xsks_are_numbered_where_a_queue_has_several() {
+        let report = |xsk| BindReport {
+            interface: "eth0".into(),
+            id: InterfaceId(0),
+            driver: None,
+            queue: QueueIndex::new(0).expect("a small index"),
+            xsk: XskIndex(xsk),
+            requested: Mode::Copy,
+            got: CopyMode::Copy,
+            fallback: None,
+            tx_budget: None,
+            send_buffer_bytes: 0,
+        };
+        let xsks = |reports: &[BindReport]| -> Vec<_> {
+            queues_of(reports).iter().map(|queue| queue.xsk).collect()
+        };
+
+        assert_eq!(xsks(&[report(0)]), [None]);
+        assert_eq!(xsks(&[report(0), report(1)]), [Some(0), Some(1)]);
     }
 
     #[test]

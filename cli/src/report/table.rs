@@ -92,7 +92,11 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
         let queues: Vec<String> = worker
             .queues
             .iter()
-            .map(|queue| format!("{} queue {}", queue.interface, queue.queue))
+            .map(|queue| {
+                let xsk = queue.xsk.map(|xsk| format!(" xsk {xsk}"));
+                let xsk = xsk.unwrap_or_default();
+                format!("{} queue {}{xsk}", queue.interface, queue.queue)
+            })
             .collect();
         writeln!(
             out,

@@ -4,8 +4,10 @@ use super::Engine;
 use crate::Error;
 use crate::application::{Application, WorkerContext};
 use crate::config::{ChunkSize, ConfigError, KnownPanics, Mode, RingCapacity, Wait};
-use crate::steering::Attach;
+use crate::rules::RuleSet;
+use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::umem::UmemConfig;
+use crate::umem::ledger::Member;
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ pub struct EngineBuilder {
     pub(super) wait: Wait,
     pub(super) promiscuous: bool,
     pub(super) known_panics: KnownPanics,
+    pub(super) steering: SteeringConfig,
 }
 
 /// Chunks that a queue needs at the least: some to receive into while others are
@@ -41,6 +44,7 @@ impl EngineBuilder {
             wait: Wait::Adaptive,
             promiscuous: false,
             known_panics: KnownPanics::Refuse,
+            steering: SteeringConfig::default(),
         }
     }
 
@@ -79,6 +83,20 @@ impl EngineBuilder {
     #[must_use]
     pub fn queues(mut self, count: u32) -> Self {
         self.queues = Some(count);
+        self
+    }
+
+    /// Gives every driven queue `count` xsks, 1 by default, so that rules can tell
+    /// flows apart for the application: `redirect:N` sends to the N-th xsk, and
+    /// [`Batch::xsk`](crate::Batch::xsk) says which it was. They have an RX and a
+    /// TX ring each, and share the fill and the completion ring of their queue,
+    /// which are as many times as large, and the queue's share of the chunks.
+    ///
+    /// Which xsk a frame goes to is decided by the rules alone: one that no rule
+    /// names gets nothing.
+    #[must_use]
+    pub fn xsks_per_queue(mut self, count: u8) -> Self {
+        self.steering.xsks_per_queue = count;
         self
     }
 
@@ -151,6 +169,30 @@ impl EngineBuilder {
         self
     }
 
+    /// What becomes of frames, on every interface; by default all of them go to the
+    /// application.
+    #[must_use]
+    pub fn rules(mut self, rules: RuleSet) -> Self {
+        self.steering.rules = rules;
+        self
+    }
+
+    /// The most exact flows there will be at a time, on every interface; none by
+    /// default. See [`SteeringConfig::flow_capacity`].
+    #[must_use]
+    pub fn flow_capacity(mut self, flows: u32) -> Self {
+        self.steering.flow_capacity = flows;
+        self
+    }
+
+    /// Leaves to the kernel what the host itself lives on, whatever the rules say:
+    /// see [`SteeringConfig::keep_management`].
+    #[must_use]
+    pub fn keep_management(mut self) -> Self {
+        self.steering.keep_management = true;
+        self
+    }
+
     /// Checks all that can be judged without a look at the machine.
     /// [`start`](Self::start) does so too.
     ///
@@ -169,6 +211,11 @@ impl EngineBuilder {
             Some(count) if count > 1 << 16 => return Err(ConfigError::TooManyQueues(count)),
             _ => {}
         }
+        if self.steering.xsks_per_queue == 0 {
+            return Err(ConfigError::Zero {
+                what: "xsks per queue",
+            });
+        }
         if self.batch_size == 0 {
             return Err(ConfigError::Zero { what: "batch" });
         }
@@ -180,13 +227,22 @@ impl EngineBuilder {
                 return Err(ConfigError::SameCpu(*cpu));
             }
         }
+        Steering::check(&self.steering.rules, self.steering.xsks_per_queue)?;
         self.umem.validate()?;
         let queues = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
-        self.check_frames(queues)
+        self.check_queues(queues)
     }
 
-    /// Whether the chunks of a worker suffice for `queues` queues.
-    pub(super) fn check_frames(&self, queues: u32) -> Result<(), ConfigError> {
+    /// Whether the UMEM and the chunks of a worker suffice for `queues` queues.
+    pub(super) fn check_queues(&self, queues: u32) -> Result<(), ConfigError> {
+        let xsks = self.steering.xsks_per_queue;
+        if queues.saturating_mul(u32::from(xsks)) > u32::from(Member::MAX) {
+            return Err(ConfigError::TooManyXsks {
+                queues,
+                xsks,
+                most: Member::MAX,
+            });
+        }
         let needed = queues.saturating_mul(MIN_FRAMES_PER_QUEUE);
         if self.umem.frames < needed {
             return Err(ConfigError::TooFewFrames {
@@ -252,6 +308,20 @@ mod tests {
         for (bad, error) in [
             (pair().queues(0), ConfigError::Zero { what: "queues" }),
             (pair().queues(65_537), ConfigError::TooManyQueues(65_537)),
+            (
+                pair().xsks_per_queue(0),
+                ConfigError::Zero {
+                    what: "xsks per queue",
+                },
+            ),
+            (
+                pair().xsks_per_queue(128),
+                ConfigError::TooManyXsks {
+                    queues: 2,
+                    xsks: 128,
+                    most: 255,
+                },
+            ),
             (pair().batch_size(0), ConfigError::Zero { what: "batch" }),
             (pair().frames(0), ConfigError::Zero { what: "frames" }),
             (pair().cpus([]), ConfigError::Zero { what: "CPUs" }),

@@ -47,7 +47,7 @@ pub(super) fn workers(
     let plans = distribute(&queues, &cpus(config)?);
     for plan in &plans {
         let queues = u32::try_from(plan.queues.len()).unwrap_or(u32::MAX);
-        config.check_frames(queues)?;
+        config.check_queues(queues)?;
     }
     Ok(plans)
 }

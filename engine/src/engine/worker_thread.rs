@@ -21,6 +21,7 @@ use crate::counters::Board;
 use crate::interface::Interface;
 use crate::interface_id::InterfaceId;
 use crate::queue::{Batch, Queue, QueueConfig};
+use crate::rules::XskIndex;
 use crate::shutdown::Shutdown;
 use crate::umem::{Audit, Umem};
 use crate::worker::{Worker, WorkerParts};
@@ -29,7 +30,15 @@ use crate::xsk::XskError;
 /// What a worker says once its queues are bound.
 pub(super) struct Ready {
     pub(super) report: WorkerReport,
-    pub(super) sockets: Vec<(InterfaceId, QueueIndex, OwnedFd)>,
+    pub(super) sockets: Vec<Socket>,
+}
+
+/// A worker's xsk, for the XDP program to redirect to.
+pub(super) struct Socket {
+    pub(super) interface: InterfaceId,
+    pub(super) queue: QueueIndex,
+    pub(super) xsk: XskIndex,
+    pub(super) fd: OwnedFd,
 }
 
 /// What a worker's thread starts with.
@@ -67,11 +76,18 @@ impl WorkerThread {
         }
     }
 
-    fn set_up(&self) -> Result<(Umem, Bound, Vec<OwnedFd>), Error> {
+    fn set_up(&self) -> Result<(Umem, Bound, Vec<Socket>), Error> {
         let (umem, bound) = self.bind()?;
-        let sockets = bound.iter().filter_map(|(queue, _)| queue.socket());
-        let sockets = sockets.map(|socket| socket.try_clone_to_owned()).collect();
-        let sockets: Result<_, _> = sockets;
+        let socket = |(queue, report): &(Queue, BindReport)| {
+            let socket = queue.socket()?;
+            Some(socket.try_clone_to_owned().map(|fd| Socket {
+                interface: report.id,
+                queue: report.queue,
+                xsk: report.xsk,
+                fd,
+            }))
+        };
+        let sockets: Result<_, _> = bound.iter().filter_map(socket).collect();
         let sockets = sockets.map_err(|source| Error::System {
             operation: "duplicate a socket's descriptor",
             source,
@@ -105,22 +121,22 @@ impl WorkerThread {
         // makes.
         let share = umem.chunks() - umem.chunks() / 8;
         let queues = u32::try_from(self.plan.queues.len()).expect("a worker has few queues");
-        let bind = |&(InterfaceId(id), queue): &(InterfaceId, QueueIndex)| {
+        let mut bound = Bound::new();
+        for &(InterfaceId(id), queue) in &self.plan.queues {
             let config = QueueConfig {
                 mode,
+                xsks: self.config.steering.xsks_per_queue,
                 chunk_limit: Some(share / queues),
                 known_panics: self.config.known_panics,
                 interface: InterfaceId(id),
                 ..QueueConfig::new(self.config.ring_size)
             };
-            Queue::bind(&umem, &self.interfaces[id], queue, &config)
-        };
-        let bound = self
-            .plan
-            .queues
-            .iter()
-            .map(bind)
-            .collect::<Result<_, _>>()?;
+            let first = Queue::bind(&umem, &self.interfaces[id], queue, &config)?;
+            let others = (1..config.xsks).map(|_| first.0.share());
+            let others: Vec<_> = others.collect::<Result<_, _>>()?;
+            bound.push(first);
+            bound.extend(others);
+        }
         Ok((umem, bound))
     }
 
@@ -128,7 +144,7 @@ impl WorkerThread {
         self,
         umem: Umem,
         bound: Bound,
-        sockets: Vec<OwnedFd>,
+        sockets: Vec<Socket>,
         ready: Sender<Result<Ready, Error>>,
         make: &impl Fn(&WorkerContext) -> A,
     ) -> Audit {
@@ -152,7 +168,7 @@ impl WorkerThread {
         };
         let bound = Ready {
             report: WorkerReport::new(&context),
-            sockets: self.sockets(sockets),
+            sockets,
         };
         if let Some(application) = self.guard(|| make(&context)) {
             // The engine has gone if it does not listen, and then it has asked
@@ -188,13 +204,6 @@ impl WorkerThread {
     /// interface that is set down from one that is about to go.
     fn supervisor_explains(&self, error: &Error) -> bool {
         matches!(error, Error::InterfaceLost { .. }) && self.shutdown.wait_for_failure(EXPLANATION)
-    }
-
-    fn sockets(&self, sockets: Vec<OwnedFd>) -> Vec<(InterfaceId, QueueIndex, OwnedFd)> {
-        let places = self.plan.queues.iter().zip(sockets);
-        places
-            .map(|(&(id, queue), socket)| (id, queue, socket))
-            .collect()
     }
 
     /// Runs the application's code; a panic in it becomes the engine's failure.

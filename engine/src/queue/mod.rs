@@ -3,72 +3,45 @@
 //! A [`Queue`] has two halves, so that frames from the receiving half's
 //! [`Batch`] can go to the sending half of the same queue. Both belong to the
 //! thread of their [`Umem`]. Closing a half writes off the chunks that
-//! the kernel still has of it: they are not used again until the UMEM goes.
+//! the kernel still has of it: they are not used again until the UMEM goes,
+//! or until the kernel gives them back to another xsk of the queue.
+//!
+//! A queue of the interface may have several xsks, each a [`Queue`] here: see
+//! [`Queue::share`].
 
+mod bind;
+mod config;
+mod group;
 mod rx;
+mod share;
 mod simulated;
 mod tx;
 
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
+pub use config::QueueConfig;
 pub use rx::{Batch, QueueRx, RxCounters};
 pub use simulated::SimulatedNic;
 pub use tx::{QueueTx, TransmitError, TxCounters, WakeError};
 
-use crate::bind_report::{BindReport, CopyMode};
-use crate::config::{KnownPanics, Mode, QueueIndex, RingCapacity};
-use crate::interface::Interface;
-use crate::interface_id::InterfaceId;
-use crate::umem::ledger::{Member, Owner};
+use crate::bind_report::CopyMode;
+use crate::config::QueueIndex;
+use crate::ring::{RxRing, TxRing};
+use crate::rules::XskIndex;
+use crate::umem::ledger::{Group, Member, Seat};
 use crate::umem::{self, Umem};
-use crate::xsk::{BindFailure, FRAME_OVERHEAD, Rings, Xsk, XskError, panic_gate};
+use crate::xsk::{Rings, XskError};
 use crate::{Error, Frame};
+use group::{CompletionSide, FillSide};
+use share::Origin;
 
-/// How a queue is bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueConfig {
-    /// Entries of each of the four rings.
-    pub ring_size: RingCapacity,
-    /// Zero copy or copy. Queues that share a UMEM share the mode of the first.
-    pub mode: Mode,
-    /// Chunks that may be charged to the queue: lent to the kernel, held by the
-    /// application, in transmit. `None` is no limit but the UMEM.
-    pub chunk_limit: Option<u32>,
-    /// Chunks that stay with the kernel to receive into, whatever the
-    /// application holds.
-    pub fill_floor: u32,
-    /// How long to wait for a queue that is busy, or for locked memory: a socket
-    /// that closes holds its queue and its memory for some 50 ms.
-    pub bind_patience: Duration,
-    /// Whether to bind where this kernel is known to panic.
-    pub known_panics: KnownPanics,
-    /// The caller's name for the interface, which batches carry.
-    pub interface: InterfaceId,
-}
-
-impl QueueConfig {
-    /// Rings of `ring_size`, mode [`Mode::Auto`], no limit, a floor of an eighth
-    /// of the ring, three seconds of patience.
-    #[must_use]
-    pub fn new(ring_size: RingCapacity) -> Self {
-        Self {
-            ring_size,
-            mode: Mode::Auto,
-            chunk_limit: None,
-            fill_floor: ring_size.get() / 8,
-            bind_patience: Duration::from_secs(3),
-            known_panics: KnownPanics::Refuse,
-            interface: InterfaceId(0),
-        }
-    }
-}
-
-/// A queue of an interface and the xsk bound to it.
+/// A queue of an interface and the xsk bound to it, or one of several.
 ///
 /// ```no_run
 /// use wharf::{Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Steering, Attach};
@@ -76,7 +49,7 @@ impl QueueConfig {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let interface = Interface::by_name("eth0")?;
-/// let mut steering = Steering::attach(&interface, Attach::Auto, 1)?;
+/// let mut steering = Steering::attach(&interface, Attach::Auto, 1, &SteeringConfig::default())?;
 /// let umem = Umem::new(&UmemConfig::new(4096))?;
 /// let config = QueueConfig::new(RingCapacity::new(1024)?);
 /// let (mut queue, report) = Queue::bind(&umem, &interface, QueueIndex::new(0)?, &config)?;
@@ -95,128 +68,41 @@ impl QueueConfig {
 /// }
 /// # }
 /// ```
-#[derive(Debug)]
 pub struct Queue {
     rx: QueueRx,
     tx: QueueTx,
+    /// What further xsks of the queue start from; `None` for a simulated one.
+    origin: Option<Rc<Origin>>,
+}
+
+/// What a queue is made of: the xsk's own rings and name, and what it shares.
+struct QueueParts {
+    seat: Seat,
+    xsk: XskIndex,
+    rx: RxRing,
+    tx: TxRing,
+    fill: Rc<FillSide>,
+    completion: Rc<CompletionSide>,
 }
 
 impl Queue {
-    /// Binds an xsk to a queue of an interface, its fill ring filled.
-    ///
-    /// The first queue of a UMEM registers it with the kernel, which pins the
-    /// memory; the others share the registration and the mode. Blocks for up to
-    /// [`QueueConfig::bind_patience`] while the queue is busy.
-    ///
-    /// Attach the XDP program first, and drop the queue after it is detached:
-    /// many drivers reset the NIC when programs come and go.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Interface`] when the interface cannot be looked at,
-    /// [`Error::Xsk`] when it is down, has no such queue, has too large an MTU,
-    /// or the kernel refuses.
-    pub fn bind(
-        umem: &Umem,
-        interface: &Interface,
-        queue: QueueIndex,
-        config: &QueueConfig,
-    ) -> Result<(Self, BindReport), Error> {
-        let sends = check(interface, queue, umem)?;
-        let bind = |mode| Self::bind_in(umem, interface, queue, config, mode);
-        let shares = umem.shared().registrant().is_some();
-        let (mut bound, mut report) = match config.mode {
-            Mode::ZeroCopy => bind(CopyMode::ZeroCopy)?,
-            Mode::Copy => bind(CopyMode::Copy)?,
-            Mode::Auto => match bind(CopyMode::ZeroCopy) {
-                Err(XskError::NoZeroCopy { reason, .. }) if !shares => {
-                    let (bound, mut report) = bind(CopyMode::Copy)?;
-                    report.fallback = Some(reason);
-                    (bound, report)
-                }
-                bound => bound?,
-            },
-        };
-        bound.tx.sends = sends;
-        match (config.mode, report.got) {
-            (Mode::Auto, CopyMode::Copy) if shares => {
-                report.fallback = Some("it shares a UMEM with a queue in copy mode".to_owned());
-            }
-            (Mode::ZeroCopy, CopyMode::Copy) | (Mode::Copy, CopyMode::ZeroCopy) => {
-                return Err(XskError::SharedMode {
-                    interface: report.interface,
-                    queue,
-                    got: report.got,
-                }
-                .into());
-            }
-            _ => {}
-        }
-        Ok((bound, report))
-    }
-
-    fn bind_in(
-        umem: &Umem,
-        interface: &Interface,
-        queue: QueueIndex,
-        config: &QueueConfig,
-        mode: CopyMode,
-    ) -> Result<(Self, BindReport), XskError> {
-        panic_gate::check(interface, mode, config.known_panics)?;
-        let umem = umem.shared();
-        let deadline = Instant::now() + config.bind_patience;
-        let (xsk, rings) = Xsk::open(umem, config.ring_size, deadline)?;
-        let (tx_budget, send_buffer_bytes) = (xsk.tx_budget, xsk.send_buffer_bytes);
-        let member = umem.join().ok_or(XskError::TooManyQueues)?;
-        let mut bound = Self::assemble(umem, member, rings, queue, config);
-        // Drivers take the fill ring as it is at the bind: i40e and ice may
-        // never come back for more.
-        bound.rx.top_up();
-        match xsk.bind(umem, interface, queue, mode, deadline) {
-            Ok((socket, got)) => {
-                bound.set_socket(&socket, got);
-                let report = BindReport {
-                    interface: interface.name().to_owned(),
-                    id: config.interface,
-                    driver: interface.driver(),
-                    queue,
-                    requested: config.mode,
-                    got,
-                    fallback: None,
-                    tx_budget,
-                    send_buffer_bytes,
-                };
-                Ok((bound, report))
-            }
-            Err(BindFailure::Unbound(error)) => {
-                // A bind that fails has undone what it did before it returns,
-                // so the kernel has nothing of this ring.
-                umem.take_back_all(member);
-                umem.unjoin(member);
-                Err(error)
-            }
-            // The driver may write to lent chunks until the socket is torn down,
-            // so they are written off as the queue drops.
-            Err(BindFailure::Bound(error)) => Err(error),
-        }
-    }
-
     /// A queue on rings in plain memory, and the other side of them: a NIC and
     /// kernel to test code that uses queues against, without privileges.
     ///
     /// # Errors
     ///
     /// [`Error::Umem`] when there is no memory for the rings, and [`Error::Xsk`]
-    /// when 255 queues have shared the UMEM.
+    /// when 255 xsks have shared the UMEM.
     pub fn simulated(umem: &Umem, config: &QueueConfig) -> Result<(Self, SimulatedNic), Error> {
         let member = umem.shared().join().ok_or(XskError::TooManyQueues)?;
-        let (rings, nic) = simulated::connect(umem, member, config.ring_size)?;
+        let (rings, nic) = simulated::connect(umem, member, config)?;
         let queue = QueueIndex::new(0).expect("zero is a queue");
         let mut queue = Self::assemble(umem.shared(), member, rings, queue, config);
         queue.rx.top_up();
         Ok((queue, nic))
     }
 
+    /// The first xsk of a queue.
     fn assemble(
         umem: &Rc<umem::Shared>,
         member: Member,
@@ -224,42 +110,68 @@ impl Queue {
         queue: QueueIndex,
         config: &QueueConfig,
     ) -> Self {
+        let group = Group::of_first(member);
         let limit = config.chunk_limit.unwrap_or(u32::MAX);
+        let floor = config.fill_floor.min(limit / 2);
+        let parts = QueueParts {
+            seat: Seat::new(group, member),
+            xsk: XskIndex(0),
+            rx: rings.rx,
+            tx: rings.tx,
+            fill: Rc::new(FillSide::new(umem, group, rings.fill, limit, floor)),
+            completion: Rc::new(CompletionSide::new(umem, group, rings.completion)),
+        };
+        Self::join(umem, parts, queue, config)
+    }
+
+    /// An xsk among those of its queue.
+    fn join(
+        umem: &Rc<umem::Shared>,
+        parts: QueueParts,
+        queue: QueueIndex,
+        config: &QueueConfig,
+    ) -> Self {
+        parts.fill.join(parts.xsk);
+        let completed = parts.completion.join(parts.xsk, parts.seat.member);
         Self {
             rx: QueueRx {
                 umem: Rc::clone(umem),
-                member,
-                fill: rings.fill,
-                ring: rings.rx,
+                seat: parts.seat,
+                fill: parts.fill,
+                ring: parts.rx,
                 socket: None,
                 interface: config.interface,
                 queue,
+                xsk: parts.xsk,
                 geometry: umem.geometry,
-                lent: 0,
+                returned: 0,
                 quarantined: 0,
                 mode: CopyMode::Copy,
-                limit,
-                floor: config.fill_floor.min(limit / 2),
                 counters: RxCounters::default(),
             },
             tx: QueueTx {
                 umem: Rc::clone(umem),
-                member,
-                ring: rings.tx,
-                completion: rings.completion,
+                seat: parts.seat,
+                ring: parts.tx,
+                completion: parts.completion,
+                completed,
                 socket: None,
                 interface: config.interface,
+                xsk: parts.xsk,
                 mode: CopyMode::Copy,
                 sends: true,
                 geometry: umem.geometry,
                 counters: TxCounters::default(),
             },
+            origin: None,
         }
     }
 
     fn set_socket(&mut self, socket: &Rc<OwnedFd>, mode: CopyMode) {
+        self.rx.fill.set_socket(self.rx.xsk, socket);
         self.rx.socket = Some(Rc::clone(socket));
         self.rx.mode = mode;
+        self.tx.completion.set_socket(self.tx.xsk, socket);
         self.tx.socket = Some(Rc::clone(socket));
         self.tx.mode = mode;
     }
@@ -323,48 +235,11 @@ pub(crate) fn violations(rx: &QueueRx, tx: &QueueTx) -> u64 {
     rx.faults() + rx.counters.invalid + tx.faults() + tx.counters.invalid
 }
 
-/// Checks what the kernel would get wrong or say unclearly. Gives whether the
-/// queue can send.
-fn check(interface: &Interface, queue: QueueIndex, umem: &Umem) -> Result<bool, Error> {
-    let name = || interface.name().to_owned();
-    if !interface.is_up()? {
-        return Err(XskError::InterfaceDown { interface: name() }.into());
-    }
-    let counts = interface.queue_counts()?;
-    let queues = counts.bindable();
-    if queue.get() >= queues {
-        return Err(XskError::NoSuchQueue {
-            interface: name(),
-            queue: queue.get(),
-            queues,
-        }
-        .into());
-    }
-    let mtu = interface.mtu()?;
-    let frame = mtu.saturating_add(FRAME_OVERHEAD);
-    let chunk = umem.chunk_size();
-    let usable = chunk - crate::config::XDP_PACKET_HEADROOM;
-    if frame > usable {
-        return Err(XskError::MtuTooLarge {
-            interface: name(),
-            mtu,
-            frame,
-            chunk,
-            usable,
-        }
-        .into());
-    }
-    Ok(queue.get() < counts.tx)
-}
-
-impl Drop for QueueRx {
-    fn drop(&mut self) {
-        self.umem.strand(self.member, Owner::Fill);
-    }
-}
-
-impl Drop for QueueTx {
-    fn drop(&mut self) {
-        self.umem.strand(self.member, Owner::Transmit);
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue")
+            .field("rx", &self.rx)
+            .field("tx", &self.tx)
+            .finish_non_exhaustive()
     }
 }

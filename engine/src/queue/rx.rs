@@ -3,8 +3,9 @@
 //!
 //! # Flow control
 //!
-//! A queue has a limit on the chunks charged to it: lent, received, held by the
-//! application and in transmit. Lending stops at the limit. When the
+//! A queue, with all its xsks, has a limit on the chunks charged to it: lent,
+//! received, held by the application and in transmit. Lending stops at the limit.
+//! When the
 //! application holds so many that fewer than the floor would be left with the
 //! kernel, the newest frames are dropped, counted, and their chunks lent again: on
 //! some drivers a NIC whose fill ring ran dry never starts again. Frames that the
@@ -15,37 +16,39 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use super::group::FillSide;
 use crate::bind_report::CopyMode;
 use crate::config::QueueIndex;
 use crate::frame::Frame;
 use crate::interface_id::InterfaceId;
-use crate::ring::{FillRing, RxRing};
+use crate::ring::RxRing;
+use crate::rules::XskIndex;
 use crate::stats::KernelStatistics;
 use crate::sys::if_xdp::{Descriptor, Statistics};
 use crate::sys::socket;
 use crate::umem;
-use crate::umem::ledger::Member;
+use crate::umem::ledger::{Seat, Violation};
 use crate::umem::region::Geometry;
 
 /// The receiving half of a queue.
 pub struct QueueRx {
     pub(super) umem: Rc<umem::Shared>,
-    pub(super) member: Member,
-    pub(super) fill: FillRing,
+    pub(super) seat: Seat,
+    /// Shared by the xsks of the queue.
+    pub(super) fill: Rc<FillSide>,
     pub(super) ring: RxRing,
     /// `None` for a simulated queue.
     pub(super) socket: Option<Rc<OwnedFd>>,
     pub(super) interface: InterfaceId,
     pub(super) queue: QueueIndex,
+    pub(super) xsk: XskIndex,
     pub(super) geometry: Geometry,
-    /// Chunks ever lent through the fill ring.
-    pub(super) lent: u64,
+    /// Lent chunks that came back here, as far as the fill side has been told.
+    pub(super) returned: u64,
     /// Lent chunks that came back with a senseless descriptor.
     pub(super) quarantined: u64,
     /// `Copy` for a simulated queue.
     pub(super) mode: CopyMode,
-    pub(super) limit: u32,
-    pub(super) floor: u32,
     pub(super) counters: RxCounters,
 }
 
@@ -69,12 +72,12 @@ impl QueueRx {
     /// application holds too many chunks to get, which are dropped and counted.
     /// No system call.
     pub fn receive(&mut self, max: u32) -> Batch<'_> {
+        self.tell_returned();
         let available = self.ring.available();
         let ready = available.min(max);
-        let spare = self.room().min(self.umem.free_chunks());
-        let taken = self.counters.frames + self.counters.throttled + self.quarantined;
-        let with_kernel = self.lent - taken;
-        let deliverable = (with_kernel + u64::from(spare)).saturating_sub(u64::from(self.floor));
+        let spare = self.fill.room().min(self.umem.free_chunks());
+        let reach = self.fill.with_kernel() + u64::from(spare);
+        let deliverable = reach.saturating_sub(u64::from(self.fill.floor));
         let left = ready.min(u32::try_from(deliverable).unwrap_or(u32::MAX));
         Batch {
             left,
@@ -85,17 +88,10 @@ impl QueueRx {
 
     /// Lends the kernel as many chunks as the fill ring, the limit and the pool
     /// allow. No system call unless the driver asks to be woken, in zero-copy
-    /// mode.
+    /// mode. It does so for all xsks of the queue, which share the fill ring.
     pub fn top_up(&mut self) {
         self.umem.collect_returns();
-        let wanted = self.fill.capacity().min(self.room());
-        let free = self.fill.free(wanted).min(wanted);
-        let fill = &mut self.fill;
-        let lent = self.umem.lend(self.member, free, |addr| {
-            fill.give(addr).expect("the fill ring has a free slot");
-        });
-        self.lent += u64::from(lent);
-        self.fill.publish();
+        let lent = self.fill.lend();
         // In copy mode the kernel never asks, and looking costs a fence.
         if lent > 0
             && self.mode == CopyMode::ZeroCopy
@@ -107,16 +103,11 @@ impl QueueRx {
         }
     }
 
-    /// Chunks charged to the queue: lent, held by the application, in transmit.
+    /// Chunks charged to the queue, whichever of its xsks got them: lent, held by
+    /// the application, in transmit.
     #[must_use]
     pub fn charged(&self) -> u32 {
-        self.umem.ledger.charged(self.member)
-    }
-
-    /// Chunks that may still be charged. Frames that the application made are
-    /// charged when it sends them, whatever the limit.
-    fn room(&self) -> u32 {
-        self.limit.saturating_sub(self.charged())
+        self.fill.charged()
     }
 
     /// What was counted so far.
@@ -128,7 +119,7 @@ impl QueueRx {
     /// Received frames that the application dropped, instead of sending them.
     #[must_use]
     pub fn discarded(&self) -> u64 {
-        self.umem.ledger.discarded(self.member)
+        self.umem.ledger.discarded(self.seat.member)
     }
 
     /// The interface, by the name that the caller gave it.
@@ -141,6 +132,12 @@ impl QueueRx {
     #[must_use]
     pub fn queue(&self) -> QueueIndex {
         self.queue
+    }
+
+    /// Which of the queue's xsks it is.
+    #[must_use]
+    pub fn xsk(&self) -> XskIndex {
+        self.xsk
     }
 
     /// The kernel's counters of the socket; zero for a simulated queue. One
@@ -180,7 +177,7 @@ impl QueueRx {
     }
 
     pub(super) fn faults(&self) -> u64 {
-        self.fill.faults() + self.ring.faults()
+        self.fill.faults(self.xsk) + self.ring.faults()
     }
 
     /// Checks what the kernel says of a received frame, and makes it the
@@ -190,7 +187,7 @@ impl QueueRx {
         let geometry = self.geometry;
         if let Some(place) = geometry.place(descriptor.addr) {
             if geometry.fits(place.offset, descriptor.len) && descriptor.options == 0 {
-                if let Ok(claim) = self.umem.ledger.receive(place.chunk, self.member) {
+                if let Ok(claim) = self.umem.ledger.receive(place.chunk, &self.seat) {
                     self.counters.frames += 1;
                     self.counters.bytes += u64::from(descriptor.len);
                     let umem = Rc::clone(&self.umem);
@@ -199,7 +196,7 @@ impl QueueRx {
             } else if self
                 .umem
                 .ledger
-                .quarantine(place.chunk, self.member)
+                .quarantine(place.chunk, self.seat.group)
                 .is_ok()
             {
                 self.quarantined += 1;
@@ -209,16 +206,44 @@ impl QueueRx {
         None
     }
 
+    /// Tells the fill side of the lent chunks that came back since last time.
+    #[inline]
+    fn tell_returned(&mut self) {
+        let returned = self.counters.frames + self.counters.throttled + self.quarantined;
+        self.fill.note_returned(returned - self.returned);
+        self.returned = returned;
+    }
+
     /// Takes the next of the available frames and drops it.
     #[cold]
     fn drop_newest(&mut self) {
         let Some(descriptor) = self.ring.take() else {
             return;
         };
-        match self.umem.drop_received(descriptor.addr, self.member) {
+        match self.umem.drop_received(descriptor.addr, self.seat.group) {
             Ok(()) => self.counters.throttled += 1,
-            Err(umem::ledger::Violation) => self.counters.invalid += 1,
+            Err(Violation) => self.counters.invalid += 1,
         }
+    }
+}
+
+impl Drop for QueueRx {
+    /// Frames in the RX ring are ours, and no other xsk gets them. What arrives
+    /// from now on keeps its chunk until the last xsk of the queue goes.
+    fn drop(&mut self) {
+        self.tell_returned();
+        self.ring.available();
+        while let Some(descriptor) = self.ring.take() {
+            if self
+                .umem
+                .drop_received(descriptor.addr, self.seat.group)
+                .is_ok()
+            {
+                self.fill.note_returned(1);
+            }
+        }
+        self.ring.release();
+        self.fill.leave(self.xsk);
     }
 }
 
@@ -227,7 +252,7 @@ impl std::fmt::Debug for QueueRx {
         f.debug_struct("QueueRx")
             .field("interface", &self.interface)
             .field("queue", &self.queue)
-            .field("lent", &self.lent)
+            .field("xsk", &self.xsk)
             .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
@@ -256,6 +281,13 @@ impl Batch<'_> {
     #[must_use]
     pub fn queue(&self) -> QueueIndex {
         self.rx.queue
+    }
+
+    /// Which of the queue's xsks got the frames: the first, unless several share
+    /// the queue and a rule named another.
+    #[must_use]
+    pub fn xsk(&self) -> XskIndex {
+        self.rx.xsk
     }
 
     /// Frames left to take, at most: descriptors that fail a check are passed
@@ -301,5 +333,6 @@ impl Drop for Batch<'_> {
             }
         }
         self.rx.ring.release();
+        self.rx.tell_returned();
     }
 }

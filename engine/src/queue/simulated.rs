@@ -10,19 +10,22 @@
     reason = "the kernel's side reads and writes chunks that are in its rings"
 )]
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::{RingCapacity, XDP_PACKET_HEADROOM};
+use super::{Queue, QueueConfig};
+use crate::Error;
+use crate::config::XDP_PACKET_HEADROOM;
 use crate::ring::{CompletionRing, Consumer, FillRing, Producer, RxRing, Shared, TxRing};
 use crate::sys::if_xdp::{Descriptor, RingOffset};
 use crate::sys::memory::{Mapping, page_size};
-use crate::umem::ledger::{Member, Owner};
+use crate::umem::ledger::{Group, Member};
 use crate::umem::region::Place;
 use crate::umem::{self, Umem, UmemError};
-use crate::xsk::Rings;
+use crate::xsk::{Rings, XskError};
 
-/// A NIC and kernel made of plain memory, for one queue.
+/// A NIC and kernel made of plain memory, for one xsk of a queue.
 ///
 /// ```
 /// use wharf::{Queue, QueueConfig, RingCapacity, Umem, UmemConfig};
@@ -42,15 +45,53 @@ use crate::xsk::Rings;
 /// ```
 pub struct SimulatedNic {
     umem: Rc<umem::Shared>,
-    /// The queue on the other side, as the ledger knows it.
+    /// The queue and the xsk on the other side, as the ledger knows them.
+    group: Group,
     member: Member,
-    fill: Consumer<u64>,
+    config: QueueConfig,
     rx: Producer<Descriptor>,
     tx: Consumer<Descriptor>,
-    completion: Producer<u64>,
+    shared: Rc<SharedRings>,
+}
+
+/// The rings that the xsks of a queue share.
+struct SharedRings {
+    fill: RefCell<Consumer<u64>>,
+    completion: RefCell<Producer<u64>>,
 }
 
 impl SimulatedNic {
+    /// Gives one more xsk of `queue`, which is on the other side of this NIC or
+    /// shares its queue, as [`Queue::share`] does, and the NIC on its other side.
+    /// The NICs use the same fill and completion ring, as their queues do.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Umem`] when there is no memory for the rings, and [`Error::Xsk`]
+    /// when `queue` is not this NIC's, has the xsks it was
+    /// [made for](QueueConfig::xsks), or 255 have shared the UMEM.
+    pub fn share(&self, queue: &Queue) -> Result<(Queue, Self), Error> {
+        if queue.rx.seat.group != self.group || !Rc::ptr_eq(&queue.rx.umem, &self.umem) {
+            return Err(XskError::Simulated.into());
+        }
+        queue.check_room(&self.config, "simulated")?;
+        let entries = self.config.ring_size.get();
+        let (rx, nic_rx) = ring(entries)?;
+        let (tx, nic_tx) = ring(entries)?;
+        let member = self.umem.join().ok_or(XskError::TooManyQueues)?;
+        let rings = (RxRing::new(rx), TxRing::new(tx));
+        let nic = Self {
+            umem: Rc::clone(&self.umem),
+            group: self.group,
+            member,
+            config: self.config,
+            rx: Producer::new(nic_rx),
+            tx: Consumer::new(nic_tx),
+            shared: Rc::clone(&self.shared),
+        };
+        Ok((queue.join_with(member, rings, &self.config), nic))
+    }
+
     /// Receives `bytes` as a frame would be: into the next chunk of the fill
     /// ring, then onto the RX ring. `false` when there is no chunk, no slot, or
     /// the bytes do not fit a chunk; the frame is lost then.
@@ -58,11 +99,12 @@ impl SimulatedNic {
         let Some((place, len)) = self.receive(bytes.len()) else {
             return false;
         };
-        if !self.has(place, Owner::Fill) {
+        if !self.umem.ledger.is_lent(place.chunk, self.group) {
             return false;
         }
         let chunk = self.umem.region().bytes(place, len);
-        // SAFETY: the ledger has the chunk in the queue's fill ring, so by a
+        // SAFETY: the ledger has the chunk in the queue's fill ring still (a
+        // descriptor injected before may have made it the application's), so by a
         // `Frame`'s invariant none has it, and nothing on another thread can
         // change that; `bytes` checked that `len` bytes fit.
         unsafe {
@@ -83,12 +125,12 @@ impl SimulatedNic {
     pub fn transmitted(&mut self) -> Option<Vec<u8>> {
         let descriptor = self.transmit()?;
         let place = self.umem.geometry.place(descriptor.addr)?;
-        if !self.has(place, Owner::Transmit) {
+        if !(self.umem.ledger).is_transmitted(place.chunk, self.member) {
             self.tx.release();
             return None;
         }
         let start = self.umem.region().bytes(place, descriptor.len);
-        // SAFETY: the ledger has the chunk in the queue's TX ring, so by a
+        // SAFETY: the ledger has the chunk in the xsk's TX ring still, so by a
         // `Frame`'s invariant none has it, and nothing on another thread can
         // change that; `bytes` checked that `len` bytes fit.
         let bytes =
@@ -120,15 +162,10 @@ impl SimulatedNic {
     /// Puts an address on the completion ring that no kernel would, to see it
     /// refused. `false` when the ring is full.
     pub fn inject_completion(&mut self, addr: u64) -> bool {
-        let pushed = self.completion.push(addr).is_ok();
-        self.completion.publish();
+        let mut completion = self.shared.completion.borrow_mut();
+        let pushed = completion.push(addr).is_ok();
+        completion.publish();
         pushed
-    }
-
-    /// Whether a chunk is the kernel's still: a descriptor injected before may
-    /// have made it the application's.
-    fn has(&self, place: Place, owner: Owner) -> bool {
-        self.umem.ledger.is_with(place.chunk, owner, self.member)
     }
 
     fn receive(&mut self, len: usize) -> Option<(Place, u32)> {
@@ -136,9 +173,10 @@ impl SimulatedNic {
         if self.rx.free(1) == 0 || !self.umem.geometry.fits(XDP_PACKET_HEADROOM, len) {
             return None;
         }
-        self.fill.available();
-        let addr = self.fill.pop()?;
-        self.fill.release();
+        let mut fill = self.shared.fill.borrow_mut();
+        fill.available();
+        let addr = fill.pop()?;
+        fill.release();
         let place = self.umem.geometry.place(addr)?;
         Some((
             Place {
@@ -154,7 +192,7 @@ impl SimulatedNic {
     }
 
     fn transmit(&mut self) -> Option<Descriptor> {
-        if self.completion.free(1) == 0 {
+        if self.shared.completion.borrow_mut().free(1) == 0 {
             return None;
         }
         self.tx.available();
@@ -173,16 +211,17 @@ impl std::fmt::Debug for SimulatedNic {
     }
 }
 
-/// Four rings of `capacity`, and the NIC at their other ends.
+/// The four rings of a queue's first xsk, and the NIC at their other ends.
 pub(super) fn connect(
     umem: &Umem,
     member: Member,
-    capacity: RingCapacity,
+    config: &QueueConfig,
 ) -> Result<(Rings, SimulatedNic), UmemError> {
-    let (fill, nic_fill) = ring(capacity)?;
-    let (rx, nic_rx) = ring(capacity)?;
-    let (tx, nic_tx) = ring(capacity)?;
-    let (completion, nic_completion) = ring(capacity)?;
+    let entries = config.ring_size.get();
+    let (fill, nic_fill) = ring(config.shared_entries())?;
+    let (rx, nic_rx) = ring(entries)?;
+    let (tx, nic_tx) = ring(entries)?;
+    let (completion, nic_completion) = ring(config.shared_entries())?;
     let rings = Rings {
         fill: FillRing::new(fill),
         completion: CompletionRing::new(completion),
@@ -191,20 +230,24 @@ pub(super) fn connect(
     };
     let nic = SimulatedNic {
         umem: Rc::clone(umem.shared()),
+        group: Group::of_first(member),
         member,
-        fill: Consumer::new(nic_fill),
+        config: *config,
         rx: Producer::new(nic_rx),
         tx: Consumer::new(nic_tx),
-        completion: Producer::new(nic_completion),
+        shared: Rc::new(SharedRings {
+            fill: RefCell::new(Consumer::new(nic_fill)),
+            completion: RefCell::new(Producer::new(nic_completion)),
+        }),
     };
     Ok((rings, nic))
 }
 
 /// One ring's memory, seen from both sides. The indices start just before
 /// their wrap, so that every use of a simulated queue crosses it.
-fn ring<T: Copy>(capacity: RingCapacity) -> Result<(Shared<T>, Shared<T>), UmemError> {
+fn ring<T: Copy>(entries: u32) -> Result<(Shared<T>, Shared<T>), UmemError> {
     let page = page_size() as usize;
-    let len = page + capacity.get() as usize * size_of::<T>();
+    let len = page + entries as usize * size_of::<T>();
     let map = |source| UmemError::Map {
         bytes: u64::try_from(len).expect("lengths fit 64 bits"),
         source,
@@ -219,11 +262,11 @@ fn ring<T: Copy>(capacity: RingCapacity) -> Result<(Shared<T>, Shared<T>), UmemE
     let side = || {
         // SAFETY: the mapping is zeroed and laid out here; `T` is an integer or
         // a descriptor of integers; each side is used once, by `connect`.
-        unsafe { Shared::in_mapping(&memory, offset, capacity.get()) }
+        unsafe { Shared::in_mapping(&memory, offset, entries) }
             .expect("the mapping was sized for the ring")
     };
     let (ours, theirs) = (side(), side());
     // SAFETY: the sides were made just now, and nobody has looked at them.
-    unsafe { ours.start_at(u32::MAX - capacity.get() / 2) };
+    unsafe { ours.start_at(u32::MAX - entries / 2) };
     Ok((ours, theirs))
 }

@@ -8,37 +8,45 @@
 //! `net/xdp/xsk.c`), and `ENXIO` or `ENETDOWN` that the interface is gone or
 //! down.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use thiserror::Error;
 
+use super::group::CompletionSide;
 use crate::bind_report::CopyMode;
 use crate::frame::Frame;
 use crate::interface_id::InterfaceId;
-use crate::ring::{CompletionRing, TxRing};
+use crate::ring::TxRing;
+use crate::rules::XskIndex;
 use crate::sys::if_xdp::Descriptor;
 use crate::sys::socket;
 use crate::umem;
-use crate::umem::ledger::Member;
+use crate::umem::ledger::Seat;
 use crate::umem::region::Geometry;
 
 /// The sending half of a queue.
 pub struct QueueTx {
     pub(super) umem: Rc<umem::Shared>,
-    pub(super) member: Member,
+    pub(super) seat: Seat,
     pub(super) ring: TxRing,
-    pub(super) completion: CompletionRing,
+    /// Shared by the xsks of the queue.
+    pub(super) completion: Rc<CompletionSide>,
+    /// Frames whose chunk came back, whichever xsk saw it.
+    pub(super) completed: Rc<Cell<u64>>,
     /// `None` for a simulated queue.
     pub(super) socket: Option<Rc<OwnedFd>>,
     pub(super) interface: InterfaceId,
+    pub(super) xsk: XskIndex,
     /// `Copy` for a simulated queue.
     pub(super) mode: CopyMode,
     /// Whether the interface has a TX queue of this index; if not, the kernel
     /// takes frames and never sends them.
     pub(super) sends: bool,
     pub(super) geometry: Geometry,
+    /// Without `completed`, which the xsks of the queue count for each other.
     pub(super) counters: TxCounters,
 }
 
@@ -147,7 +155,7 @@ impl QueueTx {
         if self.ring.give(descriptor).is_err() {
             return Err(TransmitError::RingFull(frame));
         }
-        let made = self.umem.ledger.transmit(&frame.into_claim(), self.member);
+        let made = (self.umem.ledger).transmit(&frame.into_claim(), &self.seat);
         self.counters.frames += 1;
         self.counters.bytes += u64::from(len);
         self.counters.made += u64::from(made);
@@ -155,22 +163,12 @@ impl QueueTx {
     }
 
     /// Takes back the chunks of all frames that the kernel is done with, and
-    /// gives their number. No system call.
+    /// gives their number. It does so for all xsks of the queue, which share the
+    /// completion ring, and each counts its own. No system call.
     pub fn complete(&mut self) -> u32 {
-        let available = self.completion.available();
-        let mut completed = 0;
-        for _ in 0..available {
-            let Some(addr) = self.completion.take() else {
-                break;
-            };
-            match self.umem.complete(addr, self.member) {
-                Ok(()) => completed += 1,
-                Err(umem::ledger::Violation) => self.counters.invalid += 1,
-            }
-        }
-        self.completion.release();
-        self.counters.completed += u64::from(completed);
-        completed
+        let completed = self.completion.take_all();
+        self.counters.invalid += u64::from(completed.invalid);
+        completed.frames
     }
 
     /// Publishes the transmitted frames and wakes the kernel if it asks for
@@ -268,7 +266,7 @@ impl QueueTx {
         reason = "at most the capacity of the ring, a u32: `transmit` sees to it"
     )]
     pub fn in_flight(&self) -> u32 {
-        (self.counters.frames - self.counters.completed) as u32
+        (self.counters.frames - self.completed.get()) as u32
     }
 
     /// The interface, by the name that the caller gave it.
@@ -286,11 +284,21 @@ impl QueueTx {
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> TxCounters {
-        self.counters
+        TxCounters {
+            completed: self.completed.get(),
+            ..self.counters
+        }
     }
 
     pub(super) fn faults(&self) -> u64 {
-        self.ring.faults() + self.completion.faults()
+        self.ring.faults() + self.completion.faults(self.xsk)
+    }
+}
+
+impl Drop for QueueTx {
+    fn drop(&mut self) {
+        self.umem.strand_transmitted(self.seat.member);
+        self.completion.leave(self.xsk);
     }
 }
 
@@ -299,7 +307,7 @@ impl std::fmt::Debug for QueueTx {
         f.debug_struct("QueueTx")
             .field("interface", &self.interface)
             .field("in_flight", &self.in_flight())
-            .field("counters", &self.counters)
+            .field("counters", &self.counters())
             .finish_non_exhaustive()
     }
 }

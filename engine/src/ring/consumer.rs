@@ -78,6 +78,26 @@ impl<T: Copy> Consumer<T> {
         }
     }
 
+    /// Goes on with the ring through another mapping of it, and gives whether it
+    /// did: not when the other one's size or state is not what ours is.
+    ///
+    /// # Safety
+    ///
+    /// `shared` is the memory of this ring, mapped once more.
+    pub(crate) unsafe fn remap(&mut self, shared: Shared<T>) -> bool {
+        let same = shared.capacity() == self.shared.capacity()
+            && shared.load_consumer(Ordering::Acquire) == self.released;
+        if same {
+            self.shared = shared;
+        }
+        same
+    }
+
+    /// Entries the ring holds at most.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.shared.capacity()
+    }
+
     /// Sets the flag by which a consumer asks to be woken: the kernel's part.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn ask_for_wakeup(&self, wanted: bool) {

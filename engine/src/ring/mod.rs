@@ -71,6 +71,16 @@ impl FillRing {
         self.0.wants_wakeup()
     }
 
+    /// See [`Producer::remap`].
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub(crate) unsafe fn remap(&mut self, shared: Shared<u64>) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.remap(shared) }
+    }
+
     pub(crate) fn faults(&self) -> u64 {
         self.0.faults()
     }
@@ -159,6 +169,20 @@ impl CompletionRing {
     #[inline]
     pub(crate) fn release(&mut self) {
         self.0.release();
+    }
+
+    /// See [`Consumer::remap`].
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub(crate) unsafe fn remap(&mut self, shared: Shared<u64>) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.remap(shared) }
+    }
+
+    pub(crate) fn capacity(&self) -> u32 {
+        self.0.capacity()
     }
 
     pub(crate) fn faults(&self) -> u64 {

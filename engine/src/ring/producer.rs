@@ -89,6 +89,21 @@ impl<T: Copy> Producer<T> {
         self.shared.wants_wakeup()
     }
 
+    /// Goes on with the ring through another mapping of it, and gives whether it
+    /// did: not when the other one's size or state is not what ours is.
+    ///
+    /// # Safety
+    ///
+    /// `shared` is the memory of this ring, mapped once more.
+    pub(crate) unsafe fn remap(&mut self, shared: Shared<T>) -> bool {
+        let same = shared.capacity() == self.shared.capacity()
+            && shared.load_producer(Ordering::Acquire) == self.published;
+        if same {
+            self.shared = shared;
+        }
+        same
+    }
+
     /// Entries the ring holds at most.
     pub(crate) fn capacity(&self) -> u32 {
         self.shared.capacity()

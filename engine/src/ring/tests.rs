@@ -48,6 +48,8 @@ enum Operation {
     Look,
     Pop,
     Release,
+    /// Each side maps the ring once more, and goes on there.
+    Remap,
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -57,6 +59,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Look),
         4 => Just(Operation::Pop),
         1 => Just(Operation::Release),
+        1 => Just(Operation::Remap),
     ]
 }
 
@@ -113,6 +116,13 @@ proptest! {
                 Operation::Release => {
                     consumer.release();
                     oracle.popped = 0;
+                }
+                Operation::Remap => {
+                    // SAFETY: it is the same memory, and outlives both sides.
+                    let producing = unsafe { producer.remap(memory.side()) };
+                    // SAFETY: as above.
+                    let consuming = unsafe { consumer.remap(memory.side()) };
+                    prop_assert!(producing && consuming);
                 }
             }
             let unconsumed = oracle.published.len() + oracle.popped;
@@ -187,6 +197,25 @@ fn entries_cross_the_wrap_in_order() {
     assert_eq!(consumed, start, "not released yet");
     consumer.release();
     assert_eq!(memory.consumer.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn memory_of_another_ring_is_not_taken_for_ours() {
+    let mut memory = Memory::new(7, 4);
+    let mut producer = Producer::new(memory.side());
+    let mut consumer = Consumer::new(memory.side());
+    let (mut elsewhere, mut larger) = (Memory::new(8, 4), Memory::new(7, 8));
+
+    for other in [&mut elsewhere, &mut larger] {
+        // SAFETY: it is not the same ring, which is noticed; it lives as long.
+        assert!(!unsafe { producer.remap(other.side()) });
+        // SAFETY: as above.
+        assert!(!unsafe { consumer.remap(other.side()) });
+    }
+
+    producer.push(5).expect("a free slot");
+    producer.publish();
+    assert_eq!((consumer.available(), consumer.pop()), (1, Some(5)));
 }
 
 #[test]

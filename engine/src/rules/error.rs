@@ -34,6 +34,30 @@ pub enum RulesError {
         /// How many there can be.
         limit: usize,
     },
+    /// An action names an xsk that no queue has.
+    #[error(
+        "{} redirects to xsk {xsk}, but a queue has {xsks}, counted from 0: name one of those",
+        rule.map_or("the default".to_owned(), |rule| format!("rule {rule}"))
+    )]
+    NoSuchXsk {
+        /// The rule, counted from 1; none for the default.
+        rule: Option<usize>,
+        /// The xsk that it names.
+        xsk: u8,
+        /// How many there are.
+        xsks: u8,
+    },
+    /// The values of a field are told apart more finely than there is room for.
+    #[error(
+        "the rules tell apart more than {limit} groups of values of {field}: \
+         merge ranges, or use flows"
+    )]
+    TooManyValues {
+        /// The field.
+        field: &'static str,
+        /// How many groups there can be.
+        limit: usize,
+    },
 }
 
 impl fmt::Display for Contradiction {

@@ -13,6 +13,7 @@
 //!   program's tables.
 
 mod clause;
+mod compile;
 mod display;
 mod error;
 mod exclusion;
@@ -25,8 +26,9 @@ mod primitive;
 mod reference;
 mod rule;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
+pub(crate) use compile::{Compiled, action_code, compile};
 pub use error::RulesError;
 pub use expression::Expression;
 pub use flow::Flow;

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
-use aya::maps::{Map, MapError};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 
@@ -70,21 +70,31 @@ impl From<u32> for Verdict {
 }
 
 impl Program {
-    /// Creates the maps and loads the first of `programs` that the kernel knows
-    /// the flags of.
+    /// Creates the maps, with as many entries as `sizes` says.
+    pub(super) fn create(
+        interface: &Interface,
+        config: &wharf_ebpf::Config,
+        sizes: &[(&'static str, u32)],
+    ) -> Result<Ebpf, SteeringError> {
+        let words = config.words();
+        let mut loader = EbpfLoader::new();
+        loader.override_global(wharf_ebpf::CONFIG, &words[..], true);
+        for &(name, entries) in sizes {
+            loader.map_max_entries(name, entries);
+        }
+        let ebpf = loader.load(wharf_ebpf::OBJECT);
+        ebpf.map_err(|error| SteeringError::load(interface, error.into()))
+    }
+
+    /// Loads the first of `programs` that the kernel knows the flags of.
     pub(super) fn load(
         interface: &Interface,
-        queue_slots: u32,
+        mut ebpf: Ebpf,
         programs: &[Frames],
     ) -> Result<Self, SteeringError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
             SteeringError::load(interface, source)
         };
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries(wharf_ebpf::XSKS, queue_slots)
-            .map_max_entries(wharf_ebpf::COUNTS, queue_slots)
-            .load(wharf_ebpf::OBJECT)
-            .map_err(|error| failed(error.into()))?;
         let mut unknown_flags = None;
         for &frames in programs {
             let program = xdp(&mut ebpf, frames).map_err(|error| failed(error.into()))?;
@@ -105,18 +115,6 @@ impl Program {
         ))
     }
 
-    /// Takes the map `name` out of the object and makes it an `M`.
-    pub(super) fn take_map<M>(
-        &mut self,
-        interface: &Interface,
-        name: &str,
-        into: impl FnOnce(Map) -> Result<M, MapError>,
-    ) -> Result<M, SteeringError> {
-        let map = self.ebpf.take_map(name);
-        let map = map.expect("wharf-ebpf tests that the object holds both maps");
-        into(map).map_err(|error| SteeringError::load(interface, error.into()))
-    }
-
     pub(super) fn id(&self) -> u32 {
         self.id
     }
@@ -130,12 +128,14 @@ impl Program {
         fd.as_fd()
     }
 
+    /// Runs the program `repeat` times; gives its last verdict, and the mean time.
     pub(super) fn test_run(
         &self,
         interface: &Interface,
         queue: u32,
         frame: &[u8],
-    ) -> io::Result<Verdict> {
+        repeat: u32,
+    ) -> io::Result<(Verdict, Duration)> {
         // `struct xdp_md`: data, data_end, data_meta, ingress_ifindex,
         // rx_queue_index, egress_ifindex. Without one the kernel takes queue 0
         // of the namespace's loopback.
@@ -145,10 +145,18 @@ impl Program {
         let options = TestRunOptions {
             data_in: Some(frame),
             ctx_in: (queue > 0).then_some(&context),
+            repeat,
             ..TestRunOptions::default()
         };
         let result = self.xdp().test_run(options).map_err(into_io)?;
-        Ok(result.return_value.into())
+        Ok((result.return_value.into(), result.duration))
+    }
+
+    /// What the verifier went through; Linux 5.16 tells.
+    #[cfg(test)]
+    pub(super) fn verified_instructions(&self) -> Option<u32> {
+        let info = self.xdp().info().expect("it is loaded");
+        info.verified_instruction_count()
     }
 
     fn xdp(&self) -> &Xdp {

@@ -1,117 +1,32 @@
 //! Who has each chunk. The kernel's word is checked against it, in release
 //! builds too.
 //!
-//! One word per chunk: its owner, the queue whose rings it is in, and the queue it
-//! is charged to. Every crossing of the kernel boundary
-//! changes a record, and only if the record says that the crossing is possible:
-//! a chunk that the kernel names twice, or that it never had, is a
-//! [`Violation`], not a second frame over the same bytes.
+//! One word per chunk: its owner, the queue whose rings it is in, the queue it is
+//! charged to, and the xsk that received it or sends it. Every crossing of the
+//! kernel boundary changes a record, and only if the record says that the
+//! crossing is possible: a chunk that the kernel names twice, or that it never
+//! had, is a [`Violation`], not a second frame over the same bytes.
+//!
+//! The xsks of one queue share its fill and completion rings, so what the kernel
+//! may say there is checked against the queue, a [`Group`], and whose frame it
+//! was is read off the record, a [`Member`].
 //!
 //! ```text
 //!            lend              receive             transmit
 //!   Pool ───────────► Fill ───────────► Application ───────────► Transmit
-//!    ▲ ▲                                  │      ▲                   │
-//!    │ └────────────── recycle ───────────┘      │ detach, attach    │
-//!    │ ◄───────────── recycle ──── Detached ◄────┘                   │
-//!    └──────────────────────── complete ─────────────────────────────┘
+//!    ▲ ▲                                  │      ▲                 │ │
+//!    │ └────────────── recycle ───────────┘      │ detach, attach  │ │ strand
+//!    │ ◄───────────── recycle ──── Detached ◄────┘                 │ ▼
+//!    └──────────────────────── complete ───────────────────────────┴ Stranded
 //! ```
+
+mod record;
 
 use std::cell::Cell;
 
-/// A queue among those that share a UMEM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Member(u8);
+pub(crate) use record::{Group, Member, Owner, Seat};
 
-impl Member {
-    /// Queues that can share a UMEM.
-    pub(crate) const MAX: u8 = u8::MAX;
-    /// Stands for no queue.
-    const NONE: Self = Self(u8::MAX);
-
-    pub(crate) fn new(number: u8) -> Option<Self> {
-        (number < Self::MAX).then_some(Self(number))
-    }
-
-    /// Its place in arrays of [`Charges`]' length.
-    #[inline]
-    fn place(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
-/// Who has a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Owner {
-    /// The pool: free.
-    Pool,
-    /// The kernel, to receive into.
-    Fill,
-    /// The application, as a `Frame`.
-    Application,
-    /// The application, as a `DetachedFrame`, on any thread.
-    Detached,
-    /// The kernel, to send from.
-    Transmit,
-    /// Nobody: the kernel gave it back with a descriptor that makes no sense.
-    Quarantined,
-    /// The kernel still had it when its queue closed.
-    Stranded,
-}
-
-impl Owner {
-    const ALL: [Self; 7] = [
-        Self::Pool,
-        Self::Fill,
-        Self::Application,
-        Self::Detached,
-        Self::Transmit,
-        Self::Quarantined,
-        Self::Stranded,
-    ];
-}
-
-/// What the ledger knows of a chunk, in one word, so that a crossing is a
-/// comparison and a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Record(u32);
-
-impl Record {
-    /// `holder` is the queue whose rings the chunk is in, for `Fill` and
-    /// `Transmit`; `charged` is the queue that the chunk counts against.
-    #[inline]
-    fn new(owner: Owner, holder: Member, charged: Member) -> Self {
-        Self(Self::with(owner, holder) | u32::from(charged.0) << 16)
-    }
-
-    #[inline]
-    fn with(owner: Owner, holder: Member) -> u32 {
-        u32::from(owner as u8) | u32::from(holder.0) << 8
-    }
-
-    #[inline]
-    fn is_with(self, owner: Owner, holder: Member) -> bool {
-        self.0 & 0xffff == Self::with(owner, holder)
-    }
-
-    #[inline]
-    fn is_owned_by(self, owner: Owner) -> bool {
-        self.0.to_le_bytes()[0] == owner as u8
-    }
-
-    #[inline]
-    fn charged(self) -> Member {
-        Member(self.0.to_le_bytes()[2])
-    }
-
-    fn owner(self) -> Owner {
-        let owner = |&owner: &Owner| self.is_owned_by(owner);
-        Owner::ALL
-            .into_iter()
-            .find(owner)
-            .expect("records are made of owners")
-    }
-}
+use record::Record;
 
 /// The application's right to one chunk's bytes. Only the ledger makes it, after
 /// it has recorded the application as the chunk's owner; it cannot be copied.
@@ -130,7 +45,7 @@ impl Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Violation;
 
-/// Chunks charged to each queue, and frames that came back unsent.
+/// Chunks charged to each queue, and frames of each xsk that came back unsent.
 struct Charges {
     chunks: [Cell<u32>; 256],
     discarded: [Cell<u64>; 256],
@@ -145,7 +60,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// A ledger in which the pool has every chunk.
     pub(crate) fn new(chunks: u32) -> Self {
-        let record = Record::new(Owner::Pool, Member::NONE, Member::NONE);
+        let record = Record::bare(Owner::Pool);
         Self {
             records: (0..chunks).map(|_| Cell::new(record)).collect(),
             charges: Box::new(Charges {
@@ -155,42 +70,45 @@ impl Ledger {
         }
     }
 
-    /// Pool → fill ring of `member`, to which the caller
+    /// Pool → fill ring of `group`, to which the caller
     /// [charges](Self::charge) what it lends.
     #[inline]
-    pub(crate) fn lend(&self, chunk: u32, member: Member) {
+    pub(crate) fn lend(&self, chunk: u32, group: Group) {
         let cell = self.expect(chunk, Owner::Pool);
-        cell.set(Record::new(Owner::Fill, member, member));
+        cell.set(Record::lent(group));
     }
 
-    /// Charges `chunks` more to `member`.
+    /// Charges `chunks` more to `group`.
     #[inline]
-    pub(crate) fn charge(&self, member: Member, chunks: u32) {
-        let charge = &self.charges.chunks[member.place()];
+    pub(crate) fn charge(&self, group: Group, chunks: u32) {
+        let charge = &self.charges.chunks[group.place()];
         charge.set(charge.get() + chunks);
     }
 
-    /// Fill ring of `member` → application.
+    /// Fill ring of its queue → application, received by the xsk at `seat`.
     #[inline]
-    pub(crate) fn receive(&self, chunk: u32, member: Member) -> Result<Claim, Violation> {
-        let cell = self.lent(chunk, member)?;
-        cell.set(Record::new(Owner::Application, Member::NONE, member));
+    pub(crate) fn receive(&self, chunk: u32, seat: &Seat) -> Result<Claim, Violation> {
+        let cell = self.records.get(chunk as usize).ok_or(Violation)?;
+        if cell.get() != seat.lent {
+            return Err(Violation);
+        }
+        cell.set(seat.received);
         Ok(Claim(chunk))
     }
 
-    /// Fill ring of `member` → pool, for a frame that nobody gets.
-    pub(crate) fn take_back(&self, chunk: u32, member: Member) -> Result<(), Violation> {
-        let cell = self.lent(chunk, member)?;
-        cell.set(Record::new(Owner::Pool, Member::NONE, Member::NONE));
-        self.drop_charge(member);
+    /// Fill ring of `group` → pool, for a frame that nobody gets.
+    pub(crate) fn take_back(&self, chunk: u32, group: Group) -> Result<(), Violation> {
+        let cell = self.lent(chunk, group)?;
+        cell.set(Record::bare(Owner::Pool));
+        self.drop_charge(group);
         Ok(())
     }
 
-    /// Fill ring of `member` → nobody, for good.
-    pub(crate) fn quarantine(&self, chunk: u32, member: Member) -> Result<(), Violation> {
-        let cell = self.lent(chunk, member)?;
-        cell.set(Record::new(Owner::Quarantined, Member::NONE, Member::NONE));
-        self.drop_charge(member);
+    /// Fill ring of `group` → nobody, for good.
+    pub(crate) fn quarantine(&self, chunk: u32, group: Group) -> Result<(), Violation> {
+        let cell = self.lent(chunk, group)?;
+        cell.set(Record::bare(Owner::Quarantined));
+        self.drop_charge(group);
         Ok(())
     }
 
@@ -198,35 +116,47 @@ impl Ledger {
     #[inline]
     pub(crate) fn allocate(&self, chunk: u32) -> Claim {
         let cell = self.expect(chunk, Owner::Pool);
-        cell.set(Record::new(Owner::Application, Member::NONE, Member::NONE));
+        cell.set(Record::bare(Owner::Application));
         Claim(chunk)
     }
 
-    /// Application → TX ring of `member`. Gives whether the frame was made by
-    /// the application, not received; `member` is charged for those.
+    /// Application → TX ring of the xsk at `seat`. Gives whether the frame was made
+    /// by the application, not received; the xsk's queue is charged for those.
     #[inline]
-    pub(crate) fn transmit(&self, claim: &Claim, member: Member) -> bool {
+    pub(crate) fn transmit(&self, claim: &Claim, seat: &Seat) -> bool {
         let cell = self.expect(claim.0, Owner::Application);
         let mut charged = cell.get().charged();
-        let made = charged == Member::NONE;
+        let made = charged == Group::NONE;
         if made {
-            charged = member;
-            self.charge(member, 1);
+            charged = seat.group;
+            self.charge(charged, 1);
         }
-        cell.set(Record::new(Owner::Transmit, member, charged));
+        cell.set(seat.transmitted(charged));
         made
     }
 
-    /// TX ring of `member` → pool.
+    /// TX ring of a member of `group` → pool. Gives the member.
     #[inline]
-    pub(crate) fn complete(&self, chunk: u32, member: Member) -> Result<(), Violation> {
+    pub(crate) fn complete(&self, chunk: u32, group: Group) -> Result<Member, Violation> {
         let cell = self.records.get(chunk as usize).ok_or(Violation)?;
         let record = cell.get();
-        if !record.is_with(Owner::Transmit, member) {
+        if !record.is_with(Owner::Transmit, group) {
             return Err(Violation);
         }
-        cell.set(Record::new(Owner::Pool, Member::NONE, Member::NONE));
+        cell.set(Record::bare(Owner::Pool));
         self.drop_charge(record.charged());
+        Ok(record.member())
+    }
+
+    /// Stranded in the TX ring of a member of `group` → pool: the kernel had
+    /// taken the frame before the member closed, and is done with it now.
+    #[cold]
+    pub(crate) fn complete_stranded(&self, chunk: u32, group: Group) -> Result<(), Violation> {
+        let cell = self.records.get(chunk as usize).ok_or(Violation)?;
+        if !cell.get().is_with(Owner::Stranded, group) {
+            return Err(Violation);
+        }
+        cell.set(Record::bare(Owner::Pool));
         Ok(())
     }
 
@@ -235,64 +165,97 @@ impl Ledger {
     pub(crate) fn recycle(&self, claim: &Claim) {
         let cell = self.expect(claim.0, Owner::Application);
         self.drop_charge(cell.get().charged());
-        cell.set(Record::new(Owner::Pool, Member::NONE, Member::NONE));
+        cell.set(Record::bare(Owner::Pool));
     }
 
     /// Counts the frame as dropped by the application.
     #[inline]
     pub(crate) fn count_discard(&self, claim: &Claim) {
-        let charged = self.expect(claim.0, Owner::Application).get().charged();
-        let discarded = &self.charges.discarded[charged.place()];
+        let member = self.expect(claim.0, Owner::Application).get().member();
+        let discarded = &self.charges.discarded[member.place()];
         discarded.set(discarded.get() + 1);
     }
 
     /// Whether the application made the frame, rather than received it.
     pub(crate) fn is_made(&self, claim: &Claim) -> bool {
-        self.expect(claim.0, Owner::Application).get().charged() == Member::NONE
+        self.expect(claim.0, Owner::Application).get().charged() == Group::NONE
     }
 
     /// Application → application, on any thread.
     pub(crate) fn detach(&self, claim: &Claim) {
-        let cell = self.expect(claim.0, Owner::Application);
-        let charged = cell.get().charged();
-        cell.set(Record::new(Owner::Detached, Member::NONE, charged));
+        self.hand_over(claim.0, Owner::Application, Owner::Detached);
     }
 
     /// Application on any thread → application.
     pub(crate) fn attach(&self, chunk: u32) -> Claim {
-        let cell = self.expect(chunk, Owner::Detached);
-        let charged = cell.get().charged();
-        cell.set(Record::new(Owner::Application, Member::NONE, charged));
+        self.hand_over(chunk, Owner::Detached, Owner::Application);
         Claim(chunk)
     }
 
-    /// Whether the kernel has `chunk` of `member` as `owner`, `Fill` or
-    /// `Transmit`: then no frame has it.
-    pub(crate) fn is_with(&self, chunk: u32, owner: Owner, member: Member) -> bool {
-        let record = self.records.get(chunk as usize);
-        record.is_some_and(|cell| cell.get().is_with(owner, member))
+    /// Changes the owner, and nothing else.
+    fn hand_over(&self, chunk: u32, from: Owner, to: Owner) {
+        let cell = self.expect(chunk, from);
+        let record = cell.get();
+        cell.set(Record::new(
+            to,
+            record.holder(),
+            record.charged(),
+            record.member(),
+        ));
     }
 
-    /// Ends what the kernel has of `member` as `owner`, `Fill` or `Transmit`,
-    /// and hands each chunk to `end` after its charge is gone.
-    pub(crate) fn close(&self, member: Member, owner: Owner, to: Owner, mut end: impl FnMut(u32)) {
+    /// Whether the kernel has `chunk` in the fill ring of `group`: then no frame
+    /// has it.
+    pub(crate) fn is_lent(&self, chunk: u32, group: Group) -> bool {
+        self.lent(chunk, group).is_ok()
+    }
+
+    /// Whether the kernel has `chunk` in the TX ring of `member`: then no frame
+    /// has it.
+    pub(crate) fn is_transmitted(&self, chunk: u32, member: Member) -> bool {
+        let sends = |record: Record| record.is_sent_by(member);
+        self.records
+            .get(chunk as usize)
+            .is_some_and(|cell| sends(cell.get()))
+    }
+
+    /// Ends what the kernel has from the fill ring of `group`: makes `to` its
+    /// owner, and hands each chunk to `end` after its charge is gone.
+    pub(crate) fn close_fill(&self, group: Group, to: Owner, mut end: impl FnMut(u32)) {
         for (chunk, cell) in (0..).zip(&self.records) {
-            let record = cell.get();
-            if record.is_with(owner, member) {
-                self.drop_charge(record.charged());
-                cell.set(Record::new(to, Member::NONE, Member::NONE));
+            if cell.get() == Record::lent(group) {
+                self.drop_charge(group);
+                cell.set(Record::bare(to));
                 end(chunk);
             }
         }
     }
 
-    /// Chunks charged to `member`.
-    #[inline]
-    pub(crate) fn charged(&self, member: Member) -> u32 {
-        self.charges.chunks[member.place()].get()
+    /// Strands what the kernel has from the TX ring of `member`. The records keep
+    /// the queue, on whose completion ring the chunks may come back still.
+    pub(crate) fn close_transmit(&self, member: Member) {
+        for cell in &self.records {
+            let record = cell.get();
+            if record.is_sent_by(member) {
+                self.drop_charge(record.charged());
+                let holder = record.holder();
+                cell.set(Record::new(
+                    Owner::Stranded,
+                    holder,
+                    Group::NONE,
+                    Member::NONE,
+                ));
+            }
+        }
     }
 
-    /// Received frames charged to `member` that the application dropped.
+    /// Chunks charged to `group`.
+    #[inline]
+    pub(crate) fn charged(&self, group: Group) -> u32 {
+        self.charges.chunks[group.place()].get()
+    }
+
+    /// Frames that `member` received and the application dropped.
     pub(crate) fn discarded(&self, member: Member) -> u64 {
         self.charges.discarded[member.place()].get()
     }
@@ -301,16 +264,16 @@ impl Ledger {
     pub(crate) fn owners(&self) -> impl Iterator<Item = (Owner, bool)> + '_ {
         self.records.iter().map(|cell| {
             let record = cell.get();
-            (record.owner(), record.charged() != Member::NONE)
+            (record.owner(), record.charged() != Group::NONE)
         })
     }
 
     /// The record of a chunk that the kernel says it has from the fill ring of
-    /// `member`.
+    /// `group`.
     #[inline]
-    fn lent(&self, chunk: u32, member: Member) -> Result<&Cell<Record>, Violation> {
+    fn lent(&self, chunk: u32, group: Group) -> Result<&Cell<Record>, Violation> {
         let cell = self.records.get(chunk as usize).ok_or(Violation)?;
-        if cell.get() == Record::new(Owner::Fill, member, member) {
+        if cell.get() == Record::lent(group) {
             Ok(cell)
         } else {
             Err(Violation)
@@ -329,94 +292,13 @@ impl Ledger {
     }
 
     #[inline]
-    fn drop_charge(&self, member: Member) {
-        if member != Member::NONE {
-            let charge = &self.charges.chunks[member.place()];
+    fn drop_charge(&self, group: Group) {
+        if group != Group::NONE {
+            let charge = &self.charges.chunks[group.place()];
             charge.set(charge.get() - 1);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: Member = Member(0);
-    const B: Member = Member(1);
-
-    fn lend(ledger: &Ledger, chunk: u32, member: Member) {
-        ledger.lend(chunk, member);
-        ledger.charge(member, 1);
-    }
-
-    #[test]
-    fn chunk_the_kernel_never_had_is_a_violation() {
-        let ledger = Ledger::new(2);
-
-        assert!(ledger.receive(0, A).is_err());
-        assert_eq!(ledger.complete(1, A), Err(Violation));
-        assert!(ledger.receive(2, A).is_err(), "beyond the UMEM");
-    }
-
-    #[test]
-    fn chunk_named_twice_is_received_once() {
-        let ledger = Ledger::new(1);
-        lend(&ledger, 0, A);
-
-        assert!(ledger.receive(0, A).is_ok());
-        assert!(ledger.receive(0, A).is_err());
-    }
-
-    #[test]
-    fn chunk_of_another_queue_is_a_violation() {
-        let ledger = Ledger::new(1);
-        lend(&ledger, 0, A);
-
-        assert!(ledger.receive(0, B).is_err());
-        let claim = ledger.receive(0, A).expect("lent to A");
-        ledger.transmit(&claim, B);
-        assert_eq!(ledger.complete(0, A), Err(Violation));
-        assert_eq!(ledger.complete(0, B), Ok(()));
-    }
-
-    #[test]
-    fn charge_stays_with_the_receiving_queue_until_the_pool_has_the_chunk() {
-        let ledger = Ledger::new(2);
-        lend(&ledger, 0, A);
-        let claim = ledger.receive(0, A).expect("lent to A");
-        ledger.transmit(&claim, B);
-        assert_eq!((ledger.charged(A), ledger.charged(B)), (1, 0));
-
-        ledger.complete(0, B).expect("sent by B");
-        assert_eq!((ledger.charged(A), ledger.charged(B)), (0, 0));
-
-        let claim = ledger.allocate(1);
-        assert!(ledger.transmit(&claim, B), "made, not received");
-        assert_eq!((ledger.charged(A), ledger.charged(B)), (0, 1));
-    }
-
-    #[test]
-    fn closing_strands_what_the_kernel_has_of_that_queue_only() {
-        let ledger = Ledger::new(3);
-        lend(&ledger, 0, A);
-        lend(&ledger, 1, B);
-        let claim = ledger.allocate(2);
-        ledger.transmit(&claim, A);
-
-        ledger.close(A, Owner::Fill, Owner::Stranded, |_| ());
-        ledger.close(A, Owner::Transmit, Owner::Stranded, |_| ());
-
-        let owners: Vec<_> = ledger.owners().map(|(owner, _)| owner).collect();
-        assert_eq!(owners, [Owner::Stranded, Owner::Fill, Owner::Stranded]);
-    }
-
-    #[test]
-    #[should_panic(expected = "moves only from the owner")]
-    fn our_own_mistake_panics() {
-        let ledger = Ledger::new(1);
-        let claim = ledger.allocate(0);
-        ledger.recycle(&claim);
-
-        ledger.recycle(&claim);
-    }
-}
+mod tests;

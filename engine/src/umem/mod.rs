@@ -24,9 +24,9 @@ pub use audit::Audit;
 pub use budget::pinned_bytes;
 pub use config::{UmemConfig, UmemError};
 
-use crate::config::XDP_PACKET_HEADROOM;
+use crate::config::{QueueIndex, XDP_PACKET_HEADROOM};
 use crate::frame::Frame;
-use ledger::{Claim, Ledger, Member, Owner};
+use ledger::{Claim, Group, Ledger, Member, Owner, Violation};
 use pool::Pool;
 use region::{Geometry, Place, Region};
 
@@ -48,7 +48,15 @@ pub(crate) struct Shared {
     /// Frames that are detached: the returns need no look when there are none.
     detached: Cell<u32>,
     /// The bound sockets, of which one lends its registration to the next.
-    sockets: RefCell<Vec<Weak<OwnedFd>>>,
+    sockets: RefCell<Vec<BoundSocket>>,
+}
+
+/// A bound socket of a UMEM, and where it is bound.
+struct BoundSocket {
+    socket: Weak<OwnedFd>,
+    /// The kernel's index of the interface.
+    interface: u32,
+    queue: QueueIndex,
 }
 
 /// What detached frames keep alive on any thread: the memory and the way back.
@@ -181,52 +189,63 @@ impl Shared {
         })
     }
 
-    /// Pool → fill ring of `member`, for up to `count` chunks: hands each address
+    /// Pool → fill ring of `group`, for up to `count` chunks: hands each address
     /// to `give`, and gives the number of chunks.
     #[inline]
-    pub(crate) fn lend(&self, member: Member, count: u32, mut give: impl FnMut(u64)) -> u32 {
+    pub(crate) fn lend(&self, group: Group, count: u32, mut give: impl FnMut(u64)) -> u32 {
         let mut lent = 0;
         while lent < count
             && let Some(chunk) = self.pool.take()
         {
-            self.ledger.lend(chunk, member);
+            self.ledger.lend(chunk, group);
             give(self.geometry.addr(Place { chunk, offset: 0 }));
             lent += 1;
         }
-        self.ledger.charge(member, lent);
+        self.ledger.charge(group, lent);
         lent
     }
 
     /// Takes back what was lent through a fill ring that the kernel never used.
-    pub(crate) fn take_back_all(&self, member: Member) {
+    pub(crate) fn take_back_all(&self, group: Group) {
         self.ledger
-            .close(member, Owner::Fill, Owner::Pool, |chunk| {
-                self.pool.put(chunk)
-            });
+            .close_fill(group, Owner::Pool, |chunk| self.pool.put(chunk));
     }
 
-    /// Writes off what the kernel has of `member` as `owner`: its ring closes,
-    /// and the kernel may use the chunk a little longer.
-    pub(crate) fn strand(&self, member: Member, owner: Owner) {
-        self.ledger.close(member, owner, Owner::Stranded, |_| ());
+    /// Writes off what the kernel has from the fill ring of `group`: the ring
+    /// closes, and the kernel may use the chunks a little longer.
+    pub(crate) fn strand_lent(&self, group: Group) {
+        self.ledger.close_fill(group, Owner::Stranded, |_| ());
     }
 
-    /// TX ring of `member` → pool.
+    /// Writes off what the kernel has from the TX ring of `member`, except what
+    /// it [completes](Self::complete) later.
+    pub(crate) fn strand_transmitted(&self, member: Member) {
+        self.ledger.close_transmit(member);
+    }
+
+    /// TX ring of a member of `group` → pool. Gives the member, or
+    /// [`Member::NONE`] when it has closed.
     ///
     /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
     /// (6.18 to 7.3).
     #[inline]
-    pub(crate) fn complete(&self, addr: u64, member: Member) -> Result<(), ledger::Violation> {
-        let place = self.geometry.place(addr).ok_or(ledger::Violation)?;
-        self.ledger.complete(place.chunk, member)?;
+    pub(crate) fn complete(&self, addr: u64, group: Group) -> Result<Member, Violation> {
+        let place = self.geometry.place(addr).ok_or(Violation)?;
+        let member = match self.ledger.complete(place.chunk, group) {
+            Ok(member) => member,
+            Err(Violation) => {
+                self.ledger.complete_stranded(place.chunk, group)?;
+                Member::NONE
+            }
+        };
         self.pool.put(place.chunk);
-        Ok(())
+        Ok(member)
     }
 
-    /// Fill ring of `member` → pool, for a received frame that nobody gets.
-    pub(crate) fn drop_received(&self, addr: u64, member: Member) -> Result<(), ledger::Violation> {
-        let place = self.geometry.place(addr).ok_or(ledger::Violation)?;
-        self.ledger.take_back(place.chunk, member)?;
+    /// Fill ring of `group` → pool, for a received frame that nobody gets.
+    pub(crate) fn drop_received(&self, addr: u64, group: Group) -> Result<(), Violation> {
+        let place = self.geometry.place(addr).ok_or(Violation)?;
+        self.ledger.take_back(place.chunk, group)?;
         self.pool.put(place.chunk);
         Ok(())
     }
@@ -272,14 +291,14 @@ impl Shared {
         self.pool.len()
     }
 
-    /// A name for a new queue, or `None` when 255 have been bound already.
+    /// A name for a new xsk, or `None` when 255 have been bound already.
     pub(crate) fn join(&self) -> Option<Member> {
         let member = Member::new(self.next_member.get())?;
         self.next_member.set(self.next_member.get() + 1);
         Some(member)
     }
 
-    /// Gives back the name of a queue that came to nothing and has no chunks.
+    /// Gives back the name of an xsk that came to nothing and has no chunks.
     pub(crate) fn unjoin(&self, member: Member) {
         let last = self.next_member.get().checked_sub(1);
         if last.and_then(Member::new) == Some(member) {
@@ -290,12 +309,25 @@ impl Shared {
     /// A bound socket that has the UMEM registered.
     pub(crate) fn registrant(&self) -> Option<Rc<OwnedFd>> {
         let mut sockets = self.sockets.borrow_mut();
-        sockets.retain(|socket| socket.strong_count() > 0);
-        sockets.first().and_then(Weak::upgrade)
+        sockets.retain(|bound| bound.socket.strong_count() > 0);
+        sockets.first().and_then(|bound| bound.socket.upgrade())
     }
 
-    pub(crate) fn add_socket(&self, socket: &Rc<OwnedFd>) {
-        self.sockets.borrow_mut().push(Rc::downgrade(socket));
+    /// Whether a socket of the UMEM is bound to a queue.
+    pub(crate) fn is_bound_to(&self, interface: u32, queue: QueueIndex) -> bool {
+        let is_there = |bound: &BoundSocket| {
+            bound.socket.strong_count() > 0 && (bound.interface, bound.queue) == (interface, queue)
+        };
+        self.sockets.borrow().iter().any(is_there)
+    }
+
+    /// Remembers a socket that has been bound to a queue.
+    pub(crate) fn add_socket(&self, socket: &Rc<OwnedFd>, interface: u32, queue: QueueIndex) {
+        self.sockets.borrow_mut().push(BoundSocket {
+            socket: Rc::downgrade(socket),
+            interface,
+            queue,
+        });
     }
 }
 

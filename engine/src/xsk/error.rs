@@ -67,6 +67,44 @@ pub enum XskError {
         /// Bytes of a chunk that a frame can use.
         usable: u32,
     },
+    /// The UMEM is bound to the queue already.
+    #[error(
+        "queue {queue} of `{interface}` is bound to this UMEM already: get one more xsk of it with `Queue::share`, \
+         or drop the ones it has"
+    )]
+    BoundAlready {
+        /// The interface.
+        interface: String,
+        /// The queue.
+        queue: QueueIndex,
+    },
+    /// The queue has as many xsks as it was bound for.
+    #[error(
+        "queue {queue} of `{interface}` has the {xsks} xsk(s) it was bound for: bind it for more \
+         (`QueueConfig::xsks`), so that its completion ring holds the frames of all"
+    )]
+    NoMoreXsks {
+        /// The interface.
+        interface: String,
+        /// The queue.
+        queue: QueueIndex,
+        /// The xsks it was bound for.
+        xsks: u8,
+    },
+    /// One more xsk could not be bound to a queue.
+    #[error("cannot bind one more xsk to queue {queue} of `{interface}`: {source}")]
+    Share {
+        /// The interface.
+        interface: String,
+        /// The queue.
+        queue: QueueIndex,
+        /// The kernel's error.
+        source: io::Error,
+    },
+    /// A simulated queue was to be shared with the kernel, or with the NIC of
+    /// another queue.
+    #[error("a simulated queue is shared on its own NIC: use that one's `SimulatedNic::share`")]
+    Simulated,
     /// Another socket is bound to the queue.
     #[error(
         "queue {queue} of `{interface}` is taken by another AF_XDP socket (still busy after {waited:?}): \
@@ -130,8 +168,8 @@ pub enum XskError {
         /// The kernel's release.
         release: String,
     },
-    /// 255 queues have shared the UMEM already.
-    #[error("the UMEM has been bound to 255 queues already: use another UMEM")]
+    /// 255 xsks have shared the UMEM already.
+    #[error("the UMEM has been bound to 255 xsks already: use another UMEM")]
     TooManyQueues,
 }
 

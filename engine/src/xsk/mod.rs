@@ -5,27 +5,34 @@
 //! away with its registration: the kernel leaves flags of the failed attempt
 //! behind on the UMEM (fixed in 6.12.117 and 7.3.4). It unpins the memory a
 //! little later, so a registration that meets a limit is tried again.
+//!
+//! A queue may have several xsks. The first brings the fill and the completion
+//! ring, the others use those and have an RX and a TX ring only
+//! ([`Xsk::open_sharer`]). Closing a descriptor closes a socket only when no ring
+//! is mapped through it any more, so as an xsk goes, the two shared rings are
+//! mapped through one that stays ([`remap_fill`], [`remap_completion`]).
 
 mod error;
 pub(crate) mod panic_gate;
+mod rings;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use error::XskError;
+pub(crate) use rings::{Rings, remap_completion, remap_fill};
 
 use crate::bind_report::CopyMode;
 use crate::config::{QueueIndex, RingCapacity};
 use crate::interface::Interface;
 use crate::ring::{CompletionRing, FillRing, RxRing, TxRing};
-use crate::sys::if_xdp::{self, RingOffset, SockaddrXdp, UmemReg};
-use crate::sys::memory::Mapping;
+use crate::sys::if_xdp::{self, SockaddrXdp, UmemReg};
 use crate::sys::socket;
 use crate::umem;
 use error::bind_error;
+use rings::{create_ring, map_completion, map_fill, map_own_rings, ring_offsets};
 
 /// Bytes of a frame beyond the MTU: an Ethernet header and one VLAN tag, which
 /// is what the kernel forwards (`is_skb_forwardable`, `net/core/dev.c`).
@@ -39,14 +46,6 @@ pub(crate) enum BindFailure {
     Bound(XskError),
 }
 
-/// The four rings of a queue.
-pub(crate) struct Rings {
-    pub(crate) fill: FillRing,
-    pub(crate) completion: CompletionRing,
-    pub(crate) rx: RxRing,
-    pub(crate) tx: TxRing,
-}
-
 /// A socket with its UMEM and rings, ready to be bound.
 pub(crate) struct Xsk {
     fd: OwnedFd,
@@ -58,12 +57,14 @@ pub(crate) struct Xsk {
 
 impl Xsk {
     /// Opens a socket, registers the UMEM or shares a bound socket's
-    /// registration, and maps the rings.
+    /// registration, and maps the rings. The fill and the completion ring have
+    /// `shared_entries`, a power of two.
     ///
     /// Waits until `deadline` while memory of closed sockets is still pinned.
     pub(crate) fn open(
         umem: &umem::Shared,
         capacity: RingCapacity,
+        shared_entries: u32,
         deadline: Instant,
     ) -> Result<(Self, Rings), XskError> {
         let fd = socket::open().map_err(XskError::Open)?;
@@ -78,29 +79,61 @@ impl Xsk {
             })?;
         }
         let entries = capacity.get();
-        for (name, option) in [
-            ("fill", if_xdp::XDP_UMEM_FILL_RING),
-            ("completion", if_xdp::XDP_UMEM_COMPLETION_RING),
-            ("RX", if_xdp::XDP_RX_RING),
-            ("TX", if_xdp::XDP_TX_RING),
+        for (name, option, entries) in [
+            ("fill", if_xdp::XDP_UMEM_FILL_RING, shared_entries),
+            (
+                "completion",
+                if_xdp::XDP_UMEM_COMPLETION_RING,
+                shared_entries,
+            ),
+            ("RX", if_xdp::XDP_RX_RING, entries),
+            ("TX", if_xdp::XDP_TX_RING, entries),
         ] {
-            socket::create_ring(fd.as_fd(), option, entries).map_err(|source| XskError::Setup {
-                operation: format!("create a {name} ring of {entries} entries"),
-                source,
-            })?;
+            create_ring(&fd, name, option, entries)?;
         }
-        let rings = map_rings(&fd, entries)?;
+        let offsets = ring_offsets(&fd)?;
+        let (rx, tx) = map_own_rings(&fd, &offsets, entries)?;
+        let rings = Rings {
+            fill: map_fill(&fd, &offsets, shared_entries).map(FillRing::new)?,
+            completion: map_completion(&fd, &offsets, shared_entries).map(CompletionRing::new)?,
+            rx,
+            tx,
+        };
+        Ok((Self::equip(fd, shares_with, umem, entries)?, rings))
+    }
+
+    /// Opens a socket that is to share the queue of the bound socket `first`, and
+    /// maps its rings.
+    pub(crate) fn open_sharer(
+        umem: &umem::Shared,
+        first: &Rc<OwnedFd>,
+        capacity: RingCapacity,
+    ) -> Result<(Self, (RxRing, TxRing)), XskError> {
+        let fd = socket::open().map_err(XskError::Open)?;
+        let entries = capacity.get();
+        create_ring(&fd, "RX", if_xdp::XDP_RX_RING, entries)?;
+        create_ring(&fd, "TX", if_xdp::XDP_TX_RING, entries)?;
+        let rings = map_own_rings(&fd, &ring_offsets(&fd)?, entries)?;
+        let xsk = Self::equip(fd, Some(Rc::clone(first)), umem, entries)?;
+        Ok((xsk, rings))
+    }
+
+    fn equip(
+        fd: OwnedFd,
+        shares_with: Option<Rc<OwnedFd>>,
+        umem: &umem::Shared,
+        entries: u32,
+    ) -> Result<Self, XskError> {
         let tx_budget = socket::set_tx_budget(fd.as_fd(), entries)
             .is_ok()
             .then_some(entries);
         let send_buffer_bytes = raise_send_buffer(&fd, entries, umem.geometry.chunk_size())?;
-        let xsk = Self {
+        Ok(Self {
             fd,
             shares_with,
             tx_budget,
             send_buffer_bytes,
-        };
-        Ok((xsk, rings))
+        })
     }
 
     /// Binds the socket to a queue, and gives it with the mode it really got.
@@ -128,9 +161,7 @@ impl Xsk {
             ifindex: interface.index().get(),
             queue_id: queue.get(),
             shared_umem_fd: match &self.shares_with {
-                Some(fd) => {
-                    u32::try_from(fd.as_raw_fd()).expect("open descriptors are not negative")
-                }
+                Some(fd) => number(fd),
                 None => 0,
             },
         };
@@ -140,21 +171,56 @@ impl Xsk {
             let waited = started.elapsed();
             BindFailure::Unbound(bind_error(interface, queue, mode, source, waited))
         })?;
-        let zero_copy = socket::is_zero_copy(self.fd.as_fd()).map_err(|source| {
-            BindFailure::Bound(XskError::Setup {
+        let got = self.mode().map_err(BindFailure::Bound)?;
+        let fd = Rc::new(self.fd);
+        umem.add_socket(&fd, interface.index().get(), queue);
+        Ok((fd, got))
+    }
+
+    /// Binds a [sharer](Self::open_sharer) to the queue of the socket it shares
+    /// with. A queue that has a socket of ours is never busy.
+    pub(crate) fn bind_sharer(
+        self,
+        umem: &umem::Shared,
+        interface: &Interface,
+        queue: QueueIndex,
+    ) -> Result<Rc<OwnedFd>, XskError> {
+        let first = self.shares_with.as_ref().expect("a sharer shares");
+        let address = SockaddrXdp {
+            family: if_xdp::AF_XDP,
+            flags: if_xdp::XDP_SHARED_UMEM,
+            ifindex: interface.index().get(),
+            queue_id: queue.get(),
+            shared_umem_fd: number(first),
+        };
+        socket::bind(self.fd.as_fd(), &address).map_err(|source| XskError::Share {
+            interface: interface.name().to_owned(),
+            queue,
+            source,
+        })?;
+        let fd = Rc::new(self.fd);
+        umem.add_socket(&fd, interface.index().get(), queue);
+        Ok(fd)
+    }
+
+    /// The mode that the bound socket really got.
+    fn mode(&self) -> Result<CopyMode, XskError> {
+        let zero_copy =
+            socket::is_zero_copy(self.fd.as_fd()).map_err(|source| XskError::Setup {
                 operation: "read back the mode (XDP_OPTIONS)".to_owned(),
                 source,
-            })
-        })?;
-        let got = if zero_copy {
+            })?;
+        Ok(if zero_copy {
             CopyMode::ZeroCopy
         } else {
             CopyMode::Copy
-        };
-        let fd = Rc::new(self.fd);
-        umem.add_socket(&fd);
-        Ok((fd, got))
+        })
     }
+}
+
+/// The descriptor as a bind takes it.
+fn number(fd: &OwnedFd) -> u32 {
+    u32::try_from(fd.as_raw_fd()).expect("open descriptors are not negative")
 }
 
 /// Tries again while the kernel says `errno`, in growing intervals, until
@@ -192,57 +258,6 @@ fn register(fd: &OwnedFd, umem: &umem::Shared) -> io::Result<()> {
     // SAFETY: a region hands out no references, and the ledger lets a `Frame`
     // exist only over chunks that are in no fill ring.
     unsafe { socket::register_umem(fd.as_fd(), &registration) }
-}
-
-fn map_rings(fd: &OwnedFd, entries: u32) -> Result<Rings, XskError> {
-    let offsets = socket::mmap_offsets(fd.as_fd()).map_err(|source| XskError::Setup {
-        operation: "read the ring offsets (XDP_MMAP_OFFSETS, Linux 5.4)".to_owned(),
-        source,
-    })?;
-    Ok(Rings {
-        fill: FillRing::new(map(
-            fd,
-            offsets.fill,
-            entries,
-            if_xdp::XDP_UMEM_PGOFF_FILL_RING,
-        )?),
-        completion: CompletionRing::new(map(
-            fd,
-            offsets.completion,
-            entries,
-            if_xdp::XDP_UMEM_PGOFF_COMPLETION_RING,
-        )?),
-        rx: RxRing::new(map(fd, offsets.rx, entries, if_xdp::XDP_PGOFF_RX_RING)?),
-        tx: TxRing::new(map(fd, offsets.tx, entries, if_xdp::XDP_PGOFF_TX_RING)?),
-    })
-}
-
-#[expect(
-    unsafe_code,
-    reason = "the mapping is a ring because the kernel says so"
-)]
-fn map<T: Copy>(
-    fd: &OwnedFd,
-    offset: RingOffset,
-    entries: u32,
-    page_offset: i64,
-) -> Result<crate::ring::Shared<T>, XskError> {
-    let failed = |source| XskError::Setup {
-        operation: format!("map a ring of {entries} entries"),
-        source,
-    };
-    let slots = u64::from(entries) * u64::try_from(size_of::<T>()).expect("entries are small");
-    let len = offset
-        .desc
-        .checked_add(slots)
-        .and_then(|len| usize::try_from(len).ok())
-        .ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
-    let mapping = Mapping::of_file(fd.as_fd(), len, page_offset).map_err(failed)?;
-    // SAFETY: the kernel laid out this mapping as a ring of `T` (descriptors for
-    // RX and TX, u64 for fill and completion: integers, valid for any bits), and
-    // `open` takes each side once.
-    unsafe { crate::ring::Shared::in_mapping(&Arc::new(mapping), offset, entries) }
-        .ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))
 }
 
 /// Room for a ring of frames in flight. The kernel charges a frame with its

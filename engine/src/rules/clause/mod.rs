@@ -33,13 +33,6 @@ impl Literal {
 
 /// Literals that must all hold for a rule's action.
 #[derive(Clone, Debug)]
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the compiler that asks for clauses comes with the program"
-    )
-)]
 pub(crate) struct Clause {
     /// The index of the rule.
     pub(crate) rule: usize,
@@ -53,13 +46,6 @@ pub(crate) struct Clause {
 ///
 /// When a rule can never match, and when there would be more than `limit`
 /// clauses; that is noticed before they take memory.
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the compiler that asks for clauses comes with the program"
-    )
-)]
 pub(crate) fn clauses(rules: &RuleSet, limit: usize) -> Result<Vec<Clause>, RulesError> {
     let mut clauses = Vec::new();
     for (index, rule) in rules.rules.iter().enumerate() {
@@ -120,6 +106,7 @@ pub(super) fn alternatives(
         contradiction: None,
     };
     let alternatives = expansion.expand(expression, true)?;
+    expansion.check(alternatives.len())?;
     if alternatives.is_empty() {
         return Err(Unexpanded::NeverHolds(expansion.contradiction));
     }

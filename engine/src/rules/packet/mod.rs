@@ -60,7 +60,7 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    const UNDECIDED: Self = Self {
+    pub(crate) const UNDECIDED: Self = Self {
         ether_destination: Field::Undecided,
         outer_vlan: Field::Undecided,
         inner_vlan: Field::Undecided,

@@ -1,0 +1,162 @@
+//! Binding the first xsk of a queue.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::share::Origin;
+use super::{Queue, QueueConfig};
+use crate::Error;
+use crate::bind_report::{BindReport, CopyMode};
+use crate::config::{Mode, QueueIndex};
+use crate::interface::Interface;
+use crate::umem::Umem;
+use crate::xsk::{BindFailure, FRAME_OVERHEAD, Xsk, XskError, panic_gate};
+
+impl Queue {
+    /// Binds an xsk to a queue of an interface, its fill ring filled.
+    ///
+    /// The first queue of a UMEM registers it with the kernel, which pins the
+    /// memory; the others share the registration and the mode. Blocks for up to
+    /// [`QueueConfig::bind_patience`] while the queue is busy.
+    ///
+    /// Attach the XDP program first, and drop the queue after it is detached:
+    /// many drivers reset the NIC when programs come and go.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interface`] when the interface cannot be looked at,
+    /// [`Error::Xsk`] when it is down, has no such queue, has too large an MTU,
+    /// the UMEM is bound to it already, or the kernel refuses.
+    pub fn bind(
+        umem: &Umem,
+        interface: &Interface,
+        queue: QueueIndex,
+        config: &QueueConfig,
+    ) -> Result<(Self, BindReport), Error> {
+        let sends = check(interface, queue, umem)?;
+        let bind = |mode| Self::bind_in(umem, interface, queue, config, mode);
+        let shares = umem.shared().registrant().is_some();
+        let (mut bound, mut report) = match config.mode {
+            Mode::ZeroCopy => bind(CopyMode::ZeroCopy)?,
+            Mode::Copy => bind(CopyMode::Copy)?,
+            Mode::Auto => match bind(CopyMode::ZeroCopy) {
+                Err(XskError::NoZeroCopy { reason, .. }) if !shares => {
+                    let (bound, mut report) = bind(CopyMode::Copy)?;
+                    report.fallback = Some(reason);
+                    (bound, report)
+                }
+                bound => bound?,
+            },
+        };
+        bound.tx.sends = sends;
+        let result = match (config.mode, report.got) {
+            (Mode::Auto, CopyMode::Copy) if shares => {
+                report.fallback = Some("it shares a UMEM with a queue in copy mode".to_owned());
+                Ok(())
+            }
+            (Mode::ZeroCopy, CopyMode::Copy) | (Mode::Copy, CopyMode::ZeroCopy) => {
+                Err(XskError::SharedMode {
+                    interface: report.interface.clone(),
+                    queue,
+                    got: report.got,
+                })
+            }
+            _ => Ok(()),
+        };
+        result?;
+        bound.origin = Some(Rc::new(Origin {
+            interface: interface.clone(),
+            config: *config,
+            report: report.clone(),
+        }));
+        Ok((bound, report))
+    }
+
+    fn bind_in(
+        umem: &Umem,
+        interface: &Interface,
+        queue: QueueIndex,
+        config: &QueueConfig,
+        mode: CopyMode,
+    ) -> Result<(Self, BindReport), XskError> {
+        panic_gate::check(interface, mode, config.known_panics)?;
+        let umem = umem.shared();
+        let deadline = Instant::now() + config.bind_patience;
+        let (xsk, rings) = Xsk::open(umem, config.ring_size, config.shared_entries(), deadline)?;
+        let (tx_budget, send_buffer_bytes) = (xsk.tx_budget, xsk.send_buffer_bytes);
+        let member = umem.join().ok_or(XskError::TooManyQueues)?;
+        let mut bound = Self::assemble(umem, member, rings, queue, config);
+        // Drivers take the fill ring as it is at the bind: i40e and ice may
+        // never come back for more.
+        bound.rx.top_up();
+        match xsk.bind(umem, interface, queue, mode, deadline) {
+            Ok((socket, got)) => {
+                bound.set_socket(&socket, got);
+                let report = BindReport {
+                    interface: interface.name().to_owned(),
+                    id: config.interface,
+                    driver: interface.driver(),
+                    queue,
+                    xsk: bound.rx.xsk,
+                    requested: config.mode,
+                    got,
+                    fallback: None,
+                    tx_budget,
+                    send_buffer_bytes,
+                };
+                Ok((bound, report))
+            }
+            Err(BindFailure::Unbound(error)) => {
+                // A bind that fails has undone what it did before it returns,
+                // so the kernel has nothing of this ring.
+                umem.take_back_all(bound.rx.seat.group);
+                umem.unjoin(member);
+                Err(error)
+            }
+            // The driver may write to lent chunks until the socket is torn down,
+            // so they are written off as the queue drops.
+            Err(BindFailure::Bound(error)) => Err(error),
+        }
+    }
+}
+
+/// Checks what the kernel would get wrong or say unclearly. Gives whether the
+/// queue can send.
+fn check(interface: &Interface, queue: QueueIndex, umem: &Umem) -> Result<bool, Error> {
+    let name = || interface.name().to_owned();
+    if umem.shared().is_bound_to(interface.index().get(), queue) {
+        return Err(XskError::BoundAlready {
+            interface: name(),
+            queue,
+        }
+        .into());
+    }
+    if !interface.is_up()? {
+        return Err(XskError::InterfaceDown { interface: name() }.into());
+    }
+    let counts = interface.queue_counts()?;
+    let queues = counts.bindable();
+    if queue.get() >= queues {
+        return Err(XskError::NoSuchQueue {
+            interface: name(),
+            queue: queue.get(),
+            queues,
+        }
+        .into());
+    }
+    let mtu = interface.mtu()?;
+    let frame = mtu.saturating_add(FRAME_OVERHEAD);
+    let chunk = umem.chunk_size();
+    let usable = chunk - crate::config::XDP_PACKET_HEADROOM;
+    if frame > usable {
+        return Err(XskError::MtuTooLarge {
+            interface: name(),
+            mtu,
+            frame,
+            chunk,
+            usable,
+        }
+        .into());
+    }
+    Ok(queue.get() < counts.tx)
+}

@@ -1,0 +1,219 @@
+//! Several xsks on one queue, and rules that say which of them gets a frame.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use wharf::{
+    Action, Application, Attach, Batch, Engine, Expression, Interface, InterfaceId, MacAddress,
+    Outbox, Primitive, Queue, QueueConfig, QueueIndex, RingCapacity, Rule, RuleSet, Steering,
+    SteeringConfig, Umem, UmemConfig, XskIndex,
+};
+use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Testbed, require_privileges};
+use wharf_tests::{
+    SOON, assert_no_program, assert_nothing_dropped, in_both_modes, unanswered, wait_until,
+};
+
+in_both_modes! {
+    xdp_shared_umem,
+    each_xsk_of_an_engine_gets_the_flow_that_a_rule_names,
+}
+
+/// Frames of each flow.
+const COUNT: u64 = 2000;
+
+fn to_xsk(xsk: u8, expression: impl Into<Expression>) -> Rule {
+    Rule {
+        action: Action::Redirect(XskIndex(xsk)),
+        expression: expression.into(),
+    }
+}
+
+/// The kernel's scenario XDP_SHARED_UMEM: two sockets on one queue with one UMEM,
+/// frames steered by the parity of the destination's MAC address, and each
+/// socket gets its own sequence, whole and in order.
+fn xdp_shared_umem(attach: Attach) {
+    if !require_privileges() {
+        return;
+    }
+    let pair = Testbed::pair().expect("a pair");
+    let _inside = pair.server().enter().expect("the host lives");
+    // Nobody has them, so nobody answers.
+    let addresses = [[2, 0, 0, 0, 9, 8], [2, 0, 0, 0, 9, 9]];
+    let rule = |xsk: u8| {
+        let address = MacAddress(addresses[usize::from(xsk)]);
+        to_xsk(xsk, Primitive::EtherDestination(address))
+    };
+    let mut config = SteeringConfig::new(RuleSet::only([rule(0), rule(1)]));
+    config.xsks_per_queue = 2;
+    let interface = Interface::by_name("eth0").expect("it exists");
+    let mut steering = Steering::attach(&interface, attach, 1, &config).expect("it attaches");
+    let umem = Umem::new(&UmemConfig::new(4096)).expect("there is memory");
+    let config = QueueConfig {
+        xsks: 2,
+        ..QueueConfig::new(RingCapacity::new(1024).expect("a power of two"))
+    };
+    let queue_0 = QueueIndex::new(0).expect("a small index");
+    let (first, _) = Queue::bind(&umem, &interface, queue_0, &config).expect("it binds");
+    let (second, _) = first.share().expect("the kernel shares");
+    let mut xsks = [first, second];
+    for (xsk, queue) in (0..).zip(&xsks) {
+        let socket = queue.socket().expect("a bound queue has a socket");
+        let inserted = steering.insert_xsk(0, XskIndex(xsk), socket);
+        inserted.expect("there is a slot");
+    }
+    let flow = |xsk: usize| {
+        let flow = pair.udp_flow(4000, 4433);
+        let destination = wharf_testbed::MacAddress(addresses[xsk]);
+        flow.macs(flow.source_mac(), destination)
+    };
+    let (even, odd) = (flow(0), flow(1));
+    let frames: Vec<_> = (0..COUNT)
+        .flat_map(|sequence| {
+            let even = even.sequenced(0, 60, sequence..sequence + 1);
+            even.chain(odd.sequenced(1, 60, sequence..sequence + 1))
+        })
+        .collect();
+    let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
+
+    let mut checkers = [FlowChecker::new(), FlowChecker::new()];
+    let mut received = [0, 0];
+    for burst in frames.chunks(200) {
+        sender.send_batch(burst).expect("the link takes them");
+        let expected = received.map(|count| count + 100);
+        wait_until("each xsk gets its own", SOON, || {
+            for (xsk, queue) in xsks.iter_mut().enumerate() {
+                // Either serves both.
+                queue.recycle();
+                for frame in queue.receive(64) {
+                    received[xsk] += 1;
+                    checkers[xsk].observe_frame(&frame);
+                }
+            }
+            received == expected
+        });
+    }
+
+    for (xsk, checker) in checkers.iter_mut().enumerate() {
+        let flow = u32::try_from(xsk).expect("few");
+        checker.expect(flow, COUNT);
+        assert!(checker.total().is_perfect(), "{}", checker.total());
+        assert_eq!(checker.flows().collect::<Vec<_>>(), [flow]);
+        assert_eq!(xsks[xsk].violations(), 0);
+    }
+    let counts = steering.counts(0).expect("there is a slot");
+    assert_eq!(counts.redirected, 2 * COUNT);
+    assert_eq!(umem.audit().held(), 0);
+    drop((steering, xsks));
+    let audit = umem.audit();
+    assert!(audit.is_balanced(), "{audit:?}");
+    assert_no_program(pair.server_interface());
+}
+
+/// What an xsk of an interface got, in order.
+type Seen = Arc<Mutex<Vec<(InterfaceId, XskIndex, Vec<u8>)>>>;
+
+/// Notes which xsk got a frame, and sends it across.
+struct Note(Seen);
+
+impl Application for Note {
+    fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
+        let (interface, xsk) = (batch.interface(), batch.xsk());
+        for frame in batch {
+            let note = (interface, xsk, frame.to_vec());
+            self.0.lock().expect("nobody panicked").push(note);
+            out.send(frame, InterfaceId(1 - interface.0));
+        }
+    }
+}
+
+fn each_xsk_of_an_engine_gets_the_flow_that_a_rule_names(attach: Attach) {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::wire().expect("a wire");
+    let mut receiver = PacketSocket::open(wire.server_interface()).expect("a socket");
+    let sender = PacketSocket::sender(wire.client_interface()).expect("a socket");
+    let _inside = wire.forwarder().enter().expect("the host lives");
+    let port = |port| Expression::udp() & Expression::dst_port(port);
+    let rules = RuleSet {
+        rules: vec![to_xsk(1, port(7001)), to_xsk(2, port(7002))],
+        default: Action::REDIRECT,
+    };
+    let seen = Seen::default();
+    let notes = Arc::clone(&seen);
+    let engine = Engine::builder()
+        .interface("left")
+        .interface("right")
+        .attach(attach)
+        .rules(rules)
+        .xsks_per_queue(3)
+        .frames(8192)
+        .ring_size(RingCapacity::new(512).expect("a power of two"))
+        .start(move |_| Note(Arc::clone(&notes)))
+        .expect("it starts");
+    let bound: Vec<_> = engine.report().workers[0]
+        .queues
+        .iter()
+        .map(|report| (report.id.0, report.queue.get(), report.xsk.0))
+        .collect();
+    let expected: Vec<_> = (0..2)
+        .flat_map(|id| (0..3).map(move |xsk| (id, 0, xsk)))
+        .collect();
+    assert_eq!(bound, expected);
+    // The first gets what no rule names.
+    let flows = [7000, 7001, 7002].map(|port| unanswered(wire.udp_flow(4000, port)));
+    let frames: Vec<_> = (0..COUNT)
+        .flat_map(|sequence| {
+            let numbered = (0..).zip(&flows);
+            numbered.flat_map(move |(id, flow)| flow.sequenced(id, 60, sequence..sequence + 1))
+        })
+        .collect();
+
+    sender
+        .send_paced(&mut Pacer::per_second(10_000), frames.iter().cloned())
+        .expect("the link takes them");
+    let arrived = receiver
+        .receive_count(frames.len(), SOON)
+        .expect("the link stays");
+    let started = Instant::now();
+    let summary = engine.stop();
+    assert!(started.elapsed() < Duration::from_secs(3));
+
+    assert_nothing_dropped(&summary);
+    let mut checker = FlowChecker::new();
+    (0..3).for_each(|flow| checker.expect(flow, COUNT));
+    arrived.iter().for_each(|frame| {
+        checker.observe_frame(frame);
+    });
+    assert!(checker.total().is_perfect(), "{}", checker.total());
+    let seen = seen.lock().expect("nobody panicked");
+    for xsk in 0..3_u8 {
+        let id = u32::from(xsk);
+        let mut checker = FlowChecker::new();
+        checker.expect(id, COUNT);
+        for (interface, _, frame) in seen.iter().filter(|note| note.1 == XskIndex(xsk)) {
+            assert_eq!(*interface, InterfaceId(0));
+            checker.observe_frame(frame);
+        }
+        assert!(checker.total().is_perfect(), "{}", checker.total());
+        assert_eq!(checker.flows().collect::<Vec<_>>(), [id]);
+    }
+    // Each xsk is counted by itself, and what came in on one left on the one of
+    // the same number.
+    let stats: Vec<_> = summary.stats.queues.iter().collect();
+    assert_eq!(stats.len(), 6);
+    for (place, stats) in stats.into_iter().enumerate() {
+        let (interface, xsk) = (place / 3, place % 3);
+        assert_eq!(
+            (stats.interface.0, usize::from(stats.xsk)),
+            (interface, xsk)
+        );
+        let counted = (stats.frames_in, stats.rx_frames, stats.tx_frames);
+        let expected = if interface == 0 {
+            (COUNT, COUNT, 0)
+        } else {
+            (0, 0, COUNT)
+        };
+        assert_eq!(counted, expected, "{stats:?}");
+    }
+}
