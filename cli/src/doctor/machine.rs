@@ -8,8 +8,8 @@ use std::fs;
 use caps::{CapSet, Capability};
 use socket2::{Domain, Socket, Type};
 use wharf::{
-    Attach, EngineBuilder, Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Steering, Umem,
-    UmemConfig,
+    Attach, EngineBuilder, Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, Umem, UmemConfig,
 };
 use wharf_testbed::Testbed;
 
@@ -147,7 +147,7 @@ fn attempts() -> Vec<Check> {
 }
 
 fn attach(interface: &Interface, attach: Attach, topic: &'static str) -> Check {
-    match Steering::attach(interface, attach, 1) {
+    match Steering::attach(interface, attach, 1, &SteeringConfig::default()) {
         Ok(steering) if steering.report().multi_buffer => Check::good(
             topic,
             "the program loads and attaches, frames in several buffers",

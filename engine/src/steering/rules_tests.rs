@@ -95,6 +95,7 @@ fn compare_random(program: Frames, cases: u32) {
             cases,
             max_global_rejects: 100_000,
             failure_persistence: None,
+            max_shrink_iters: 200,
             ..Config::default()
         });
         let compared = std::cell::Cell::new(0);
@@ -304,8 +305,10 @@ fn replacement_where_nothing_is_attached_is_an_error() {
 fn sockets_and_flows_outlive_the_rules_and_a_closed_socket_leaves_at_once() {
     in_private_network(|| {
         let lo = Interface::by_name("lo").expect("every namespace has one");
-        let mut default = SteeringConfig::default();
-        default.flow_capacity = 10;
+        let default = SteeringConfig {
+            flow_capacity: 10,
+            ..SteeringConfig::default()
+        };
         let mut steering = Steering::attach(&lo, Attach::Auto, 1, &default).expect("it attaches");
         let xsk = socket::open().expect("CAP_NET_RAW is held");
         steering.insert(0, xsk.as_fd()).expect("there is a slot");
@@ -359,20 +362,9 @@ fn management_goes_to_the_kernel_before_flows_and_rules() {
             .expect("there is room");
         let passes = |frame: &[u8]| steering.test_run(0, frame).expect("it runs") == Verdict::Pass;
         let ip = |destination: Ipv4Addr, protocol: u8, upper: &[u8]| {
+            let length = u8::try_from(20 + upper.len()).expect("short");
             let mut frame = vec![0; 12];
-            frame.extend([
-                0x08,
-                0x00,
-                0x45,
-                0,
-                0,
-                20 + upper.len() as u8,
-                0,
-                0,
-                0,
-                0,
-                64,
-            ]);
+            frame.extend([0x08, 0x00, 0x45, 0, 0, length, 0, 0, 0, 0, 64]);
             frame.extend([protocol, 0, 0, 127, 0, 0, 1]);
             frame.extend(destination.octets());
             frame.extend(upper);
