@@ -1,6 +1,7 @@
 //! What an engine is asked for, checked before the machine is touched.
 
 use super::Engine;
+use super::management::KeepManagement;
 use crate::Error;
 use crate::application::{Application, WorkerContext};
 use crate::config::{ChunkSize, ConfigError, Mode, RingCapacity, Wait};
@@ -21,6 +22,7 @@ pub struct EngineBuilder {
     pub(super) batch_size: u32,
     pub(super) wait: Wait,
     pub(super) promiscuous: bool,
+    pub(super) keep_management: KeepManagement,
     pub(super) steering: SteeringConfig,
 }
 
@@ -41,6 +43,7 @@ impl EngineBuilder {
             batch_size: Self::DEFAULT_BATCH_SIZE,
             wait: Wait::Adaptive,
             promiscuous: false,
+            keep_management: KeepManagement::Auto,
             steering: SteeringConfig::default(),
         }
     }
@@ -138,6 +141,16 @@ impl EngineBuilder {
         self
     }
 
+    /// Whether the kernel keeps ARP, neighbour discovery and DHCP, and on the
+    /// host's own addresses SSH and established connections;
+    /// [`KeepManagement::Auto`] by default, so that nobody is locked out. Where
+    /// it does, CAP_PERFMON is needed as well.
+    #[must_use]
+    pub fn keep_management(mut self, keep: KeepManagement) -> Self {
+        self.keep_management = keep;
+        self
+    }
+
     /// Bytes of UMEM that this process may pin, all engines together.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
@@ -158,14 +171,6 @@ impl EngineBuilder {
     #[must_use]
     pub fn flow_capacity(mut self, flows: u32) -> Self {
         self.steering.flow_capacity = flows;
-        self
-    }
-
-    /// Leaves to the kernel what the host itself lives on, whatever the rules say:
-    /// see [`SteeringConfig::keep_management`].
-    #[must_use]
-    pub fn keep_management(mut self) -> Self {
-        self.steering.keep_management = true;
         self
     }
 
