@@ -12,7 +12,8 @@ use crate::{metrics, privileges, report, session, signals};
 /// Forwards until a signal, the end of the asked duration, the end of standard
 /// output, or a failure of the engine.
 pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
-    let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?;
+    let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?
+        .keep_management(arguments.management.into());
     let stop = signals::stop_flag()?;
     if let Some(address) = arguments.metrics {
         metrics::serve(address)?;

@@ -66,12 +66,16 @@ mod xsk;
 pub use application::{Application, Idle, Outbox, WorkerContext};
 pub use bind_report::{BindReport, CopyMode};
 pub use config::{ChunkSize, ConfigError, KnownPanics, Mode, QueueIndex, RingCapacity, Wait};
-pub use engine::{Engine, EngineBuilder, EngineReport, InterfaceReport, WorkerReport};
+pub use engine::{
+    Engine, EngineBuilder, EngineReport, InterfaceReport, KeepManagement, ManagementReport,
+    WorkerReport,
+};
 pub use error::Error;
 pub use frame::{DetachedFrame, Frame, NoRoom};
 pub use interface::{
-    AttachedProgram, Holder, Interface, InterfaceError, InterfaceIndex, InterfaceQueues, LinkEvent,
-    LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource, XdpFeatures,
+    AddressWatch, AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError, InterfaceIndex,
+    InterfaceQueues, LinkEvent, LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource,
+    XdpFeatures,
 };
 pub use interface_id::InterfaceId;
 pub use privileges::MissingCapabilities;

@@ -5,6 +5,7 @@
 //!   forward   `wharf forward` as a process on a wire, and its last JSON line
 //!   machine   what an interface must be like before and after
 //!   occupant  an XDP program of somebody else
+//!   conversation  TCP between kernels, tried with bounds
 //!   account   frames in = frames out + drops, and chunks in = chunks out
 //!   traffic   frames that nobody answers, and a thread that sends them
 //!   waiting   bounded waits
@@ -16,6 +17,7 @@
 
 mod account;
 mod binary;
+mod conversation;
 mod forward;
 mod machine;
 mod occupant;
@@ -24,6 +26,7 @@ mod waiting;
 
 pub use account::{assert_balanced, assert_conserved, assert_nothing_dropped};
 pub use binary::wharf;
+pub use conversation::{Connection, connect, listen, reach};
 pub use forward::{Forward, Report, SOON, last_line, single_line};
 pub use machine::{InterfaceState, assert_no_program, state_of};
 pub use occupant::{Occupant, Place};

@@ -4,6 +4,7 @@
 //! checked once more as a whole by [`wharf::EngineBuilder::validate`].
 
 mod engine;
+mod management;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit::{Failure, one_line};
 pub use engine::EngineArgs;
+pub use management::ManagementArgs;
 
 /// Reads the command line; `None` when it asked for help or the version, which
 /// have been printed then.
@@ -78,6 +80,9 @@ pub struct ForwardArgs {
     pub metrics: Option<SocketAddr>,
 
     #[command(flatten)]
+    pub management: ManagementArgs,
+
+    #[command(flatten)]
     pub engine: EngineArgs,
 }
 
@@ -118,6 +123,12 @@ sequence, the CPU use of each worker, and the frames that were dropped and why.
 It ends with totals, and with an account of every frame and every chunk.
 It needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, and CAP_IPC_LOCK where packet
 memory exceeds the limit on locked memory.
+
+An interface that carries the default route keeps management traffic with the
+kernel, so that nobody is locked out: ARP, neighbour discovery and DHCP, and what
+comes to this host's own addresses for SSH (port 22) or for connections that its
+sockets have. Such frames are not forwarded, so hosts on the two sides cannot
+resolve each other's addresses through that interface. It takes CAP_PERFMON.
 
 Frames go on as they are, with one exception: TCP and UDP checksums that a stack
 left to the hardware of a veth or tun interface, which has none, are finished.

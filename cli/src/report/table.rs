@@ -134,6 +134,9 @@ fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -
             writeln!(out, "  {mode}, not zero-copy: {reason}")?;
         }
     }
+    if let Some(line) = interface.management.line(&interface.name) {
+        writeln!(out, "  {line}")?;
+    }
     if interface.driver.as_deref().is_some_and(leaves_checksums) {
         writeln!(
             out,
