@@ -80,8 +80,9 @@ pub use queue::{
     TxCounters, WakeError,
 };
 pub use rules::{
-    Action, Decision, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule,
-    RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag, XskIndex,
+    Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,
+    Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag,
+    XskIndex,
 };
 pub use stats::{
     DropReason, Drops, KernelStatistics, QueueStats, Snapshot, Summary, Totals, WorkerStats,

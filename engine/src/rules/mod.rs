@@ -25,6 +25,7 @@ mod expression;
 mod flow;
 mod names;
 mod packet;
+mod parse;
 mod primitive;
 mod reference;
 mod rule;
@@ -35,6 +36,7 @@ pub(crate) use compile::{Compiled, action_code, compile};
 pub use error::RulesError;
 pub use expression::Expression;
 pub use flow::Flow;
+pub use parse::ParseError;
 pub use primitive::{
     IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanTag,
 };

@@ -2,7 +2,7 @@
 //! that rules and frames meet, and frames are broken in all the ways that a
 //! network breaks them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use proptest::collection::vec;
 use proptest::option;
@@ -11,8 +11,8 @@ use proptest::sample::select;
 
 use super::clause::Literal;
 use super::{
-    Action, Expression, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule, RuleSet, Side,
-    TcpFlags, VlanId, VlanTag, XskIndex,
+    Action, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule, RuleSet,
+    Side, TcpFlags, VlanId, VlanTag, XskIndex,
 };
 
 /// Trees as the builder makes them, contradictions among them.
@@ -58,6 +58,20 @@ pub(crate) fn action() -> BoxedStrategy<Action> {
     .boxed()
 }
 
+pub(crate) fn flow() -> BoxedStrategy<Flow> {
+    let ends = prop_oneof![
+        (any_ipv4(), any_ipv4()).prop_map(|(a, b)| (IpAddr::from(a), IpAddr::from(b))),
+        (any_ipv6(), any_ipv6()).prop_map(|(a, b)| (IpAddr::from(a), IpAddr::from(b))),
+    ];
+    (select(&[6_u8, 17, 132][..]), ends, port(), port())
+        .prop_map(|(protocol, (source, destination), from, to)| Flow {
+            protocol,
+            source: SocketAddr::new(source, from),
+            destination: SocketAddr::new(destination, to),
+        })
+        .boxed()
+}
+
 /// Pairs that Display writes in one.
 fn shorthand() -> BoxedStrategy<Expression> {
     let of_both = |pair: fn(Expression, Expression) -> Expression| {
@@ -80,7 +94,8 @@ fn shorthand() -> BoxedStrategy<Expression> {
         of_both(Expression::and),
         qualified,
         version,
-        both_qualified
+        both_qualified,
+        flow().prop_map(Expression::from),
     ]
     .boxed()
 }
@@ -149,7 +164,7 @@ fn ports() -> BoxedStrategy<Ports> {
         .boxed()
 }
 
-fn prefix() -> BoxedStrategy<Prefix> {
+pub(crate) fn prefix() -> BoxedStrategy<Prefix> {
     let length = |most: u8| prop_oneof![Just(most), Just(most - 1), Just(8), Just(0), 0..=most];
     prop_oneof![
         (any_ipv4(), length(32)).prop_map(|(address, length)| {
