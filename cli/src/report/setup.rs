@@ -1,16 +1,31 @@
 //! What the engine set up: asked for, got, and why it is less.
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 use wharf::{
     BindReport, EngineReport, InterfaceId, InterfaceReport, KeepManagement, ManagementReport,
-    WorkerReport,
+    RuleSet, WorkerReport,
 };
+
+use crate::control::Facts;
 
 /// The engine as it started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setup {
     pub interfaces: Vec<Interface>,
     pub workers: Vec<Worker>,
+    pub steering: Steering,
+}
+
+/// The rules it started with, and how they can be changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Steering {
+    pub rules: Vec<String>,
+    pub default: String,
+    pub flow_capacity: u32,
+    /// The path of the control socket.
+    pub control: Option<PathBuf>,
 }
 
 /// One interface and its XDP program.
@@ -73,7 +88,19 @@ impl Setup {
         Self {
             interfaces: report.interfaces.iter().map(Interface::of).collect(),
             workers: report.workers.iter().map(Worker::of).collect(),
+            steering: Steering::default(),
         }
+    }
+
+    /// The same with what it was told of steering.
+    pub fn steered(self, rules: &RuleSet, facts: &Facts, control: Option<&Path>) -> Self {
+        let steering = Steering {
+            rules: rules.rules.iter().map(ToString::to_string).collect(),
+            default: rules.default.to_string(),
+            flow_capacity: facts.flow_capacity,
+            control: control.map(Path::to_owned),
+        };
+        Self { steering, ..self }
     }
 
     /// The name of an interface of the engine.
@@ -230,6 +257,12 @@ pub mod tests {
                 chunk_size_bytes: 4096,
                 queues: vec![queue("eth0"), queue("eth1")],
             }],
+            steering: Steering {
+                rules: vec!["redirect tcp port 8080".into()],
+                default: "pass".into(),
+                flow_capacity: 0,
+                control: Some("/run/wharf/forward-7.sock".into()),
+            },
         }
     }
 

@@ -273,6 +273,7 @@ impl Engine {
         }
         Summary {
             stats,
+            rule_hits: self.rule_hits().unwrap_or_default(),
             audits,
             workers: self.workers.len(),
             outcome: self.shutdown.take_failure().map_or(Ok(()), Err),

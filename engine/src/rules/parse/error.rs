@@ -48,6 +48,12 @@ impl ParseError {
         self.text[..self.start].chars().count() + 1
     }
 
+    /// What is wrong, without its place.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The word that is wrong. Empty when one is missing at the end.
     #[must_use]
     pub fn word(&self) -> &str {
