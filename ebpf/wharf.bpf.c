@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0-only
 //
-// Steers each frame to the AF_XDP socket of the queue it arrived on.
+// Steers each frame: to an AF_XDP socket of the queue it arrived on, to the
+// kernel's stack, or nowhere. Four stages, of which the first that knows decides:
 //
-// Slot q of `wharf_xsks` holds the socket bound to queue q; the kernel empties
-// it by itself when that socket is closed. A frame whose slot is empty goes up
-// the kernel's own stack as if this program were not there.
+//     management   what the host itself lives on goes to the kernel
+//     flows        a hash of exact 5-tuples
+//     rules        an ordered list, all of it matched at once
+//     default      for the rest
+//
+// Slot queue * xsks_per_queue + n of `wharf_xsks` holds the n-th socket bound to
+// the queue; the kernel empties it by itself when that socket is closed. A frame
+// whose slot is empty goes up the kernel's own stack.
+//
+// Rules are compiled to clauses, conjunctions of questions each about one field.
+// A clause is a bit. Every field's value selects a mask of the clauses that it
+// does not rule out, and the lowest bit of their AND is the first clause that
+// holds. So the cost depends on the fields that are asked for, and not on the
+// number of rules. `wharf_config` is constant to the verifier, which removes
+// the stages and fields that these rules do not use.
 //
 // `wharf_counts` says what was decided for each queue. XDP_REDIRECT is a
 // decision, not a delivery: a full RX ring, an empty fill ring or a socket bound
@@ -13,73 +26,82 @@
 //
 //     redirected - received - drops in XDP_STATISTICS = unaccounted
 //
-// Layouts and names below are repeated in src/lib.rs, whose tests compare them
-// with the compiled object. build.sh compiles this file.
-//
-// It includes nothing, so that clang alone rebuilds it, byte for byte, on any
-// host. The few definitions it needs are the kernel's user-space ABI
-// (include/uapi/linux/bpf.h, Linux 5.10) and never change.
+// Layouts and names are repeated in src/lib.rs, whose tests compare them with
+// the compiled object. build.sh compiles this file.
 
-typedef unsigned int __u32;
-typedef unsigned long long __u64;
+#include "kernel.h"
+#include "maps.h"
+#include "frame.h"
+#include "management.h"
+#include "rules.h"
 
-#define SEC(name) __attribute__((section(name), used))
-#define __uint(name, value) int(*name)[value]
-#define __type(name, value) typeof(value) *name
-#define __always_inline inline __attribute__((always_inline))
-
-enum { BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_XSKMAP = 17 };
-enum { XDP_PASS = 2, XDP_REDIRECT = 4 };
-
-struct xdp_md {
-	__u32 data;
-	__u32 data_end;
-	__u32 data_meta;
-	__u32 ingress_ifindex;
-	__u32 rx_queue_index;
+struct decision {
+	__u32 action;
+	__u32 hit; // Which of `wharf_hits`; HIT_NONE for none.
 };
 
-static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
-static long (*const bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)51;
+static __always_inline struct decision decide(struct xdp_md *ctx)
+{
+	struct decision decision = { wharf_config.default_action, HIT_DEFAULT };
+	struct frame frame;
 
-struct queue_counts {
-	__u64 redirected; // Frames handed to the socket in the queue's slot.
-	__u64 passed;     // Frames left to the kernel: the slot was empty.
-};
-
-// One slot per queue; the loader raises max_entries to the number of queues.
-// Key and value are given by size because an XSKMAP refuses BTF types for them.
-struct {
-	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
-	__uint(max_entries, 1);
-} wharf_xsks SEC(".maps");
-
-// Per CPU, so that counting is a plain increment: XDP runs with preemption off
-// and is not entered twice on one CPU.
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__type(key, __u32);
-	__type(value, struct queue_counts);
-	__uint(max_entries, 1);
-} wharf_counts SEC(".maps");
+	if (!(wharf_config.fields | wharf_config.flows | wharf_config.management)) {
+		// Nothing is asked: `wharf_counts` alone says how often.
+		decision.hit = HIT_NONE;
+		return decision;
+	}
+	read_frame(ctx, &frame);
+	if (wharf_config.management && is_management(ctx, &frame)) {
+		decision.action = ACTION_PASS;
+		decision.hit = HIT_MANAGEMENT;
+		return decision;
+	}
+	if (wharf_config.flows && find_flow(&frame, &decision.action)) {
+		decision.hit = HIT_FLOWS;
+		return decision;
+	}
+	if (wharf_config.fields)
+		find_rule(&frame, &decision.action, &decision.hit);
+	return decision;
+}
 
 static __always_inline int steer(struct xdp_md *ctx)
 {
+	struct decision decision = decide(ctx);
 	__u32 queue = ctx->rx_queue_index;
-	struct queue_counts *counts = bpf_map_lookup_elem(&wharf_counts, &queue);
-	// The flags are the verdict for an empty slot (Linux 5.3). A queue past the
-	// end of the map counts as an empty slot.
-	long verdict = bpf_redirect_map(&wharf_xsks, queue, XDP_PASS);
+	// Queues without a slot are counted together, behind the others.
+	__u32 counted = queue < wharf_config.queue_slots ? queue : wharf_config.queue_slots;
+	struct queue_counts *counts = bpf_map_lookup_elem(&wharf_counts, &counted);
+	long verdict;
 
-	if (counts) {
+	if (!counts)
+		return XDP_PASS; // It cannot be: the map has that many entries.
+	if (decision.hit != HIT_NONE) {
+		__u64 *hits = bpf_map_lookup_elem(&wharf_hits, &decision.hit);
+
+		if (hits)
+			(*hits)++;
+	}
+	switch (decision.action & ACTION_KIND) {
+	case ACTION_REDIRECT:
+		// The flags are the verdict for an empty slot (Linux 5.3). A slot
+		// past the end of the map is empty.
+		verdict = bpf_redirect_map(&wharf_xsks,
+					   queue * wharf_config.xsks_per_queue +
+						   (decision.action >> ACTION_XSK_SHIFT),
+					   XDP_PASS);
 		if (verdict == XDP_REDIRECT)
 			counts->redirected++;
 		else
-			counts->passed++;
+			counts->passed_no_xsk++;
+		return verdict;
+	case ACTION_DROP:
+		counts->dropped++;
+		return XDP_DROP;
+	default:
+		counts->passed++;
+		return XDP_PASS;
 	}
-	return verdict;
 }
 
 // Frames may span several buffers, so any MTU will do. Linux 5.18 and later.

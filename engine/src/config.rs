@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 
 use thiserror::Error;
 
+use crate::rules::RulesError;
+
 /// How frames travel between the NIC and the UMEM, as asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -148,6 +150,9 @@ impl std::fmt::Display for QueueIndex {
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
+    /// The steering rules do not fit, or can never match.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// See [`RingCapacity::new`].
     #[error(
         "ring size {0} is not usable: give a power of two from {min} to {max}",

@@ -80,14 +80,15 @@ pub use queue::{
     TxCounters, WakeError,
 };
 pub use rules::{
-    Action, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule, RuleSet,
-    Side, TcpFlags, ValueError, VlanId, VlanTag, XskIndex,
+    Action, Decision, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule,
+    RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag, XskIndex,
 };
 pub use stats::{
     DropReason, Drops, KernelStatistics, QueueStats, Snapshot, Summary, Totals, WorkerStats,
 };
 pub use steering::{
-    Attach, AttachReport, AttachedMode, QueueCounts, Steering, SteeringError, Verdict,
+    Attach, AttachReport, AttachedMode, QueueCounts, RuleHits, Steering, SteeringConfig,
+    SteeringError, Verdict,
 };
 pub use umem::{Audit, Umem, UmemConfig, UmemError, pinned_bytes};
 pub use xsk::XskError;

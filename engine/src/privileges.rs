@@ -5,6 +5,10 @@
 //! Linux 5.8; CAP_SYS_ADMIN stands in for CAP_BPF, `bpf_capable` in
 //! `include/linux/capability.h`). Running one takes none.
 //!
+//! Steering rules read frames. With CAP_PERFMON (or CAP_SYS_ADMIN) they do so in
+//! place; without, through a helper of Linux 5.18, which is slower, so it is not
+//! among those that must be held.
+//!
 //! A capability held in a user namespace does not count for loading programs;
 //! then this check passes, and the load itself fails with the same remedy.
 
@@ -32,6 +36,14 @@ pub fn check() -> Result<(), MissingCapabilities> {
 #[must_use]
 pub fn can_lock_memory() -> bool {
     effective().contains(&Capability::CAP_IPC_LOCK)
+}
+
+/// Whether a program may read frames in place, at offsets that depend on them:
+/// CAP_PERFMON, or CAP_SYS_ADMIN (`bpf_allow_ptr_leaks`, `include/linux/bpf.h`).
+#[must_use]
+pub fn can_read_frames_in_place() -> bool {
+    let held = effective();
+    held.contains(&Capability::CAP_PERFMON) || held.contains(&Capability::CAP_SYS_ADMIN)
 }
 
 /// The capabilities that are needed and were not found. Displays as one line

@@ -3,7 +3,9 @@
 //!
 //! # Conservation
 //!
-//! A frame that the XDP program steered to a queue is *in*. From there it is
+//! A frame that the XDP program saw was steered to a queue, passed on to the
+//! kernel, or dropped because a rule says so. One that was steered to a queue is
+//! *in*. From there it is
 //! handed to the kernel's TX side (*out*), dropped for a [`DropReason`], or
 //! still on its way. Once the engine has stopped nothing is on its way, and
 //! `frames_in + frames_made == frames_out + drops`, to the last frame.
@@ -161,8 +163,13 @@ pub struct QueueStats {
     pub worker: usize,
     /// Frames the XDP program redirected to the queue.
     pub frames_in: u64,
-    /// Frames the XDP program passed on to the kernel from the queue.
+    /// Frames the XDP program passed on to the kernel from the queue. With
+    /// `frames_in` and `frames_dropped_by_rule` it adds up to all that it saw.
     pub frames_passed: u64,
+    /// Those of them that were to go to an xsk that is not there.
+    pub frames_passed_no_xsk: u64,
+    /// Frames the XDP program dropped, as rules or flows say.
+    pub frames_dropped_by_rule: u64,
     /// Frames the worker took from the RX ring.
     pub rx_frames: u64,
     /// Bytes of those frames, without the frame check sequence.

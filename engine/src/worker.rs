@@ -350,6 +350,8 @@ impl Worker {
             // What the XDP program counted is the engine's to add.
             frames_in: 0,
             frames_passed: 0,
+            frames_passed_no_xsk: 0,
+            frames_dropped_by_rule: 0,
             rx_frames: received.frames,
             rx_bytes: received.bytes,
             tx_frames: sent

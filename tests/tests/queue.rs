@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wharf::{
     Attach, DetachedFrame, Frame, Interface, InterfaceId, Queue, QueueConfig, QueueIndex,
-    RingCapacity, Steering, TransmitError, Umem, UmemConfig, Verdict,
+    RingCapacity, Steering, SteeringConfig, TransmitError, Umem, UmemConfig, Verdict,
 };
 use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Pair, Testbed, require_privileges};
 use wharf_tests::{SOON, assert_no_program, in_both_modes, quiet_flow, unanswered, wait_until};
@@ -39,7 +39,8 @@ impl Steered {
     /// Queue 0 of `interface`, looked up in this thread's namespace.
     fn bind(umem: &Umem, interface: &str, id: usize, attach: Attach) -> Self {
         let interface = Interface::by_name(interface).expect("it exists");
-        let steering = Steering::attach(&interface, attach, 1).expect("it attaches");
+        let steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default())
+            .expect("it attaches");
         Self::bind_to(umem, steering, id)
     }
 

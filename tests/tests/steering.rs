@@ -1,6 +1,6 @@
 //! Steering beside programs of others: they stay, and are named.
 
-use wharf::{Attach, Engine, Interface, Steering, SteeringError};
+use wharf::{Attach, Engine, Interface, Steering, SteeringConfig, SteeringError};
 use wharf_testbed::{Testbed, require_privileges};
 use wharf_tests::{Occupant, Place, assert_no_program, state_of};
 
@@ -24,7 +24,8 @@ fn assert_occupied(place: Place) {
     let interface = Interface::by_name("eth0").expect("it exists");
 
     for attach in [Attach::Auto, Attach::Native, Attach::Generic] {
-        let steering = Steering::attach(&interface, attach, 1).expect_err("it is taken");
+        let steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default())
+            .expect_err("it is taken");
         let engine = Engine::builder()
             .interface("eth0")
             .attach(attach)
@@ -73,7 +74,8 @@ fn program_goes_with_its_steering() {
     let interface = Interface::by_name("eth0").expect("it exists");
 
     for attach in [Attach::Native, Attach::Generic] {
-        let steering = Steering::attach(&interface, attach, 1).expect("it attaches");
+        let steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default())
+            .expect("it attaches");
         let attached = state_of(pair.server_interface()).program;
         assert_eq!(attached, Some(steering.program_id()));
 

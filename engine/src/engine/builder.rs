@@ -4,7 +4,8 @@ use super::Engine;
 use crate::Error;
 use crate::application::{Application, WorkerContext};
 use crate::config::{ChunkSize, ConfigError, Mode, RingCapacity, Wait};
-use crate::steering::Attach;
+use crate::rules::RuleSet;
+use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::umem::UmemConfig;
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
@@ -20,6 +21,7 @@ pub struct EngineBuilder {
     pub(super) batch_size: u32,
     pub(super) wait: Wait,
     pub(super) promiscuous: bool,
+    pub(super) steering: SteeringConfig,
 }
 
 /// Chunks that a queue needs at the least: some to receive into while others are
@@ -39,6 +41,7 @@ impl EngineBuilder {
             batch_size: Self::DEFAULT_BATCH_SIZE,
             wait: Wait::Adaptive,
             promiscuous: false,
+            steering: SteeringConfig::default(),
         }
     }
 
@@ -142,6 +145,30 @@ impl EngineBuilder {
         self
     }
 
+    /// What becomes of frames, on every interface; by default all of them go to the
+    /// application.
+    #[must_use]
+    pub fn rules(mut self, rules: RuleSet) -> Self {
+        self.steering.rules = rules;
+        self
+    }
+
+    /// The most exact flows there will be at a time, on every interface; none by
+    /// default. See [`SteeringConfig::flow_capacity`].
+    #[must_use]
+    pub fn flow_capacity(mut self, flows: u32) -> Self {
+        self.steering.flow_capacity = flows;
+        self
+    }
+
+    /// Leaves to the kernel what the host itself lives on, whatever the rules say:
+    /// see [`SteeringConfig::keep_management`].
+    #[must_use]
+    pub fn keep_management(mut self) -> Self {
+        self.steering.keep_management = true;
+        self
+    }
+
     /// Checks all that can be judged without a look at the machine.
     /// [`start`](Self::start) does so too.
     ///
@@ -171,6 +198,7 @@ impl EngineBuilder {
                 return Err(ConfigError::SameCpu(*cpu));
             }
         }
+        Steering::check(&self.steering.rules, self.steering.xsks_per_queue)?;
         self.umem.validate()?;
         let queues = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
         self.check_frames(queues)

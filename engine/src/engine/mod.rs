@@ -12,6 +12,7 @@
 mod builder;
 mod plan;
 mod report;
+mod rules;
 mod supervisor;
 mod worker_thread;
 
@@ -36,6 +37,7 @@ use crate::stats::{DropReason, Snapshot, Summary};
 use crate::steering::Steering;
 use crate::umem::Audit;
 use plan::WorkerPlan;
+use rules::SteeringTable;
 use supervisor::Supervisor;
 use worker_thread::{Ready, WorkerThread};
 
@@ -69,7 +71,7 @@ use worker_thread::{Ready, WorkerThread};
 /// ```
 pub struct Engine {
     shutdown: Arc<Shutdown>,
-    steering: Vec<Steering>,
+    steering: SteeringTable,
     /// Held for their drop, which undoes it.
     promiscuous: Vec<Promiscuous>,
     supervisor: Option<Supervisor>,
@@ -108,7 +110,7 @@ impl Engine {
         let shutdown = Arc::new(Shutdown::new(plans.len())?);
         let mut engine = Self {
             report: EngineReport::default(),
-            steering: Vec::new(),
+            steering: SteeringTable::default(),
             promiscuous: Vec::new(),
             supervisor: Some(Supervisor::start(&interfaces, &shutdown)?),
             workers: Vec::new(),
@@ -117,10 +119,10 @@ impl Engine {
         };
         for (id, interface) in interfaces.iter().enumerate() {
             let queues = plan::queue_count(&config, interface)?;
-            let steering = Steering::attach(interface, config.attach, queues)?;
+            let steering = Steering::attach(interface, config.attach, queues, &config.steering)?;
             let report = InterfaceReport::new(InterfaceId(id), interface, queues, &steering)?;
             engine.report.interfaces.push(report);
-            engine.steering.push(steering);
+            engine.steering.get_mut().push(steering);
             if config.promiscuous {
                 engine.promiscuous.push(interface.promiscuous()?);
             }
@@ -176,7 +178,7 @@ impl Engine {
         all.sort_by_key(|ready| ready.report.worker);
         for ready in all {
             for (InterfaceId(id), queue, socket) in ready.sockets {
-                self.steering[id].insert(queue.get(), socket.as_fd())?;
+                self.steering.get_mut()[id].insert(queue.get(), socket.as_fd())?;
             }
             self.report.workers.push(ready.report);
         }
@@ -209,15 +211,7 @@ impl Engine {
             snapshot.queues.extend(board.queues.iter().cloned());
             snapshot.workers.push(board.worker.clone());
         }
-        for queue in &mut snapshot.queues {
-            let InterfaceId(id) = queue.interface;
-            // A map that cannot be read counts as nothing steered; the frames
-            // then show as unaccounted for.
-            if let Ok(counts) = self.steering[id].counts(queue.queue) {
-                queue.frames_in = counts.redirected;
-                queue.frames_passed = counts.passed;
-            }
-        }
+        self.steering.count(&mut snapshot.queues);
         snapshot
             .queues
             .sort_by_key(|queue| (queue.interface, queue.queue));
@@ -267,7 +261,10 @@ impl Engine {
 
     /// Ends everything that runs, once; gives the audits of the workers.
     fn halt(&mut self) -> Vec<Audit> {
-        self.steering.iter_mut().for_each(Steering::detach);
+        self.steering
+            .get_mut()
+            .iter_mut()
+            .for_each(Steering::detach);
         self.promiscuous.clear();
         self.shutdown.request();
         self.supervisor = None;

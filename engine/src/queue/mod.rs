@@ -73,7 +73,7 @@ impl QueueConfig {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let interface = Interface::by_name("eth0")?;
-/// let mut steering = Steering::attach(&interface, Attach::Auto, 1)?;
+/// let mut steering = Steering::attach(&interface, Attach::Auto, 1, &SteeringConfig::default())?;
 /// let umem = Umem::new(&UmemConfig::new(4096))?;
 /// let config = QueueConfig::new(RingCapacity::new(1024)?);
 /// let (mut queue, report) = Queue::bind(&umem, &interface, QueueIndex::new(0)?, &config)?;

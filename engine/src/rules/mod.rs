@@ -16,14 +16,27 @@
 //! expression is undecided does not match, whatever its action, and the next
 //! rule is asked.
 
+mod clause;
+mod compile;
+mod display;
+mod error;
+mod exclusion;
 mod expression;
 mod flow;
+mod names;
+mod packet;
 mod primitive;
+mod reference;
 mod rule;
+#[cfg(test)]
+pub(crate) mod samples;
 
+pub(crate) use compile::{Compiled, action_code, compile};
+pub use error::RulesError;
 pub use expression::Expression;
 pub use flow::Flow;
 pub use primitive::{
     IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanTag,
 };
+pub use reference::{Decision, Truth};
 pub use rule::{Action, Rule, RuleSet, XskIndex};

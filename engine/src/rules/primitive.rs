@@ -126,6 +126,12 @@ impl Ports {
     pub fn last(self) -> u16 {
         self.last
     }
+
+    /// Whether `port` is one of them.
+    #[must_use]
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
 }
 
 /// An address with a number of bits that count. The others are zero.

@@ -83,8 +83,13 @@ pub struct AttachReport {
 #[derive(Debug)]
 pub(super) struct Attachment(OwnedFd);
 
-#[cfg(test)]
 impl Attachment {
+    /// Puts `next` in the place of `current`, between two frames.
+    pub(super) fn replace(&self, next: &Program, current: &Program) -> io::Result<()> {
+        netdev::replace_xdp(self.0.as_fd(), next.fd(), current.fd())
+    }
+
+    #[cfg(test)]
     pub(super) fn try_clone(&self) -> io::Result<OwnedFd> {
         self.0.try_clone()
     }

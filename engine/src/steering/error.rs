@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::AttachedMode;
 use crate::interface::{AttachedProgram, Interface, InterfaceError};
+use crate::rules::RulesError;
 
 /// Why frames could not be steered.
 #[derive(Debug, Error)]
@@ -55,6 +56,62 @@ pub enum SteeringError {
         interface: String,
         /// What went wrong, with the verifier's log where there is one.
         source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The rules need frames to be read, and this process and kernel cannot.
+    #[error(
+        "not allowed to read the frames of interface `{interface}` for steering rules: \
+         run as root, or grant CAP_PERFMON (`setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep`); \
+         Linux 5.18 or later needs none"
+    )]
+    InPlace {
+        /// The interface.
+        interface: String,
+    },
+    /// The rules do not fit, or name what is not there.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// No rules can be replaced where nothing is attached.
+    #[error("interface `{interface}` is not steered any more: attach again")]
+    Detached {
+        /// The interface.
+        interface: String,
+    },
+    /// The program for other rules could not be put in place.
+    #[error(
+        "could not replace the rules of interface `{interface}`, the old ones are in force: {source}"
+    )]
+    Replace {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A flow that no frame can be of.
+    #[error("no frame can be of this flow: {reason}")]
+    Flow {
+        /// Why.
+        reason: &'static str,
+    },
+    /// There is no room for a flow.
+    #[error(
+        "interface `{interface}` has room for {capacity} flows, which are there: \
+         remove some, or ask for more when it is attached"
+    )]
+    FlowsFull {
+        /// The interface.
+        interface: String,
+        /// How many there can be.
+        capacity: u32,
+    },
+    /// A map refused an operation.
+    #[error("could not {operation} of interface `{interface}`: {source}")]
+    Map {
+        /// The interface.
+        interface: String,
+        /// What was tried, such as `read the hits`.
+        operation: &'static str,
+        /// What the kernel said.
+        source: io::Error,
     },
     /// The calling thread is in another network namespace than the interface.
     #[error(

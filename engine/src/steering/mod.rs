@@ -10,46 +10,67 @@
 //! its queue are dropped (`xsk_rcv_check`, `net/xdp/xsk.c`), so insert it last.
 
 mod attach;
+mod config;
 mod error;
+mod flows;
+mod hits;
+mod instance;
 mod program;
+mod replace;
+#[cfg(test)]
+mod rules_tests;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
-use aya::maps::{MapData, MapError, PerCpuArray, XskMap};
+use aya::maps::MapError;
 pub use wharf_ebpf::QueueCounts;
 
 pub use attach::{Attach, AttachReport, AttachedMode};
+pub use config::SteeringConfig;
 pub use error::SteeringError;
+pub use hits::RuleHits;
 pub use program::Verdict;
 
 use crate::interface::Interface;
+use crate::rules::{RuleSet, RulesError, XskIndex, compile};
 use attach::Attachment;
-use program::{Frames, Program};
+use hits::Carried;
+use instance::{Frame, Instance};
+use program::Frames;
+use shared::SharedMaps;
 
-/// Steers the frames of one interface: those that arrive on a queue with an
-/// xsk go to that xsk, all others to the kernel.
+/// Steers the frames of one interface: each goes where flows and rules say, to an
+/// xsk of the queue it arrived on, to the kernel, or nowhere.
 pub struct Steering {
     interface: Interface,
+    config: SteeringConfig,
     report: AttachReport,
     /// Keeps the program attached. First, so that frames take their usual way
     /// before the maps go.
     attachment: Option<Attachment>,
-    xsks: XskMap<MapData>,
-    counts: PerCpuArray<MapData, [u8; QueueCounts::SIZE]>,
-    program: Program,
+    shared: SharedMaps,
+    instance: Instance,
+    /// Between the two halves of a replacement, what was there before.
+    previous: Option<Instance>,
+    carried: Carried,
     queue_slots: u32,
 }
 
 impl Steering {
     /// Loads the program with room for the queues `0..queue_slots` and attaches
-    /// it to `interface`. Every frame goes to the kernel until a socket is
-    /// [`insert`](Self::insert)ed.
+    /// it to `interface`. Every frame that is to be redirected goes to the kernel
+    /// until a socket is [`insert`](Self::insert)ed.
     ///
     /// The calling thread must be in the interface's network namespace. Takes
-    /// CAP_NET_ADMIN and CAP_BPF. Linux 5.9; frames in several buffers 5.18.
+    /// CAP_NET_ADMIN and CAP_BPF; with rules, flows or management CAP_PERFMON as
+    /// well before Linux 5.18, and spares time with it after. Linux 5.9; frames in
+    /// several buffers 5.18.
     ///
     /// # Errors
     ///
@@ -59,22 +80,20 @@ impl Steering {
         interface: &Interface,
         requested: Attach,
         queue_slots: u32,
+        config: &SteeringConfig,
     ) -> Result<Self, SteeringError> {
-        Self::attach_with(
-            interface,
-            requested,
-            queue_slots,
-            &[Frames::Any, Frames::OneBuffer],
-        )
+        let programs = [Frames::Any, Frames::OneBuffer];
+        Self::attach_with(interface, requested, queue_slots, config, &programs)
     }
 
     fn attach_with(
         interface: &Interface,
         requested: Attach,
         queue_slots: u32,
+        config: &SteeringConfig,
         programs: &[Frames],
     ) -> Result<Self, SteeringError> {
-        if queue_slots == 0 {
+        if queue_slots == 0 || config.xsks_per_queue == 0 {
             return Err(SteeringError::NoSlots {
                 interface: interface.name().to_owned(),
             });
@@ -83,65 +102,158 @@ impl Steering {
         if let Some(program) = interface.xdp()? {
             return Err(SteeringError::occupied(interface, program));
         }
-        let mut program = Program::load(interface, queue_slots, programs)?;
-        let xsks = program.take_map(interface, wharf_ebpf::XSKS, XskMap::try_from)?;
-        let counts = program.take_map(interface, wharf_ebpf::COUNTS, PerCpuArray::try_from)?;
-        let (attachment, report) = attach::attach(interface, requested, &program)?;
+        let frame = Frame {
+            interface,
+            queue_slots,
+            config,
+        };
+        let (instance, shared) = Instance::load(&frame, &config.rules, programs, None)?;
+        let shared = shared.expect("the first instance gives its maps");
+        let (attachment, report) = attach::attach(interface, requested, &instance.program)?;
         Ok(Self {
             interface: interface.clone(),
+            config: config.clone(),
             report,
             attachment: Some(attachment),
-            xsks,
-            counts,
-            program,
+            shared,
+            carried: Carried::new(&instance.rules, queue_slots + 1),
+            instance,
+            previous: None,
             queue_slots,
         })
     }
 
-    /// Redirects the frames of `queue` to `socket`, an xsk, from the next frame
-    /// on. The kernel empties the slot by itself when the socket is closed.
+    /// Says whether `rules` would fit queues that have `xsks_per_queue` xsks each,
+    /// without asking the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`RulesError`] says what does not.
+    pub fn check(rules: &RuleSet, xsks_per_queue: u8) -> Result<(), RulesError> {
+        compile(rules, xsks_per_queue).map(drop)
+    }
+
+    /// Redirects the frames of `queue` that go to its first xsk to `socket`, from
+    /// the next frame on. The kernel empties the slot by itself when the socket is
+    /// closed.
     ///
     /// # Errors
     ///
     /// [`SteeringError::QueueOutOfRange`], or [`SteeringError::Slot`] when
     /// `socket` is no xsk.
     pub fn insert(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), SteeringError> {
-        let result = self.xsks.set(queue, socket, 0);
+        self.insert_xsk(queue, XskIndex(0), socket)
+    }
+
+    /// Like [`insert`](Self::insert), for any of the queue's xsks.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn insert_xsk(
+        &mut self,
+        queue: u32,
+        xsk: XskIndex,
+        socket: BorrowedFd<'_>,
+    ) -> Result<(), SteeringError> {
+        let slot = self.slot(queue, xsk)?;
+        let result = self.shared.xsks.set(slot, socket, 0);
         result.map_err(|source| self.slot_error(queue, "steer frames to", source))
     }
 
-    /// Leaves the frames of `queue` to the kernel, from the next frame on. An
-    /// empty slot is fine.
+    /// Leaves the frames of `queue` that go to its first xsk to the kernel, from
+    /// the next frame on. An empty slot is fine.
     ///
     /// # Errors
     ///
     /// [`SteeringError::QueueOutOfRange`].
     pub fn remove(&mut self, queue: u32) -> Result<(), SteeringError> {
-        match self.xsks.unset(queue) {
-            Err(MapError::KeyNotFound) => Ok(()),
-            Err(MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
-            {
-                Ok(())
-            }
-            result => {
-                result.map_err(|source| self.slot_error(queue, "stop steering frames to", source))
-            }
-        }
+        self.remove_xsk(queue, XskIndex(0))
     }
 
-    /// What the program decided for the frames of `queue` so far, over all CPUs.
-    /// A system call.
+    /// Like [`remove`](Self::remove), for any of the queue's xsks.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn remove_xsk(&mut self, queue: u32, xsk: XskIndex) -> Result<(), SteeringError> {
+        let slot = self.slot(queue, xsk)?;
+        let removed = shared::found(self.shared.xsks.unset(slot));
+        let removed = removed.map(drop);
+        removed.map_err(|source| self.slot_error(queue, "stop steering frames to", source))
+    }
+
+    /// What was decided for the frames of `queue` so far, over all CPUs. A system
+    /// call.
     ///
     /// # Errors
     ///
     /// [`SteeringError::QueueOutOfRange`].
     pub fn counts(&self, queue: u32) -> Result<QueueCounts, SteeringError> {
-        let per_cpu = self
-            .counts
-            .get(&queue, 0)
-            .map_err(|source| self.slot_error(queue, "read the counts of", source))?;
-        Ok(per_cpu.iter().copied().map(QueueCounts::from_bytes).sum())
+        self.slot(queue, XskIndex(0))?;
+        let counts = self.instance.counts(queue);
+        let counts =
+            counts.map_err(|source| self.slot_error(queue, "read the counts of", source))?;
+        Ok(self.carried.queue(queue) + counts)
+    }
+
+    /// What was decided for the frames of all queues that have no slots.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`].
+    pub fn counts_beyond(&self) -> Result<QueueCounts, SteeringError> {
+        let counts = self.instance.counts(self.queue_slots);
+        let counts = counts.map_err(|source| self.map_error("read the counts", source))?;
+        Ok(self.carried.queue(self.queue_slots) + counts)
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &RuleSet {
+        &self.instance.rules
+    }
+
+    /// Frames by what decided about them so far. Some system calls.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`].
+    pub fn hits(&self) -> Result<RuleHits, SteeringError> {
+        let totals = self.instance.totals();
+        let totals = totals.map_err(|source| self.map_error("read the hits", source))?;
+        Ok(self.carried.hits(&totals))
+    }
+
+    /// Makes `addresses` those of the host, and no others; they matter with
+    /// [`SteeringConfig::keep_management`].
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`], when there are thousands.
+    pub fn set_own_addresses(&mut self, addresses: &[IpAddr]) -> Result<(), SteeringError> {
+        let set = self.shared.set_own_addresses(addresses);
+        set.map_err(|source| self.map_error("set the host's addresses", source))
+    }
+
+    /// Makes `address` one of the host's.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`], when there are thousands.
+    pub fn insert_own_address(&mut self, address: IpAddr) -> Result<(), SteeringError> {
+        let inserted = self.shared.insert_own_address(address);
+        inserted.map_err(|source| self.map_error("add an address of the host", source))
+    }
+
+    /// Makes `address` none of the host's, and gives whether it was.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringError::Map`].
+    pub fn remove_own_address(&mut self, address: IpAddr) -> Result<bool, SteeringError> {
+        let removed = self.shared.remove_own_address(address);
+        removed.map_err(|source| self.map_error("remove an address of the host", source))
     }
 
     /// Detaches the program, as drop does: frames take their usual way, and the
@@ -162,7 +274,24 @@ impl Steering {
     /// [`SteeringError::TestRun`] when the kernel does not run it, for example
     /// on a frame shorter than an Ethernet header.
     pub fn test_run(&self, queue: u32, frame: &[u8]) -> Result<Verdict, SteeringError> {
-        let run = self.program.test_run(&self.interface, queue, frame);
+        self.test_run_repeated(queue, frame, 1)
+            .map(|(verdict, _)| verdict)
+    }
+
+    /// Like [`test_run`](Self::test_run), `repeat` times, and gives the mean time
+    /// that the kernel measured, in whole nanoseconds.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn test_run_repeated(
+        &self,
+        queue: u32,
+        frame: &[u8],
+        repeat: u32,
+    ) -> Result<(Verdict, Duration), SteeringError> {
+        let program = &self.instance.program;
+        let run = program.test_run(&self.interface, queue, frame, repeat);
         run.map_err(|source| SteeringError::TestRun {
             interface: self.interface.name().to_owned(),
             source,
@@ -175,16 +304,17 @@ impl Steering {
         &self.report
     }
 
-    /// The kernel's number for the program, as `bpftool prog` shows it.
+    /// The kernel's number for the program, as `bpftool prog` shows it. It changes
+    /// with the rules.
     #[must_use]
     pub fn program_id(&self) -> u32 {
-        self.report.program_id
+        self.instance.program.id()
     }
 
     /// The program, for example to hand it to another process.
     #[must_use]
     pub fn program_fd(&self) -> BorrowedFd<'_> {
-        self.program.fd()
+        self.instance.program.fd()
     }
 
     /// The interface it steers.
@@ -199,20 +329,41 @@ impl Steering {
         self.queue_slots
     }
 
-    fn slot_error(&self, queue: u32, operation: &'static str, source: MapError) -> SteeringError {
-        let interface = self.interface.name().to_owned();
-        match source {
-            MapError::OutOfBounds { .. } => SteeringError::QueueOutOfRange {
-                interface,
+    fn slot(&self, queue: u32, XskIndex(xsk): XskIndex) -> Result<u32, SteeringError> {
+        let interface = || self.interface.name().to_owned();
+        if queue >= self.queue_slots {
+            return Err(SteeringError::QueueOutOfRange {
+                interface: interface(),
                 queue,
                 queue_slots: self.queue_slots,
-            },
-            source => SteeringError::Slot {
-                interface,
-                queue,
-                operation,
-                source: error::into_io(source),
-            },
+            });
+        }
+        let xsks = self.config.xsks_per_queue;
+        if xsk >= xsks {
+            return Err(RulesError::NoSuchXsk {
+                rule: None,
+                xsk,
+                xsks,
+            }
+            .into());
+        }
+        Ok(queue * u32::from(xsks) + u32::from(xsk))
+    }
+
+    fn slot_error(&self, queue: u32, operation: &'static str, source: MapError) -> SteeringError {
+        SteeringError::Slot {
+            interface: self.interface.name().to_owned(),
+            queue,
+            operation,
+            source: error::into_io(source),
+        }
+    }
+
+    fn map_error(&self, operation: &'static str, source: MapError) -> SteeringError {
+        SteeringError::Map {
+            interface: self.interface.name().to_owned(),
+            operation,
+            source: error::into_io(source),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
-use aya::maps::{Map, MapError};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 
@@ -70,21 +70,33 @@ impl From<u32> for Verdict {
 }
 
 impl Program {
-    /// Creates the maps and loads the first of `programs` that the kernel knows
-    /// the flags of.
+    /// Creates the maps, with as many entries as `sizes` says.
+    pub(super) fn create(
+        interface: &Interface,
+        config: &wharf_ebpf::Config,
+        sizes: &[(&'static str, u32)],
+    ) -> Result<Ebpf, SteeringError> {
+        let words = config.words();
+        let mut loader = EbpfLoader::new();
+        loader.override_global(wharf_ebpf::CONFIG, &words[..], true);
+        for &(name, entries) in sizes {
+            loader.map_max_entries(name, entries);
+        }
+        let ebpf = loader.load(wharf_ebpf::OBJECT);
+        ebpf.map_err(|error| SteeringError::load(interface, error.into()))
+    }
+
+    /// Loads the first of `programs` that the kernel knows the flags of.
+    /// `is_copying` is what the maps were created for.
     pub(super) fn load(
         interface: &Interface,
-        queue_slots: u32,
+        mut ebpf: Ebpf,
         programs: &[Frames],
+        is_copying: bool,
     ) -> Result<Self, SteeringError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
             SteeringError::load(interface, source)
         };
-        let mut ebpf = EbpfLoader::new()
-            .map_max_entries(wharf_ebpf::XSKS, queue_slots)
-            .map_max_entries(wharf_ebpf::COUNTS, queue_slots)
-            .load(wharf_ebpf::OBJECT)
-            .map_err(|error| failed(error.into()))?;
         let mut unknown_flags = None;
         for &frames in programs {
             let program = xdp(&mut ebpf, frames).map_err(|error| failed(error.into()))?;
@@ -93,28 +105,22 @@ impl Program {
                     let id = program.info().map_err(|error| failed(error.into()))?.id();
                     return Ok(Self { ebpf, id, frames });
                 }
-                // That is EINVAL (`bpf_prog_load`, `kernel/bpf/syscall.c`).
+                // That is EINVAL (`bpf_prog_load`, `kernel/bpf/syscall.c`), and so
+                // is a helper that the kernel does not know.
                 Err(error) if os_error(&error) == Some(libc::EINVAL) => unknown_flags = Some(error),
                 Err(error) => return Err(failed(error.into())),
             }
+        }
+        if is_copying {
+            return Err(SteeringError::InPlace {
+                interface: interface.name().to_owned(),
+            });
         }
         Err(failed(
             unknown_flags
                 .expect("the caller names at least one program")
                 .into(),
         ))
-    }
-
-    /// Takes the map `name` out of the object and makes it an `M`.
-    pub(super) fn take_map<M>(
-        &mut self,
-        interface: &Interface,
-        name: &str,
-        into: impl FnOnce(Map) -> Result<M, MapError>,
-    ) -> Result<M, SteeringError> {
-        let map = self.ebpf.take_map(name);
-        let map = map.expect("wharf-ebpf tests that the object holds both maps");
-        into(map).map_err(|error| SteeringError::load(interface, error.into()))
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -130,12 +136,14 @@ impl Program {
         fd.as_fd()
     }
 
+    /// Runs the program `repeat` times; gives its last verdict, and the mean time.
     pub(super) fn test_run(
         &self,
         interface: &Interface,
         queue: u32,
         frame: &[u8],
-    ) -> io::Result<Verdict> {
+        repeat: u32,
+    ) -> io::Result<(Verdict, Duration)> {
         // `struct xdp_md`: data, data_end, data_meta, ingress_ifindex,
         // rx_queue_index, egress_ifindex. Without one the kernel takes queue 0
         // of the namespace's loopback.
@@ -145,10 +153,11 @@ impl Program {
         let options = TestRunOptions {
             data_in: Some(frame),
             ctx_in: (queue > 0).then_some(&context),
+            repeat,
             ..TestRunOptions::default()
         };
         let result = self.xdp().test_run(options).map_err(into_io)?;
-        Ok(result.return_value.into())
+        Ok((result.return_value.into(), result.duration))
     }
 
     fn xdp(&self) -> &Xdp {

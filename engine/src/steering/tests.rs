@@ -7,6 +7,7 @@ use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 
+use super::program::Program;
 use super::*;
 use crate::interface::testing::{ask_route, in_private_network, ip, ip_output};
 use crate::interface::{Holder, ProgramMode};
@@ -26,19 +27,30 @@ fn veth_pair() -> Interface {
 }
 
 fn attach(interface: &Interface, requested: Attach) -> Steering {
-    Steering::attach(interface, requested, 4).expect("it attaches")
+    Steering::attach(interface, requested, 4, &SteeringConfig::default()).expect("it attaches")
 }
 
 /// An xsk that is not bound. Linux 7.2 lets none without an RX ring into a map
 /// (`ENOBUFS`); earlier ones do.
-fn receiving_xsk() -> OwnedFd {
+pub(super) fn receiving_xsk() -> OwnedFd {
     let xsk = socket::open().expect("CAP_NET_RAW is held");
     socket::create_ring(xsk.as_fd(), if_xdp::XDP_RX_RING, 64).expect("there is memory");
     xsk
 }
 
 fn refusal(interface: &Interface, requested: Attach) -> SteeringError {
-    Steering::attach(interface, requested, 4).expect_err("it is refused")
+    Steering::attach(interface, requested, 4, &SteeringConfig::default())
+        .expect_err("it is refused")
+}
+
+fn load(interface: &Interface, frames: Frames) -> Result<Program, SteeringError> {
+    let frame = Frame {
+        interface,
+        queue_slots: 4,
+        config: &SteeringConfig::default(),
+    };
+    let (instance, _) = Instance::load(&frame, &RuleSet::everything(), &[frames], None)?;
+    Ok(instance.program)
 }
 
 /// Attaches `program` over netlink, as `ip link set dev NAME xdp` does.
@@ -60,7 +72,7 @@ fn verifier_accepts_both_programs() {
         let one = veth_pair();
 
         for frames in [Frames::Any, Frames::OneBuffer] {
-            let program = Program::load(&one, 4, &[frames]).expect("the verifier accepts it");
+            let program = load(&one, frames).expect("the verifier accepts it");
 
             assert_eq!(program.frames(), frames);
         }
@@ -149,11 +161,23 @@ fn large_mtu_is_named_as_the_reason_where_frames_have_one_buffer() {
         ip("link set dev two mtu 9000");
         let one_buffer = [Frames::OneBuffer];
 
-        let error = Steering::attach_with(&one, Attach::Native, 4, &one_buffer)
-            .expect_err("ERANGE")
-            .to_string();
-        let steering =
-            Steering::attach_with(&one, Attach::Auto, 4, &one_buffer).expect("generic works");
+        let error = Steering::attach_with(
+            &one,
+            Attach::Native,
+            4,
+            &SteeringConfig::default(),
+            &one_buffer,
+        )
+        .expect_err("ERANGE")
+        .to_string();
+        let steering = Steering::attach_with(
+            &one,
+            Attach::Auto,
+            4,
+            &SteeringConfig::default(),
+            &one_buffer,
+        )
+        .expect("generic works");
 
         assert!(error.contains("lower it to 3506 or less"), "{error}");
         assert_eq!(steering.report().got, AttachedMode::Generic);
@@ -217,7 +241,7 @@ fn interface_with_program_by_netlink_is_named_in_error() {
     for (flag, mode, option) in [(2, "generic", "xdpgeneric"), (4, "native", "xdpdrv")] {
         in_private_network(|| {
             let one = veth_pair();
-            let program = Program::load(&one, 1, &[Frames::OneBuffer]).expect("it loads");
+            let program = load(&one, Frames::OneBuffer).expect("it loads");
             attach_over_netlink(&one, program.fd(), flag);
 
             for requested in [Attach::Auto, Attach::Native, Attach::Generic] {
@@ -241,7 +265,7 @@ fn interface_with_program_by_netlink_is_named_in_error() {
 fn program_that_came_after_the_check_is_named_as_well() {
     in_private_network(|| {
         let one = veth_pair();
-        let late = Program::load(&one, 1, &[Frames::OneBuffer]).expect("it loads");
+        let late = load(&one, Frames::OneBuffer).expect("it loads");
         for first in [Attach::Native, Attach::Generic] {
             let steering = attach(&one, first);
 
@@ -314,7 +338,7 @@ fn attach_in_another_namespace_is_refused() {
 fn deleted_interface_is_named_as_gone() {
     in_private_network(|| {
         let one = veth_pair();
-        let program = Program::load(&one, 1, &[Frames::OneBuffer]).expect("it loads");
+        let program = load(&one, Frames::OneBuffer).expect("it loads");
         ip("link delete one");
 
         let early = refusal(&one, Attach::Auto).to_string();
@@ -348,7 +372,8 @@ fn no_slots_at_all_are_an_error() {
     in_private_network(|| {
         let lo = Interface::by_name("lo").expect("every namespace has one");
 
-        let error = Steering::attach(&lo, Attach::Auto, 0).expect_err("maps have entries");
+        let error = Steering::attach(&lo, Attach::Auto, 0, &SteeringConfig::default())
+            .expect_err("maps have entries");
 
         assert!(matches!(error, SteeringError::NoSlots { .. }), "{error}");
     });
@@ -363,7 +388,7 @@ fn empty_slot_passes_to_kernel() {
 
         assert_eq!(verdict, Verdict::Pass);
         let counts = steering.counts(0).expect("queue 0 has a slot");
-        assert_eq!((counts.redirected, counts.passed), (0, 1));
+        assert_eq!((counts.redirected, counts.passed_no_xsk), (0, 1));
     });
 }
 
@@ -381,7 +406,7 @@ fn filled_slot_redirects_until_it_is_removed() {
         steering.remove(0).expect("an empty slot is fine");
 
         let counts = steering.counts(0).expect("queue 0 has a slot");
-        assert_eq!((counts.redirected, counts.passed), (1, 1));
+        assert_eq!((counts.redirected, counts.passed_no_xsk), (1, 1));
     });
 }
 
@@ -419,7 +444,7 @@ fn slot_serves_its_own_queue_only() {
             let counts = steering.counts(queue).expect("it has a slot");
             let redirected = u64::from(queue == 2);
             assert_eq!(
-                (counts.redirected, counts.passed),
+                (counts.redirected, counts.passed_no_xsk),
                 (redirected, 1 - redirected)
             );
         }
@@ -430,7 +455,8 @@ fn slot_serves_its_own_queue_only() {
 fn queue_without_a_slot_passes_and_is_an_error_to_ask_about() {
     in_private_network(|| {
         let one = veth_pair();
-        let mut steering = Steering::attach(&one, Attach::Native, 2).expect("it attaches");
+        let mut steering = Steering::attach(&one, Attach::Native, 2, &SteeringConfig::default())
+            .expect("it attaches");
         let xsk = receiving_xsk();
 
         let verdict = steering.test_run(3, &FRAME).expect("Linux 5.15");

@@ -4,7 +4,7 @@
 //! Everything here acts in the network namespace of the socket it is given, or
 //! of the calling thread where there is no socket. Nothing reads `/sys`, which
 //! shows the namespace it was mounted in.
-#![expect(unsafe_code, reason = "ioctl, setsockopt, socket and bpf")]
+#![expect(unsafe_code, reason = "ioctl, setsockopt, socket, dup3 and bpf")]
 
 use std::ffi::CStr;
 use std::io;
@@ -153,6 +153,32 @@ pub(crate) fn detach_xdp(link: BorrowedFd<'_>) -> io::Result<()> {
     unsafe { bpf(BPF_LINK_DETACH, &link.as_raw_fd()) }.map(drop)
 }
 
+/// Puts `program` in the place of `old` in what [`attach_xdp`] attached: no frame
+/// meets both, and none meets neither. Fails, and leaves `old` where it is, when
+/// that is not what is there. Linux 5.9.
+pub(crate) fn replace_xdp(
+    link: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+    old: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let attributes = LinkUpdate {
+        link: link.as_raw_fd(),
+        program: program.as_raw_fd(),
+        flags: BPF_F_REPLACE,
+        old: old.as_raw_fd(),
+    };
+    // SAFETY: the command takes integers only, and writes nothing.
+    unsafe { bpf(BPF_LINK_UPDATE, &attributes) }.map(drop)
+}
+
+/// Makes the descriptor `alias`, whoever owns it, one of what `original` is one of.
+/// What it was before is closed.
+pub(crate) fn make_alias(alias: BorrowedFd<'_>, original: BorrowedFd<'_>) -> io::Result<()> {
+    let (from, to) = (original.as_raw_fd(), alias.as_raw_fd());
+    // SAFETY: `dup3` takes integers only. Both are open, and `alias` stays open.
+    check(unsafe { libc::dup3(from, to, libc::O_CLOEXEC) }.into()).map(drop)
+}
+
 /// `attributes` is the part of `union bpf_attr` that `command` reads.
 ///
 /// # Safety
@@ -182,8 +208,20 @@ struct LinkCreate {
     flags: u32,
 }
 
+/// Source: `link_update` in `union bpf_attr`, `include/uapi/linux/bpf.h`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct LinkUpdate {
+    link: RawFd,
+    program: RawFd,
+    flags: u32,
+    old: RawFd,
+}
+
 /// Source: `include/uapi/linux/bpf.h`.
 const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_LINK_UPDATE: libc::c_int = 29;
+const BPF_F_REPLACE: u32 = 1 << 2;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_XDP: u32 = 37;
 
@@ -251,5 +289,6 @@ mod tests {
         assert_eq!(size_of::<Channels>(), 36);
         assert_eq!(size_of::<DriverInfo>(), 196);
         assert_eq!(size_of::<LinkCreate>(), 16);
+        assert_eq!(size_of::<LinkUpdate>(), 16);
     }
 }

@@ -1,5 +1,8 @@
 //! Waiting for descriptors, waking a waiting thread, and a thread's CPU time.
-#![expect(unsafe_code, reason = "poll, eventfd, read, write and clock_gettime")]
+#![expect(
+    unsafe_code,
+    reason = "poll, eventfd, read, write, clock_gettime and membarrier"
+)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -92,6 +95,22 @@ pub(crate) fn thread_cpu_time() -> Duration {
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
     Duration::new(seconds, nanos)
 }
+
+/// Waits until every XDP program that runs now has ended: some milliseconds.
+///
+/// That is `synchronize_rcu`, which `MEMBARRIER_CMD_GLOBAL` calls
+/// (`kernel/sched/membarrier.c`) and which waits for softirqs as well. A kernel
+/// with `nohz_full` CPUs refuses it; no program of ours runs for a tenth of a second.
+pub(crate) fn grace_period() {
+    // SAFETY: `membarrier` takes integers only.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0) };
+    if result < 0 {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Source: `include/uapi/linux/membarrier.h`.
+const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
 
 #[cfg(test)]
 mod tests {

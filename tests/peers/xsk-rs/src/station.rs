@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use wharf::{Attach, Queue, QueueConfig, QueueIndex, RingCapacity, Steering, Umem, UmemConfig};
+use wharf::{Attach, Queue, QueueConfig, QueueIndex, RingCapacity, Steering, SteeringConfig, Umem, UmemConfig};
 use wharf_testbed::{Entered, Interface};
 
 use crate::patience::Patience;
@@ -28,7 +28,7 @@ impl Station {
     pub fn open(interface: &Interface, attach: Attach) -> Self {
         let inside = interface.host().enter().expect("the host lives");
         let interface = wharf::Interface::by_name(interface.name()).expect("it exists");
-        let mut steering = Steering::attach(&interface, attach, 1).expect("veth has XDP");
+        let mut steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default()).expect("veth has XDP");
         let umem = Umem::new(&UmemConfig::new(CHUNKS)).expect("two megabytes");
         let config = QueueConfig::new(RingCapacity::new(RING).expect("a power of two"));
         let index = QueueIndex::new(0).expect("zero is a queue");

@@ -1,0 +1,102 @@
+//! Why rules that can be written down cannot be used.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::clause::{Contradiction, Literal};
+use super::primitive::Primitive;
+
+/// Rules that cannot be used. Its message is one line.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RulesError {
+    /// A rule that no frame can match.
+    #[error("rule {rule} never matches: {reason}")]
+    NeverMatches {
+        /// Which, counted from 1.
+        rule: usize,
+        /// What no frame can be.
+        reason: String,
+    },
+    /// More combinations than there is room for.
+    #[error(
+        "rule {rule} makes up to {clauses} combinations of its alternatives, after {before} of the rules before it, \
+         but there is room for {limit} in all: make prefixes or port ranges of its lists, or use flows"
+    )]
+    TooManyClauses {
+        /// The rule at which there is no more room, counted from 1.
+        rule: usize,
+        /// How many it makes, if none of them contradicts itself.
+        clauses: u64,
+        /// How many the rules before it made.
+        before: usize,
+        /// How many there can be.
+        limit: usize,
+    },
+    /// An action names an xsk that no queue has.
+    #[error(
+        "{} redirects to xsk {xsk}, but a queue has {xsks}, counted from 0: name one of those",
+        rule.map_or("the default".to_owned(), |rule| format!("rule {rule}"))
+    )]
+    NoSuchXsk {
+        /// The rule, counted from 1; none for the default.
+        rule: Option<usize>,
+        /// The xsk that it names.
+        xsk: u8,
+        /// How many there are.
+        xsks: u8,
+    },
+    /// The values of a field are told apart more finely than there is room for.
+    #[error(
+        "the rules tell apart more than {limit} groups of values of {field}: \
+         merge ranges, or use flows"
+    )]
+    TooManyValues {
+        /// The field.
+        field: &'static str,
+        /// How many groups there can be.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second } = self;
+        if first.leaf == second.leaf {
+            return match first.primitive {
+                Primitive::EtherType(_) => {
+                    write!(
+                        f,
+                        "`{first}` is never true: EtherTypes are 1536 (0x600) or more"
+                    )
+                }
+                _ => write!(
+                    f,
+                    "`{first}` is never true: the value has bits that the mask has not"
+                ),
+            };
+        }
+        write!(f, "`{first}` and `{second}` exclude each other")?;
+        match (first.primitive, second.primitive) {
+            (Primitive::Vlan(..), Primitive::Vlan(_, Some(id)))
+                if first.positive && second.positive =>
+            {
+                write!(f, " (the second tag is `inner vlan {}`)", id.get())
+            }
+            (Primitive::LaterFragment, _) | (_, Primitive::LaterFragment)
+                if first.positive && second.positive =>
+            {
+                write!(f, " (a later fragment has no header to read it from)")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = if self.positive { "" } else { "not " };
+        write!(f, "{not}{}", self.primitive)
+    }
+}
