@@ -6,10 +6,10 @@
 //
 // Only the first buffer of a frame is looked at.
 //
-// Frames are read in place. That takes pointers at offsets which the verifier does
-// not know, and those take CAP_PERFMON (`sanitize_ptr_alu`, kernel/bpf/verifier.c).
-// Where the loader does not have it, it sets `copy`, and the bytes are copied out
-// with bpf_xdp_load_bytes, which is slower and needs Linux 5.18.
+// Pointers at offsets which the verifier does not know take CAP_PERFMON
+// (`sanitize_ptr_alu`, kernel/bpf/verifier.c), so a program that reads frames does.
+// Copying the bytes with bpf_xdp_load_bytes instead does not help: without
+// CAP_PERFMON the verifier explores what a CPU may speculate on, and gives up.
 
 struct frame {
 	__u64 ether_destination; // Undecided when `is_short`.
@@ -85,18 +85,15 @@ struct ports {
 	__u16 destination;
 };
 
-// The `size` bytes at `offset`, in the frame or copied to `copy`; null when they
-// are not in the first buffer. The offset need not be bounded.
-static __always_inline const void *window(struct xdp_md *ctx, __u32 offset, void *copy,
-					  __u32 size)
+// The `size` bytes at `offset`; null when they are not in the first buffer. The
+// offset need not be bounded.
+static __always_inline const void *window(struct xdp_md *ctx, __u32 offset, __u32 size)
 {
 	const __u8 *bytes;
 
 	opaque(offset);
 	if (offset > MOST_BYTES)
 		return 0;
-	if (wharf_config.copy)
-		return bpf_xdp_load_bytes(ctx, offset, copy, size) ? 0 : copy;
 	bytes = (const __u8 *)(long)ctx->data + offset;
 	opaque(bytes);
 	if (bytes + size > (const __u8 *)(long)ctx->data_end)
@@ -107,9 +104,7 @@ static __always_inline const void *window(struct xdp_md *ctx, __u32 offset, void
 // Whether the frame has `bytes` bytes.
 static __always_inline int reaches(struct xdp_md *ctx, __u32 bytes)
 {
-	__u8 copy;
-
-	return !!window(ctx, bytes - 1, &copy, 1);
+	return !!window(ctx, bytes - 1, 1);
 }
 
 static __always_inline int is_extension(__u32 next_header)
@@ -134,14 +129,13 @@ static __always_inline void read_upper(struct xdp_md *ctx, struct frame *frame, 
 	frame->tcp_flags = ABSENT(BYTES);
 	if (protocol == TCP || protocol == UDP || protocol == SCTP) {
 		const struct ports *ports;
-		struct ports copy;
 
 		frame->source_port = frame->destination_port = UNDECIDED(NUMBERS);
 		if (protocol == TCP)
 			frame->tcp_flags = UNDECIDED(BYTES);
 		if (later_fragment || at + 4 > end)
 			return;
-		ports = window(ctx, at, &copy, sizeof(copy));
+		ports = window(ctx, at, sizeof(*ports));
 		if (!ports)
 			return;
 		frame->flow.source_port = ports->source;
@@ -149,8 +143,7 @@ static __always_inline void read_upper(struct xdp_md *ctx, struct frame *frame, 
 		frame->source_port = ntohs(ports->source);
 		frame->destination_port = ntohs(ports->destination);
 		if (protocol == TCP && at + 14 <= end) {
-			__u8 flags_copy;
-			const __u8 *flags = window(ctx, at + 13, &flags_copy, 1);
+			const __u8 *flags = window(ctx, at + 13, 1);
 
 			if (flags)
 				frame->tcp_flags = *flags;
@@ -159,8 +152,7 @@ static __always_inline void read_upper(struct xdp_md *ctx, struct frame *frame, 
 		__u32 type = UNDECIDED(BYTES);
 
 		if (!later_fragment && at < end) {
-			__u8 copy;
-			const __u8 *byte = window(ctx, at, &copy, 1);
+			const __u8 *byte = window(ctx, at, 1);
 
 			if (byte)
 				type = *byte;
@@ -174,8 +166,7 @@ static __always_inline void read_upper(struct xdp_md *ctx, struct frame *frame, 
 
 static __always_inline void read_ipv4(struct xdp_md *ctx, struct frame *frame, __u32 at)
 {
-	struct ipv4 copy;
-	const struct ipv4 *ip = window(ctx, at, &copy, sizeof(copy));
+	const struct ipv4 *ip = window(ctx, at, sizeof(*ip));
 	__u32 header_bytes, total_bytes;
 	int later_fragment;
 
@@ -203,8 +194,7 @@ static __always_inline void read_ipv4(struct xdp_md *ctx, struct frame *frame, _
 
 static __always_inline void read_ipv6(struct xdp_md *ctx, struct frame *frame, __u32 at)
 {
-	struct ipv6 copy;
-	const struct ipv6 *ip = window(ctx, at, &copy, sizeof(copy));
+	const struct ipv6 *ip = window(ctx, at, sizeof(*ip));
 	__u32 next_header, end;
 	int later_fragment = 0;
 
@@ -223,14 +213,13 @@ static __always_inline void read_ipv6(struct xdp_md *ctx, struct frame *frame, _
 #pragma unroll
 	for (int i = 0; i < MOST_EXTENSIONS; i++) {
 		const struct extension *extension;
-		struct extension extension_copy;
 		__u32 bytes, extends = next_header;
 
 		if (!is_extension(extends))
 			break;
 		// None is shorter than eight bytes.
-		extension = window(ctx, at, &extension_copy, sizeof(extension_copy));
-		if (!extension || at + sizeof(extension_copy) > end)
+		extension = window(ctx, at, sizeof(*extension));
+		if (!extension || at + sizeof(*extension) > end)
 			return;
 		next_header = extension->next_header;
 		if (extends == FRAGMENT) {
@@ -260,8 +249,7 @@ static __always_inline void read_ipv6(struct xdp_md *ctx, struct frame *frame, _
 static __always_inline void read_frame(struct xdp_md *ctx, struct frame *frame)
 {
 	const struct ethernet *ethernet;
-	struct ethernet copy;
-	__u32 ether_type, at = sizeof(copy);
+	__u32 ether_type, at = sizeof(*ethernet);
 
 	__builtin_memset(frame, 0, sizeof(*frame));
 	frame->is_short = 1;
@@ -274,7 +262,7 @@ static __always_inline void read_frame(struct xdp_md *ctx, struct frame *frame)
 	frame->tcp_flags = UNDECIDED(BYTES);
 	frame->icmp_type[0] = frame->icmp_type[1] = UNDECIDED(BYTES);
 
-	ethernet = window(ctx, 0, &copy, sizeof(copy));
+	ethernet = window(ctx, 0, sizeof(*ethernet));
 	if (!ethernet)
 		return;
 	frame->is_short = 0;
@@ -284,18 +272,17 @@ static __always_inline void read_frame(struct xdp_md *ctx, struct frame *frame)
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
 		const struct tag *tag;
-		struct tag tag_copy;
 
 		if (!is_tag(ether_type)) {
 			frame->vlan[i] = ABSENT(IDS);
 			continue;
 		}
-		tag = window(ctx, at, &tag_copy, sizeof(tag_copy));
+		tag = window(ctx, at, sizeof(*tag));
 		if (!tag)
 			return;
 		frame->vlan[i] = ntohs(tag->control) & (IDS - 1);
 		ether_type = ntohs(tag->ether_type);
-		at += sizeof(tag_copy);
+		at += sizeof(*tag);
 	}
 	frame->ether_type = ether_type < FIRST_ETHERTYPE ? ABSENT(NUMBERS) : ether_type;
 	if (ether_type == ETHERTYPE_IPV4) {

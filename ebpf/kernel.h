@@ -95,5 +95,3 @@ static long (*const bpf_sk_release)(void *sock) = (void *)86;
 static struct bpf_sock *(*const bpf_skc_lookup_tcp)(void *ctx, struct bpf_sock_tuple *tuple,
 						    __u32 size, __u64 netns,
 						    __u64 flags) = (void *)99;
-static long (*const bpf_xdp_load_bytes)(void *ctx, __u32 offset, void *to,
-					__u32 size) = (void *)189;

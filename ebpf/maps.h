@@ -40,7 +40,6 @@ struct config {
 	__u32 default_action;
 	__u32 queue_slots;
 	__u32 xsks_per_queue;
-	__u32 copy; // Read frames with bpf_xdp_load_bytes: see frame.h.
 };
 
 const volatile struct config wharf_config SEC(".rodata") = {

@@ -18,67 +18,79 @@ static __always_inline int find_flow(struct frame *frame, __u32 *action)
 	return 1;
 }
 
-// Keeps in `held` the clauses in `mask`.
+// Keeps in `held` the clauses in `mask`; none without a mask.
 static __always_inline void keep(struct mask *held, const struct mask *mask)
 {
 #pragma unroll
 	for (__u32 i = 0; i < WORDS; i++)
 		if (i < wharf_config.words)
-			held->words[i] &= mask->words[i];
+			held->words[i] = mask ? held->words[i] & mask->words[i] : 0;
 }
 
-// The verifier has to see that a value is inside its table. Undecided holds for no
-// clause, so it is the safe one.
-#define bounded(value, values)                   \
-	({                                       \
-		__u32 bounded_value = (value);   \
-		opaque(bounded_value);           \
-		if (bounded_value >= (values))   \
-			bounded_value = (values) - 1; \
-		bounded_value;                   \
-	})
+// Whether `*value` is an index of a table with that many entries, so that the
+// verifier sees it too. It always is.
+static __always_inline int is_index(__u32 *value, __u32 entries)
+{
+	__u32 index = *value;
 
-#define keep_by_row(held, table, value, rows)                                           \
-	do {                                                                            \
-		__u32 row = (table)->row[bounded(value, VALUES_OF((table)->row))];      \
-		keep(held, &(table)->masks[bounded(row, rows)]);                        \
-	} while (0)
-#define VALUES_OF(array) (sizeof(array) / sizeof((array)[0]))
+	opaque(index);
+	if (index >= entries)
+		return 0;
+	opaque(index); // Keeps clang from using it before the check.
+	*value = index;
+	return 1;
+}
 
-#define keep_by_value(held, table, value) \
-	keep(held, &(table)->masks[bounded(value, VALUES(BYTES))])
+static __always_inline const struct mask *by_row(const __u16 *rows, __u32 values,
+						 const struct mask *masks, __u32 most,
+						 __u32 value)
+{
+	__u32 row;
 
-// Keeps what an address does not rule out. `side` is 0 for the source.
-static __always_inline void keep_by_address(struct mask *held, const struct frame *frame,
-					    int side)
+	if (!is_index(&value, values))
+		return 0;
+	row = rows[value];
+	return is_index(&row, most) ? &masks[row] : 0;
+}
+
+static __always_inline const struct mask *by_value(const struct mask *masks, __u32 values,
+						   __u32 value)
+{
+	return is_index(&value, values) ? &masks[value] : 0;
+}
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define BY_ROW(table, value) \
+	by_row((table).row, LENGTH((table).row), (table).masks, LENGTH((table).masks), value)
+#define BY_VALUE(table, value) by_value(table, LENGTH(table), value)
+
+// What an address does not rule out. `side` is 0 for the source.
+static __always_inline const struct mask *by_address(const struct frame *frame, int side)
 {
 	const struct address *address = side ? &frame->flow.destination : &frame->flow.source;
-	const struct mask *mask;
 
+	// There is a prefix of length 0, so the lookups find something.
 	if (frame->ip == IP_V4)
-		mask = side ? bpf_map_lookup_elem(&wharf_dst_v4, address) :
+		return side ? bpf_map_lookup_elem(&wharf_dst_v4, address) :
 			      bpf_map_lookup_elem(&wharf_src_v4, address);
-	else if (frame->ip == IP_V6)
-		mask = side ? bpf_map_lookup_elem(&wharf_dst_v6, address) :
+	if (frame->ip == IP_V6)
+		return side ? bpf_map_lookup_elem(&wharf_dst_v6, address) :
 			      bpf_map_lookup_elem(&wharf_src_v6, address);
-	else
-		mask = &wharf_tables.address[side][frame->ip == IP_UNDECIDED];
-	if (!mask) // It cannot be: there is a prefix of length 0.
-		mask = &wharf_tables.address[side][1];
-	keep(held, mask);
+	return BY_VALUE(wharf_tables.address[side], frame->ip);
 }
 
-static __always_inline void keep_by_ether_destination(struct mask *held,
-						      const struct frame *frame)
+static __always_inline const struct mask *by_ether_destination(const struct frame *frame)
 {
-	const struct mask *mask = &wharf_tables.ether_destination[1];
+	__u32 undecided = frame->is_short;
 
-	if (!frame->is_short) {
-		mask = bpf_map_lookup_elem(&wharf_macs, &frame->ether_destination);
-		if (!mask)
-			mask = &wharf_tables.ether_destination[0];
+	if (!undecided) {
+		const struct mask *mask =
+			bpf_map_lookup_elem(&wharf_macs, &frame->ether_destination);
+
+		if (mask)
+			return mask;
 	}
-	keep(held, mask);
+	return BY_VALUE(wharf_tables.ether_destination, undecided);
 }
 
 // The index of the lowest bit of a word that is not zero: the product with this de
@@ -93,7 +105,9 @@ static __always_inline __u32 lowest_bit(__u64 word)
 		51, 25, 36, 32, 60, 20, 57, 16, 50, 31, 19, 15, 30, 14, 13, 12,
 	};
 
-	return index[(word & -word) * 0x022fdd63cc95386dULL >> 58];
+	__u32 place = (word & -word) * 0x022fdd63cc95386dULL >> 58;
+
+	return is_index(&place, LENGTH(index)) ? index[place] : 0;
 }
 
 // Gives the action of the first rule that holds, and which it is; leaves both
@@ -104,41 +118,43 @@ static __always_inline void find_rule(const struct frame *frame, __u32 *action, 
 	__u32 fields = wharf_config.fields;
 
 	if (fields & ASKS_ETHER_TYPE)
-		keep_by_row(&held, &wharf_tables.ether_type, frame->ether_type, TYPE_ROWS);
+		keep(&held, BY_ROW(wharf_tables.ether_type, frame->ether_type));
 	if (fields & ASKS_OUTER_VLAN)
-		keep_by_row(&held, &wharf_tables.vlan[0], frame->vlan[0], TYPE_ROWS);
+		keep(&held, BY_ROW(wharf_tables.vlan[0], frame->vlan[0]));
 	if (fields & ASKS_INNER_VLAN)
-		keep_by_row(&held, &wharf_tables.vlan[1], frame->vlan[1], TYPE_ROWS);
+		keep(&held, BY_ROW(wharf_tables.vlan[1], frame->vlan[1]));
 	if (fields & ASKS_ETHER_DESTINATION)
-		keep_by_ether_destination(&held, frame);
+		keep(&held, by_ether_destination(frame));
 	if (fields & ASKS_SOURCE)
-		keep_by_address(&held, frame, 0);
+		keep(&held, by_address(frame, 0));
 	if (fields & ASKS_DESTINATION)
-		keep_by_address(&held, frame, 1);
+		keep(&held, by_address(frame, 1));
 	if (fields & ASKS_PROTOCOL)
-		keep_by_value(&held, &wharf_tables.protocol, frame->protocol);
+		keep(&held, BY_VALUE(wharf_tables.protocol.masks, frame->protocol));
 	if (fields & ASKS_LATER_FRAGMENT)
-		keep(&held,
-		     &wharf_tables.later_fragment[bounded(frame->later_fragment, 4)]);
+		keep(&held, BY_VALUE(wharf_tables.later_fragment, frame->later_fragment));
 	if (fields & ASKS_SOURCE_PORT)
-		keep_by_row(&held, &wharf_tables.port[0], frame->source_port, PORT_ROWS);
+		keep(&held, BY_ROW(wharf_tables.port[0], frame->source_port));
 	if (fields & ASKS_DESTINATION_PORT)
-		keep_by_row(&held, &wharf_tables.port[1], frame->destination_port, PORT_ROWS);
+		keep(&held, BY_ROW(wharf_tables.port[1], frame->destination_port));
 	if (fields & ASKS_TCP_FLAGS)
-		keep_by_value(&held, &wharf_tables.tcp_flags, frame->tcp_flags);
+		keep(&held, BY_VALUE(wharf_tables.tcp_flags.masks, frame->tcp_flags));
 	if (fields & ASKS_ICMP_TYPE_V4)
-		keep_by_value(&held, &wharf_tables.icmp_type[0], frame->icmp_type[0]);
+		keep(&held, BY_VALUE(wharf_tables.icmp_type[0].masks, frame->icmp_type[0]));
 	if (fields & ASKS_ICMP_TYPE_V6)
-		keep_by_value(&held, &wharf_tables.icmp_type[1], frame->icmp_type[1]);
+		keep(&held, BY_VALUE(wharf_tables.icmp_type[1].masks, frame->icmp_type[1]));
 
 #pragma unroll
 	for (__u32 i = 0; i < WORDS; i++) {
-		if (i < wharf_config.words && held.words[i]) {
-			__u32 clause = bounded(i * 64 + lowest_bit(held.words[i]), CLAUSES);
+		__u32 clause;
 
+		if (i >= wharf_config.words || !held.words[i])
+			continue;
+		clause = i * 64 + lowest_bit(held.words[i]);
+		if (is_index(&clause, CLAUSES)) {
 			*action = wharf_tables.clauses[clause].action;
 			*hit = wharf_tables.clauses[clause].hit;
-			return;
 		}
+		return;
 	}
 }

@@ -19,8 +19,8 @@
 //!   one for all queues without a slot. Its sum over the CPUs grows by one for
 //!   each frame, before the frame is delivered.
 //! * [`HITS`] says which rule decided. It stays zero when no stage is on.
-//! * The program needs no GPL-only helper. Its least kernel is 5.9; with
-//!   `copy` set, 5.18.
+//! * The program needs no GPL-only helper. Its least kernel is 5.9. Where
+//!   [`Config::reads_frames`], loading it takes CAP_PERFMON.
 //!
 //! The object is committed, so this crate builds without clang;
 //! `ebpf/build.sh --check` says whether it is still what the source compiles to.
@@ -114,17 +114,21 @@ pub struct Config {
     pub queue_slots: u32,
     /// Slots that each has.
     pub xsks_per_queue: u32,
-    /// Whether frames are copied out to be read, which spares CAP_PERFMON.
-    pub copy: bool,
 }
 
 /// A bit of [`Config::fields`].
 pub const ASKS_ANYTHING: u32 = 1 << 31;
 
 impl Config {
+    /// Whether any stage before the default is on.
+    #[must_use]
+    pub fn reads_frames(&self) -> bool {
+        self.fields != 0 || self.flows || self.management
+    }
+
     /// The configuration as the program has it.
     #[must_use]
-    pub fn words(&self) -> [u32; 8] {
+    pub fn words(&self) -> [u32; 7] {
         [
             self.fields,
             self.words,
@@ -133,7 +137,6 @@ impl Config {
             self.default_action,
             self.queue_slots,
             self.xsks_per_queue,
-            u32::from(self.copy),
         ]
     }
 }

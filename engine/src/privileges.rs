@@ -5,9 +5,9 @@
 //! Linux 5.8; CAP_SYS_ADMIN stands in for CAP_BPF, `bpf_capable` in
 //! `include/linux/capability.h`). Running one takes none.
 //!
-//! Steering rules read frames. With CAP_PERFMON (or CAP_SYS_ADMIN) they do so in
-//! place; without, through a helper of Linux 5.18, which is slower, so it is not
-//! among those that must be held.
+//! Steering rules, flows and management read frames, at offsets that depend on
+//! them. Loading such a program takes CAP_PERFMON as well (`bpf_allow_ptr_leaks` in
+//! `include/linux/bpf.h`; CAP_SYS_ADMIN stands in). Taking every frame does not.
 //!
 //! A capability held in a user namespace does not count for loading programs;
 //! then this check passes, and the load itself fails with the same remedy.
@@ -17,14 +17,27 @@ use std::fmt;
 use caps::{CapSet, Capability, CapsHashSet};
 use thiserror::Error;
 
+/// What an engine's XDP program does with frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It takes every one as it is.
+    None,
+    /// It reads them, to decide.
+    Frames,
+}
+
 /// Says whether the calling thread has the capabilities that setting up an
 /// engine takes.
 ///
 /// # Errors
 ///
 /// [`MissingCapabilities`] names those it lacks, and the remedy.
-pub fn check() -> Result<(), MissingCapabilities> {
-    let missing = missing_of(&effective());
+pub(crate) fn check(steering: Reading) -> Result<(), MissingCapabilities> {
+    let needed = match steering {
+        Reading::None => &NEEDED[..3],
+        Reading::Frames => &NEEDED[..],
+    };
+    let missing = missing_of(&effective(), needed);
     if missing.is_empty() {
         Ok(())
     } else {
@@ -38,12 +51,9 @@ pub fn can_lock_memory() -> bool {
     effective().contains(&Capability::CAP_IPC_LOCK)
 }
 
-/// Whether a program may read frames in place, at offsets that depend on them:
-/// CAP_PERFMON, or CAP_SYS_ADMIN (`bpf_allow_ptr_leaks`, `include/linux/bpf.h`).
-#[must_use]
-pub fn can_read_frames_in_place() -> bool {
-    let held = effective();
-    held.contains(&Capability::CAP_PERFMON) || held.contains(&Capability::CAP_SYS_ADMIN)
+/// Whether a program that reads frames may be loaded.
+pub(crate) fn can_read_frames() -> bool {
+    missing_of(&effective(), &[Capability::CAP_PERFMON]).is_empty()
 }
 
 /// The capabilities that are needed and were not found. Displays as one line
@@ -63,6 +73,11 @@ impl MissingCapabilities {
 impl fmt::Display for MissingCapabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.names().collect();
+        let perfmon = if self.missing.contains(&Capability::CAP_PERFMON) {
+            ",cap_perfmon"
+        } else {
+            ""
+        };
         let program = std::env::current_exe();
         let program = program
             .as_ref()
@@ -70,7 +85,7 @@ impl fmt::Display for MissingCapabilities {
         write!(
             f,
             "missing {}: run as root, for example with sudo, or once run \
-             `sudo setcap cap_net_raw,cap_net_admin,cap_bpf+ep {program}`",
+             `sudo setcap cap_net_raw,cap_net_admin,cap_bpf{perfmon}+ep {program}`",
             names.join(", ")
         )
     }
@@ -81,21 +96,25 @@ fn effective() -> CapsHashSet {
     caps::read(None, CapSet::Effective).unwrap_or_default()
 }
 
-fn missing_of(held: &CapsHashSet) -> Vec<Capability> {
+fn missing_of(held: &CapsHashSet, needed: &[Capability]) -> Vec<Capability> {
+    let split = [Capability::CAP_BPF, Capability::CAP_PERFMON];
     let has = |capability| {
         held.contains(&capability)
-            || (capability == Capability::CAP_BPF && held.contains(&Capability::CAP_SYS_ADMIN))
+            || (split.contains(&capability) && held.contains(&Capability::CAP_SYS_ADMIN))
     };
-    NEEDED
-        .into_iter()
+    needed
+        .iter()
+        .copied()
         .filter(|&capability| !has(capability))
         .collect()
 }
 
-const NEEDED: [Capability; 3] = [
+/// The last only where frames are read.
+const NEEDED: [Capability; 4] = [
     Capability::CAP_NET_RAW,
     Capability::CAP_NET_ADMIN,
     Capability::CAP_BPF,
+    Capability::CAP_PERFMON,
 ];
 
 #[cfg(test)]
@@ -103,11 +122,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sys_admin_stands_in_for_bpf_only() {
+    fn sys_admin_stands_in_for_bpf_and_perfmon_only() {
         let held = CapsHashSet::from([Capability::CAP_SYS_ADMIN]);
 
         assert_eq!(
-            missing_of(&held),
+            missing_of(&held, &NEEDED),
             [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN]
         );
     }
@@ -116,13 +135,13 @@ mod tests {
     fn missing_capabilities_are_one_line_with_the_remedy() {
         let held = CapsHashSet::from([Capability::CAP_NET_RAW]);
         let error = MissingCapabilities {
-            missing: missing_of(&held),
+            missing: missing_of(&held, &NEEDED),
         };
 
         let line = error.to_string();
 
-        assert!(line.starts_with("missing CAP_NET_ADMIN, CAP_BPF: run as root"));
-        assert!(line.contains("setcap cap_net_raw,cap_net_admin,cap_bpf+ep /"));
+        assert!(line.starts_with("missing CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON: run as root"));
+        assert!(line.contains("setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep /"));
         assert_eq!(line.lines().count(), 1);
     }
 
@@ -131,7 +150,7 @@ mod tests {
         // Capabilities belong to a thread, so a thread of its own gives them up.
         let result = std::thread::spawn(|| {
             caps::clear(None, CapSet::Effective).expect("giving up needs no privilege");
-            (check(), can_lock_memory())
+            (check(Reading::None), can_lock_memory())
         });
 
         let (checked, locks) = result.join().expect("the thread ends");

@@ -101,7 +101,7 @@ impl Engine {
         A: Application,
         F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
     {
-        privileges::check()?;
+        privileges::check(config.steering.reading())?;
         let names = config.interfaces.iter();
         let interfaces: Vec<_> = names
             .map(|name| Interface::by_name(name))

@@ -1,5 +1,6 @@
 //! What steering is asked for.
 
+use crate::privileges::Reading;
 use crate::rules::RuleSet;
 
 /// What [`Steering::attach`](super::Steering::attach) is asked for.
@@ -31,6 +32,16 @@ impl Default for SteeringConfig {
 }
 
 impl SteeringConfig {
+    /// Whether frames have to be read.
+    pub(crate) fn reading(&self) -> Reading {
+        let plain = self.rules.rules.is_empty() && self.flow_capacity == 0 && !self.keep_management;
+        if plain {
+            Reading::None
+        } else {
+            Reading::Frames
+        }
+    }
+
     /// Frames go where `rules` say.
     #[must_use]
     pub fn new(rules: RuleSet) -> Self {

@@ -57,13 +57,12 @@ pub enum SteeringError {
         /// What went wrong, with the verifier's log where there is one.
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// The rules need frames to be read, and this process and kernel cannot.
+    /// Steering by rules, flows or management reads frames, which we may not.
     #[error(
-        "not allowed to read the frames of interface `{interface}` for steering rules: \
-         run as root, or grant CAP_PERFMON (`setcap cap_net_raw,cap_net_admin,cap_bpf,cap_perfmon+ep`); \
-         Linux 5.18 or later needs none"
+        "not allowed to read the frames of interface `{interface}`, as steering rules do: \
+         run as root, or grant CAP_PERFMON besides CAP_BPF and CAP_NET_ADMIN"
     )]
-    InPlace {
+    CannotRead {
         /// The interface.
         interface: String,
     },

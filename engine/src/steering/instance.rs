@@ -49,6 +49,11 @@ impl Instance {
         let compiled = compile(rules, frame.config.xsks_per_queue)?;
         let config = frame.configure(&compiled);
         let failed = |error: MapError| SteeringError::load(interface, error.into());
+        if config.reads_frames() && !privileges::can_read_frames() {
+            return Err(SteeringError::CannotRead {
+                interface: interface.name().to_owned(),
+            });
+        }
         let sizes = frame.sizes(&compiled, shared.is_none());
         let mut ebpf = Program::create(interface, &config, &sizes)?;
         fill(&mut ebpf, &compiled).map_err(failed)?;
@@ -63,14 +68,14 @@ impl Instance {
         };
         let counts = PerCpuArray::try_from(take(&mut ebpf, COUNTS)).map_err(failed)?;
         let hits = PerCpuArray::try_from(take(&mut ebpf, HITS)).map_err(failed)?;
-        let program = Program::load(interface, ebpf, programs, config.copy)?;
+        let program = Program::load(interface, ebpf, programs)?;
         let instance = Self {
             rules: rules.clone(),
             program,
             counts,
             hits,
             queue_slots: frame.queue_slots,
-            is_plain: config.fields == 0 && !config.flows && !config.management,
+            is_plain: !config.reads_frames(),
         };
         Ok((instance, taken))
     }
@@ -105,18 +110,14 @@ impl Instance {
 
 impl Frame<'_> {
     fn configure(&self, compiled: &Compiled) -> Config {
-        let flows = self.config.flow_capacity > 0;
-        let management = self.config.keep_management;
-        let reads = compiled.fields != 0 || flows || management;
         Config {
             fields: compiled.fields,
             words: compiled.words,
-            flows,
-            management,
+            flows: self.config.flow_capacity > 0,
+            management: self.config.keep_management,
             default_action: compiled.default_action,
             queue_slots: self.queue_slots,
             xsks_per_queue: u32::from(self.config.xsks_per_queue),
-            copy: reads && !privileges::can_read_frames_in_place(),
         }
     }
 

@@ -69,8 +69,7 @@ impl Steering {
     ///
     /// The calling thread must be in the interface's network namespace. Takes
     /// CAP_NET_ADMIN and CAP_BPF; with rules, flows or management CAP_PERFMON as
-    /// well before Linux 5.18, and spares time with it after. Linux 5.9; frames in
-    /// several buffers 5.18.
+    /// well. Linux 5.9; frames in several buffers 5.18.
     ///
     /// # Errors
     ///

@@ -87,12 +87,10 @@ impl Program {
     }
 
     /// Loads the first of `programs` that the kernel knows the flags of.
-    /// `is_copying` is what the maps were created for.
     pub(super) fn load(
         interface: &Interface,
         mut ebpf: Ebpf,
         programs: &[Frames],
-        is_copying: bool,
     ) -> Result<Self, SteeringError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
             SteeringError::load(interface, source)
@@ -105,16 +103,10 @@ impl Program {
                     let id = program.info().map_err(|error| failed(error.into()))?.id();
                     return Ok(Self { ebpf, id, frames });
                 }
-                // That is EINVAL (`bpf_prog_load`, `kernel/bpf/syscall.c`), and so
-                // is a helper that the kernel does not know.
+                // That is EINVAL (`bpf_prog_load`, `kernel/bpf/syscall.c`).
                 Err(error) if os_error(&error) == Some(libc::EINVAL) => unknown_flags = Some(error),
                 Err(error) => return Err(failed(error.into())),
             }
-        }
-        if is_copying {
-            return Err(SteeringError::InPlace {
-                interface: interface.name().to_owned(),
-            });
         }
         Err(failed(
             unknown_flags
@@ -158,6 +150,13 @@ impl Program {
         };
         let result = self.xdp().test_run(options).map_err(into_io)?;
         Ok((result.return_value.into(), result.duration))
+    }
+
+    /// What the verifier went through; Linux 5.16 tells.
+    #[cfg(test)]
+    pub(super) fn verified_instructions(&self) -> Option<u32> {
+        let info = self.xdp().info().expect("it is loaded");
+        info.verified_instruction_count()
     }
 
     fn xdp(&self) -> &Xdp {
