@@ -16,7 +16,11 @@ use crate::{metrics, privileges, report, rule_input, signals};
 /// output, or a failure of the engine.
 pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     let steering = &arguments.steering;
-    let rules = rule_input::initial(&steering.matches, steering.rules.as_deref())?;
+    let rules = rule_input::initial(
+        &steering.matches,
+        steering.rules.as_deref(),
+        arguments.engine.xsks_per_queue,
+    )?;
     let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?
         .rules(rules)
         .flow_capacity(steering.flow_capacity)

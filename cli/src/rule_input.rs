@@ -13,7 +13,11 @@ use crate::language::split_action;
 
 /// The rules to start with: those of `--match`, then those of `--rules`. With
 /// neither, everything is taken.
-pub fn initial(matches: &[String], file: Option<&Path>) -> Result<RuleSet, Failure> {
+pub fn initial(
+    matches: &[String],
+    file: Option<&Path>,
+    xsks_per_queue: u8,
+) -> Result<RuleSet, Failure> {
     let mut all = Given::default();
     for text in matches {
         all.push(parsed(MATCH, text)?, Place::of_word(MATCH, text));
@@ -23,7 +27,7 @@ pub fn initial(matches: &[String], file: Option<&Path>) -> Result<RuleSet, Failu
         None => Action::Pass,
         Some(file) => all.read(file)?,
     };
-    all.judged(default)
+    all.judged(default, xsks_per_queue)
 }
 
 /// Reads a rule that was given as `source`.
@@ -31,7 +35,7 @@ pub fn rule(source: &str, text: &str) -> Result<Rule, Failure> {
     let rule = parsed(source, text)?;
     let mut alone = Given::default();
     alone.push(rule.clone(), Place::of_word(source, text));
-    alone.judged(Action::Pass)?;
+    alone.judged(Action::Pass, XSKS_UNKNOWN)?;
     Ok(rule)
 }
 
@@ -49,7 +53,7 @@ fn parsed(source: &str, text: &str) -> Result<Rule, Failure> {
 pub fn rules_of_file(path: &Path) -> Result<RuleSet, Failure> {
     let mut all = Given::default();
     let default = all.read(path)?;
-    all.judged(default)
+    all.judged(default, XSKS_UNKNOWN)
 }
 
 /// Rules, and where each of them is.
@@ -103,10 +107,10 @@ impl Given {
     }
 
     /// The rules with `default`, if a program can be made of them.
-    fn judged(self, default: Action) -> Result<RuleSet, Failure> {
+    fn judged(self, default: Action, xsks_per_queue: u8) -> Result<RuleSet, Failure> {
         let Self { rules, places } = self;
         let set = RuleSet { rules, default };
-        match Steering::check(&set, XSKS_PER_QUEUE) {
+        match Steering::check(&set, xsks_per_queue) {
             Ok(()) => Ok(set),
             Err(error) => Err(refusal(&error, &places)),
         }
@@ -267,8 +271,8 @@ impl fmt::Display for Name<'_> {
 
 const MATCH: &str = "--match";
 
-/// The forwarder binds one socket to each queue.
-const XSKS_PER_QUEUE: u8 = 1;
+/// How many xsks a queue has is for the forwarder to know, which judges again.
+const XSKS_UNKNOWN: u8 = u8::MAX;
 
 /// Far more than the rules that fit a program.
 const RULES_BYTES_MAX: u64 = 1 << 20;

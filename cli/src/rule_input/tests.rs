@@ -17,9 +17,9 @@ fn rules_of_options_go_before_those_of_the_file() {
     let path = file(&scratch, "# a comment\n\ndefault drop\nudp\n");
     let matches = ["tcp port 80", "pass arp"].map(str::to_owned);
 
-    let both = initial(&matches, Some(&path)).expect("good rules");
-    let options = initial(&matches, None).expect("good rules");
-    let nothing = initial(&[], None).expect("no rules are good, too");
+    let both = initial(&matches, Some(&path), 1).expect("good rules");
+    let options = initial(&matches, None, 1).expect("good rules");
+    let nothing = initial(&[], None, 1).expect("no rules are good, too");
 
     let expected: Vec<Rule> = ["tcp port 80", "pass arp", "udp"]
         .map(|rule| rule.parse().expect("a good rule"))
@@ -37,8 +37,8 @@ fn bad_rule_is_named_with_its_place_and_shown_with_a_mark() {
     let path = file(&scratch, "tcp\n\n  udp port 70000\n");
     let matches = ["tcp".to_owned(), "udp prot 53".to_owned()];
 
-    let of_option = initial(&matches, None).expect_err("`prot` is no word");
-    let of_file = initial(&[], Some(&path)).expect_err("no such port");
+    let of_option = initial(&matches, None, 1).expect_err("`prot` is no word");
+    let of_file = initial(&[], Some(&path), 1).expect_err("no such port");
 
     let Failure::Text { message, marked } = of_option else {
         panic!("{of_option:?}");
@@ -64,8 +64,8 @@ fn rule_that_the_forwarder_cannot_follow_is_named_with_its_place() {
     let scratch = Scratch::new("no-xsk");
     let path = file(&scratch, "default pass\nudp\n  redirect:7 udp # both\n");
 
-    let of_option = initial(&["udp".into(), "redirect:7 udp".into()], None);
-    let of_file = initial(&["arp".into()], Some(&path));
+    let of_option = initial(&["udp".into(), "redirect:7 udp".into()], None, 1);
+    let of_file = initial(&["arp".into()], Some(&path), 1);
 
     for (result, place) in [
         (of_option, "--match: column 1: ".to_owned()),

@@ -141,7 +141,7 @@ const ADDRESS_HEADER_LEN: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{in_private_network, ip};
+    use super::super::testing::{allow_ipv6, in_private_network, ip};
     use super::*;
 
     /// A deadline for what happens at once.
@@ -164,6 +164,7 @@ mod tests {
     #[test]
     fn addresses_of_all_interfaces_but_the_loopback_ones_are_known() {
         in_private_network(|| {
+            allow_ipv6();
             drop(watch());
             ip("address add 10.1.0.1/24 dev one");
             ip("address add 192.0.2.7/32 dev lo");
@@ -184,6 +185,7 @@ mod tests {
     #[test]
     fn addresses_are_followed_as_they_come_and_go() {
         in_private_network(|| {
+            allow_ipv6();
             let mut watch = watch();
             assert_eq!(watch.addresses(), &addresses(&[]));
             assert!(!watch.poll(Duration::ZERO).expect("an answer"));

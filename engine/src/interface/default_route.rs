@@ -81,7 +81,7 @@ mod tests {
     use std::process::Command;
 
     use super::super::Interface;
-    use super::super::testing::{in_private_network, ip};
+    use super::super::testing::{allow_ipv6, in_private_network, ip};
     use super::*;
 
     /// Two pairs whose near ends have addresses.
@@ -118,6 +118,7 @@ mod tests {
     #[test]
     fn default_route_of_ipv6_counts() {
         in_private_network(|| {
+            allow_ipv6();
             two_pairs();
 
             ip("-6 route add default dev two");
@@ -129,6 +130,7 @@ mod tests {
     #[test]
     fn default_route_in_any_table_counts() {
         in_private_network(|| {
+            allow_ipv6();
             two_pairs();
 
             ip("route add default via 10.1.0.2 table 77");
@@ -191,6 +193,7 @@ mod tests {
     #[test]
     fn default_route_of_what_stands_on_a_port_is_carried_by_the_port() {
         in_private_network(|| {
+            allow_ipv6();
             two_pairs();
             ip("link add bridge type bridge");
             ip("link set dev one master bridge");
