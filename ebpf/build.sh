@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compiles wharf.bpf.c to wharf.bpf.o, which is committed so that building the
+# Compiles wharf.bpf.c, and the headers beside it, to wharf.bpf.o, which is committed so that building the
 # workspace needs no clang.
 #
 #   build.sh           rebuild wharf.bpf.o in place
@@ -47,7 +47,7 @@ describe() { # describe OBJECT: what the loader and the kernel act on, as text
 	# -r prints each relocation by symbol name under its instruction; the first
 	# lines name the file.
 	"$objdump" -d -r -j xdp -j xdp.frags "$1" | sed 1,3d
-	for section in license .BTF; do
+	for section in license .rodata .BTF; do
 		"$objcopy" --dump-section "$section=$scratch/section" "$1" "$scratch/copy.o"
 		echo "$section: checksum and size $(cksum <"$scratch/section")"
 	done

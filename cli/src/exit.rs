@@ -3,7 +3,7 @@
 //! 0 good; 2 for whatever can be judged without looking at the machine; 1 for
 //! the rest.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use thiserror::Error;
@@ -14,23 +14,50 @@ pub enum Failure {
     /// No machine could do it: exit code 2.
     #[error("{0}")]
     Usage(String),
+    /// No machine could do it, because a text of the user's is wrong: exit code 2.
+    #[error("{message}")]
+    Text {
+        message: String,
+        /// The text, and under it a mark where it is wrong.
+        marked: String,
+    },
     /// This machine could not do it, or it went wrong: exit code 1.
     #[error("{0}")]
     Run(String),
 }
 
 impl Failure {
-    /// Says what happened in one line on standard error.
+    /// Says what happened in one line on standard error; below it, indented, comes
+    /// the text that is wrong, if there is one.
     pub fn report(&self) -> ExitCode {
         // With standard error closed there is nobody left to tell.
-        let _ = writeln!(std::io::stderr(), "wharf: {}", one_line(&self.to_string()));
+        let _ = io::stderr().write_all(self.words().as_bytes());
         ExitCode::from(self.code())
+    }
+
+    fn words(&self) -> String {
+        let mut words = format!("wharf: {}\n", one_line(&self.to_string()));
+        let marked = match self {
+            Self::Text { marked, .. } => marked.as_str(),
+            Self::Usage(_) | Self::Run(_) => "",
+        };
+        // There is nothing to show of a text that is not there.
+        let is_text = marked
+            .lines()
+            .next()
+            .is_some_and(|text| !text.trim().is_empty());
+        for line in marked.lines().filter(|_| is_text) {
+            words.push_str("  ");
+            words.push_str(line);
+            words.push('\n');
+        }
+        words
     }
 
     fn code(&self) -> u8 {
         match self {
             Self::Run(_) => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Text { .. } => 2,
         }
     }
 }
@@ -67,6 +94,25 @@ mod tests {
         assert_eq!(usage.code(), 2);
         assert_eq!(started.code(), 1);
         assert_eq!(run.code(), 1);
+    }
+
+    #[test]
+    fn text_that_is_wrong_comes_below_the_message_with_its_mark() {
+        let failure = Failure::Text {
+            message: "--match: column 5: unknown\nword".into(),
+            marked: "tcp prot\n    ^^^^".into(),
+        };
+
+        assert_eq!(failure.code(), 2);
+        assert_eq!(
+            failure.words(),
+            "wharf: --match: column 5: unknown word\n  tcp prot\n      ^^^^\n"
+        );
+        let nothing = Failure::Text {
+            message: "there is no text".into(),
+            marked: "\n^".into(),
+        };
+        assert_eq!(nothing.words(), "wharf: there is no text\n");
     }
 
     #[test]

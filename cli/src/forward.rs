@@ -1,24 +1,39 @@
-//! `wharf forward A B`: a bump in the wire.
+//! `wharf forward A B`: a bump in the wire, for all frames or by rules.
 
+use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::args::ForwardArgs;
+use crate::args::{ForwardArgs, SteeringArgs};
+use crate::control::{Socket, directory};
 use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
 use crate::report::Format;
-use crate::{metrics, privileges, report, session, signals};
+use crate::session::{self, Watch};
+use crate::{metrics, privileges, report, rule_input, signals};
 
 /// Forwards until a signal, the end of the asked duration, the end of standard
 /// output, or a failure of the engine.
 pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
-    let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?;
+    let steering = &arguments.steering;
+    let rules = rule_input::initial(
+        &steering.matches,
+        steering.rules.as_deref(),
+        arguments.engine.xsks_per_queue,
+    )?;
+    let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?
+        .rules(rules)
+        .flow_capacity(steering.flow_capacity)
+        .keep_management(arguments.management.into());
+    builder.validate()?;
     let stop = signals::stop_flag()?;
+    let control = Control::open(steering)?;
     if let Some(address) = arguments.metrics {
         metrics::serve(address)?;
     }
 
     let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
+    control.warn();
     let mut renderer = report::renderer(Format::of(arguments.json));
     let is_over = |elapsed: Duration| {
         stop.load(Ordering::Relaxed)
@@ -26,11 +41,68 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
                 .duration
                 .is_some_and(|duration| elapsed >= duration)
     };
-    let ended = session::watch(engine, renderer.as_mut(), &stop, is_over);
+    let watch = Watch {
+        renderer: renderer.as_mut(),
+        stop: &stop,
+        control: control.socket(),
+        flow_capacity: steering.flow_capacity,
+    };
+    let ended = watch.run(engine, is_over);
 
     let written = ended.output.and_then(|()| renderer.summary(&ended.summary));
     if let Some(reason) = ended.summary.failure() {
         return Err(Failure::Run(reason));
     }
     session::judge_output(written)
+}
+
+/// The way `wharf steer` comes in.
+enum Control {
+    Open(Socket),
+    /// Nobody asked for it.
+    Closed,
+    /// It could not be had where it is by default, which is no reason not to
+    /// forward.
+    Failed(String),
+}
+
+impl Control {
+    fn open(arguments: &SteeringArgs) -> Result<Self, Failure> {
+        if arguments.no_control {
+            return Ok(Self::Closed);
+        }
+        if let Some(path) = &arguments.control {
+            return Socket::at(path).map(Self::Open).map_err(|error| {
+                let path = path.display();
+                Failure::Run(format!(
+                    "cannot listen at {path}: {error}; choose another --control path"
+                ))
+            });
+        }
+        let directory = directory();
+        Ok(Socket::in_directory(&directory).map_or_else(
+            |error| {
+                let directory = directory.display();
+                Self::Failed(format!(
+                    "cannot listen in {directory}: {error}; `wharf steer` will not reach this forwarder, unless it is started with --control PATH"
+                ))
+            },
+            Self::Open,
+        ))
+    }
+
+    /// Says once why `wharf steer` will not work.
+    fn warn(&self) {
+        if let Self::Failed(reason) = self {
+            // With standard error closed there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "wharf: {reason}");
+        }
+    }
+
+    fn socket(&self) -> Option<&Socket> {
+        match self {
+            Self::Open(socket) => Some(socket),
+            Self::Closed | Self::Failed(_) => None,
+        }
+    }
 }

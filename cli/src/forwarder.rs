@@ -83,6 +83,7 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
         .chunk_size(ChunkSize::new(arguments.chunk_size)?)
         .ring_size(RingCapacity::new(arguments.ring_size)?)
         .batch_size(arguments.batch)
+        .xsks_per_queue(arguments.xsks_per_queue)
         .wait(arguments.wait.into())
         .known_panics(if arguments.risk_kernel_panic {
             wharf::KnownPanics::Risk

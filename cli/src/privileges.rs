@@ -31,8 +31,13 @@ fn refusal(purpose: &str, missing: impl Iterator<Item = String>) -> Failure {
     let missing = missing.join(", ");
     Failure::Run(format!(
         "{purpose} takes {missing}, which this process lacks; run: {}",
-        as_root(env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
+        this_command_as_root()
     ))
+}
+
+/// What to type to run this very command with all privileges.
+pub fn this_command_as_root() -> String {
+    as_root(env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
 }
 
 /// Without an answer from the kernel, let the attempt itself show.

@@ -4,12 +4,14 @@
 //! The last interval ends with the engine, so that the intervals add up to the
 //! summary's totals to the last frame.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{Engine, Snapshot};
 
+use crate::control::{Clerk, Facts, Server, Socket};
 use crate::exit::Failure;
 use crate::report::{Ending, Interval, Renderer, Setup, Summary};
 
@@ -20,57 +22,90 @@ pub struct Ended {
     pub output: io::Result<()>,
 }
 
-/// Watches `engine` until `is_over` says so (it is asked with the time since
-/// the call) or the engine fails, then stops it.
-///
-/// When the renderer's output is lost, as with `… | head -1`, `stop` is set:
-/// what nobody reads need not go on. Has to be called in the engine's network
-/// namespace, as stopping it undoes what it did to its interfaces.
-pub fn watch(
-    engine: Engine,
-    renderer: &mut dyn Renderer,
-    stop: &AtomicBool,
-    is_over: impl Fn(Duration) -> bool,
-) -> Ended {
-    let setup = Setup::of(engine.report());
-    let mut output = Output {
-        stop,
-        result: renderer.setup(&setup),
-    };
-    output.give_up_if_lost();
+/// Who sees the run, and who may change it.
+pub struct Watch<'a> {
+    pub renderer: &'a mut dyn Renderer,
+    /// Set when nobody reads any more: what nobody reads need not go on, as with
+    /// `… | head -1`.
+    pub stop: &'a AtomicBool,
+    /// Where steering can be changed.
+    pub control: Option<&'a Socket>,
+    /// What the engine was told.
+    pub flow_capacity: u32,
+}
 
+impl Watch<'_> {
+    /// Watches `engine` until `is_over` says so (it is asked with the time since
+    /// the call) or the engine fails, then stops it.
+    ///
+    /// Has to be called in the engine's network namespace, as stopping it undoes
+    /// what it did to its interfaces.
+    pub fn run(self, engine: Engine, is_over: impl Fn(Duration) -> bool) -> Ended {
+        let facts = Facts::of(&engine, self.flow_capacity);
+        let control = self.control.map(Socket::path);
+        let setup = Setup::of(engine.report()).steered(&engine.rules(), &facts, control);
+        let mut output = Output {
+            stop: self.stop,
+            result: self.renderer.setup(&setup),
+        };
+        output.give_up_if_lost();
+
+        let mut before = Snapshot::default();
+        let clerk = Clerk::new(&engine, facts);
+        thread::scope(|scope| {
+            let server = self
+                .control
+                .map(|socket| Server::start(scope, socket, &clerk));
+            if let Some(Err(error)) = &server {
+                // With standard error closed there is nobody left to tell.
+                let _ = writeln!(io::stderr(), "wharf: cannot take requests: {error}");
+            }
+            look_on(&engine, is_over, || {
+                let now = engine.stats();
+                let interval = Interval::between(&setup, &before, &now);
+                output.then(|| self.renderer.interval(&interval));
+                before = now;
+            });
+        });
+        // Nobody changes the rules from here on.
+        let rules = clerk.close();
+
+        let was_stopped = self.stop.load(Ordering::Relaxed);
+        let end = engine.stop();
+        output.then(|| {
+            let interval = Interval::between(&setup, &before, &end.stats);
+            self.renderer.interval(&interval)
+        });
+        let ending = match (&output.result, was_stopped) {
+            (Err(_), _) => Ending::OutputLost,
+            (Ok(()), true) => Ending::Interrupted,
+            (Ok(()), false) => Ending::Finished,
+        };
+        Ended {
+            summary: Summary::of(setup, &end, &rules, ending),
+            output: output.result,
+        }
+    }
+}
+
+/// Calls `interval` once a second until it is over or the engine fails.
+fn look_on(engine: &Engine, is_over: impl Fn(Duration) -> bool, mut interval: impl FnMut()) {
     let begin = Instant::now();
-    let mut before = Snapshot::default();
     let mut next_interval = INTERVAL;
     loop {
         let elapsed = begin.elapsed();
         if is_over(elapsed) {
-            break;
+            return;
         }
         if elapsed >= next_interval {
-            let now = engine.stats();
-            output.then(|| renderer.interval(&Interval::between(&setup, &before, &now)));
-            before = now;
+            interval();
             // Whole seconds, and no burst of intervals after a pause.
             next_interval = Duration::from_secs(elapsed.as_secs()) + INTERVAL;
         }
         let is_running = engine.wait(next_interval.saturating_sub(elapsed).min(LOOK));
         if !is_running {
-            break;
+            return;
         }
-    }
-
-    let was_stopped = stop.load(Ordering::Relaxed);
-    let end = engine.stop();
-    output.then(|| renderer.interval(&Interval::between(&setup, &before, &end.stats)));
-    let ending = match (&output.result, was_stopped) {
-        (Err(_), _) => Ending::OutputLost,
-        (Ok(()), true) => Ending::Interrupted,
-        (Ok(()), false) => Ending::Finished,
-    };
-    Ended {
-        summary: Summary::of(setup, &end, ending),
-        output: output.result,
     }
 }
 

@@ -79,8 +79,26 @@ fn bad_usage_exits_with_2_and_says_why_in_one_line() {
 
 #[test]
 fn help_names_every_option_and_exits_with_0() {
-    let cases: [(&str, &[&str]); 3] = [
-        ("--help", &["forward", "demo", "Examples:"]),
+    let cases: [(&str, &[&str]); 5] = [
+        ("--help", &["forward", "steer", "demo", "Examples:"]),
+        (
+            "steer --help",
+            &[
+                "list",
+                "add",
+                "remove",
+                "replace",
+                "default",
+                "flow",
+                "--control",
+                "--pid",
+                "Examples:",
+            ],
+        ),
+        (
+            "steer flow --help",
+            &["add", "remove", "load", "list", "count"],
+        ),
         (
             "forward --help",
             &[
@@ -96,6 +114,11 @@ fn help_names_every_option_and_exits_with_0() {
                 "--duration",
                 "--json",
                 "--metrics",
+                "--match",
+                "--rules",
+                "--flow-capacity",
+                "--control",
+                "--no-control",
                 "zero-copy",
                 "adaptive",
                 "Exit codes:",

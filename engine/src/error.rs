@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::config::ConfigError;
 use crate::interface::InterfaceError;
 use crate::privileges::MissingCapabilities;
+use crate::rules::{ParseError, RulesError};
 use crate::steering::SteeringError;
 use crate::umem::UmemError;
 use crate::xsk::XskError;
@@ -19,6 +20,12 @@ pub enum Error {
     /// A request that no machine could meet.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A text that is no rule.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// Rules that cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The process may not do this.
     #[error(transparent)]
     Privileges(#[from] MissingCapabilities),

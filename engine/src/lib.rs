@@ -68,12 +68,16 @@ pub use bind_report::{BindReport, CopyMode};
 pub use config::{
     ChunkSize, ConfigError, KnownPanics, Mode, MultiBuffer, QueueIndex, RingCapacity, Wait,
 };
-pub use engine::{Engine, EngineBuilder, EngineReport, InterfaceReport, WorkerReport};
+pub use engine::{
+    Engine, EngineBuilder, EngineReport, InterfaceReport, KeepManagement, ManagementReport,
+    WorkerReport,
+};
 pub use error::Error;
 pub use frame::{AppendError, DetachedFrame, Frame, NoRoom, Segments, SegmentsMut};
 pub use interface::{
-    AttachedProgram, Holder, Interface, InterfaceError, InterfaceIndex, InterfaceQueues, LinkEvent,
-    LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource, XdpFeatures,
+    AddressWatch, AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError, InterfaceIndex,
+    InterfaceQueues, LinkEvent, LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource,
+    XdpFeatures,
 };
 pub use interface_id::InterfaceId;
 pub use privileges::MissingCapabilities;
@@ -82,8 +86,9 @@ pub use queue::{
     TxCounters, WakeError,
 };
 pub use rules::{
-    Action, Decision, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule,
-    RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag, XskIndex,
+    Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,
+    Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag,
+    XskIndex,
 };
 pub use stats::{
     DropReason, Drops, KernelStatistics, QueueStats, Snapshot, Summary, Totals, WorkerStats,

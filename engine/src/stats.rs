@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use crate::interface_id::InterfaceId;
+use crate::steering::RuleHits;
 use crate::umem::Audit;
 
 /// Why a frame did not make it.
@@ -319,6 +320,9 @@ impl Snapshot {
 pub struct Summary {
     /// The last counters, exact.
     pub stats: Snapshot,
+    /// Frames by what decided about them, for each interface in the builder's
+    /// order; the last counts, too. Empty when the kernel did not tell.
+    pub rule_hits: Vec<RuleHits>,
     /// One audit per worker's UMEM, taken before its queues were closed.
     pub audits: Vec<Audit>,
     /// Workers that the engine had.

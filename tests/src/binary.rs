@@ -8,6 +8,32 @@
 use std::env;
 use std::path::PathBuf;
 
+use wharf_testbed::{Host, HostCommand};
+
+/// The `wharf` command of this build, to run inside `host`, with its control sockets
+/// [apart](keep_sockets_apart).
+///
+/// # Panics
+///
+/// As [`wharf`].
+#[must_use]
+pub fn wharf_in(host: &Host) -> HostCommand {
+    let mut command = host.command(&wharf().display().to_string());
+    keep_sockets_apart(&mut command);
+    command
+}
+
+/// Keeps control sockets of `command` from those of the machine.
+pub fn keep_sockets_apart(command: &mut HostCommand) {
+    command.env(
+        CONTROL_VARIABLE,
+        env::temp_dir().join("wharf-tests-control"),
+    );
+}
+
+/// Names the directory of control sockets.
+pub const CONTROL_VARIABLE: &str = "WHARF_CONTROL_DIR";
+
 /// The `wharf` command of this build.
 ///
 /// # Panics

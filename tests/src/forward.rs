@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wharf::Attach;
-use wharf_testbed::{ChildGuard, Wire};
+use wharf_testbed::{ChildGuard, HostCommand, Wire};
 
-use crate::binary::wharf;
+use crate::binary::wharf_in;
 
 /// For what takes moments, on a machine that may be busy.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -27,12 +27,27 @@ impl Forward {
     /// When it does not start; the message holds what it said.
     #[must_use]
     pub fn start(wire: &Wire, attach: Attach, options: &[&str]) -> Self {
+        Self::start_as(wharf_in(wire.forwarder()), wire, attach, options)
+    }
+
+    /// As [`start`](Self::start), with a command that has an environment of its
+    /// own.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_as(
+        mut command: HostCommand,
+        wire: &Wire,
+        attach: Attach,
+        options: &[&str],
+    ) -> Self {
         let attach = match attach {
             Attach::Auto => "auto",
             Attach::Native => "native",
             Attach::Generic => "generic",
         };
-        let mut command = wire.forwarder().command(&wharf().display().to_string());
         command
             .args(["forward", wire.left().name(), wire.right().name(), "--json"])
             .args(["--attach", attach])
@@ -41,6 +56,22 @@ impl Forward {
         // It says what it has set up once the engine runs.
         child.wait_for_output("worker 0", SOON).expect("it starts");
         Self { child }
+    }
+
+    /// Runs `wharf forward left right` with `options`, which shall not start.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end by itself.
+    #[must_use]
+    pub fn refused(wire: &Wire, options: &[&str]) -> Output {
+        let mut command = wharf_in(wire.forwarder());
+        command
+            .args(["forward", wire.left().name(), wire.right().name()])
+            .args(options)
+            // Should it start after all, it ends, and the case fails.
+            .args(["--duration", "0.2"]);
+        command.run_bounded(SOON).expect("it ends by itself")
     }
 
     /// The process.
@@ -193,8 +224,14 @@ impl Report {
     }
 }
 
+/// The count `name` of `object`.
+///
+/// # Panics
+///
+/// When there is none of that name.
+#[must_use]
 #[track_caller]
-fn number(object: &Value, name: &str) -> u64 {
+pub fn number(object: &Value, name: &str) -> u64 {
     object[name]
         .as_u64()
         .unwrap_or_else(|| panic!("no count `{name}` in {object}"))
@@ -221,8 +258,26 @@ pub fn last_line(output: &Output) -> Value {
 #[must_use]
 #[track_caller]
 pub fn single_line(output: &Output) -> String {
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let errors = error_and_mark(output);
     assert_eq!(errors.lines().count(), 1, "not one line: {errors:?}");
+    errors
+}
+
+/// What the command said on standard error: one line that says what was wrong, no
+/// panic's, and perhaps the text that was wrong, indented.
+///
+/// # Panics
+///
+/// When it is anything else.
+#[must_use]
+#[track_caller]
+pub fn error_and_mark(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let more: Vec<&str> = errors.lines().skip(1).collect();
+    assert!(
+        more.iter().all(|line| line.starts_with("  ")),
+        "more than one error: {errors:?}"
+    );
     assert!(
         errors.ends_with('\n') && errors.starts_with("wharf: "),
         "{errors:?}"

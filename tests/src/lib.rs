@@ -3,8 +3,10 @@
 //! ```text
 //!   binary    where the `wharf` command is
 //!   forward   `wharf forward` as a process on a wire, and its last JSON line
+//!   control   a directory of control sockets, and `wharf steer` with it
 //!   machine   what an interface must be like before and after
 //!   occupant  an XDP program of somebody else
+//!   conversation  TCP between kernels, tried with bounds
 //!   account   frames in = frames out + drops, and chunks in = chunks out
 //!   traffic   frames that nobody answers, and a thread that sends them
 //!   waiting   bounded waits
@@ -16,6 +18,8 @@
 
 mod account;
 mod binary;
+mod control;
+mod conversation;
 mod forward;
 mod machine;
 mod occupant;
@@ -23,8 +27,10 @@ mod traffic;
 mod waiting;
 
 pub use account::{assert_balanced, assert_conserved, assert_nothing_dropped};
-pub use binary::wharf;
-pub use forward::{Forward, Report, SOON, last_line, single_line};
+pub use binary::{keep_sockets_apart, wharf, wharf_in};
+pub use control::ControlDirectory;
+pub use conversation::{Connection, connect, listen, reach};
+pub use forward::{Forward, Report, SOON, error_and_mark, last_line, number, single_line};
 pub use machine::{InterfaceState, assert_no_program, state_of};
 pub use occupant::{Occupant, Place};
 pub use traffic::{Stream, quiet_flow, unanswered};

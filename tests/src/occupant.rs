@@ -43,14 +43,25 @@ impl Occupant {
     /// When the kernel refuses.
     #[must_use]
     pub fn attach(interface: &Interface, place: Place) -> Self {
-        interface.host().run(|| Self::attach_here(interface, place))
+        Self::attach_named(interface, place, wharf_ebpf::PROGRAM_ONE_BUFFER)
     }
 
-    fn attach_here(interface: &Interface, place: Place) -> Self {
-        let mut ebpf = EbpfLoader::new()
-            .load(wharf_ebpf::OBJECT)
-            .expect("the object is good");
-        let program = ebpf.program_mut(wharf_ebpf::PROGRAM_ONE_BUFFER);
+    /// As [`attach`](Self::attach), a program that the kernel knows by `name`.
+    ///
+    /// # Panics
+    ///
+    /// When the kernel refuses, or the name is too long.
+    #[must_use]
+    pub fn attach_named(interface: &Interface, place: Place, name: &str) -> Self {
+        let object = rename(wharf_ebpf::OBJECT, wharf_ebpf::PROGRAM_ONE_BUFFER, name);
+        interface
+            .host()
+            .run(|| Self::attach_here(interface, place, &object, name))
+    }
+
+    fn attach_here(interface: &Interface, place: Place, object: &[u8], name: &str) -> Self {
+        let mut ebpf = EbpfLoader::new().load(object).expect("the object is good");
+        let program = ebpf.program_mut(name);
         let program: &mut Xdp = program
             .expect("it is in the object")
             .try_into()
@@ -74,6 +85,24 @@ impl Occupant {
     pub fn id(&self) -> u32 {
         self.id
     }
+}
+
+/// The object with one of its symbols renamed: string tables of ELF and BTF end
+/// their strings with a zero, so a shorter name fits in the place of a longer.
+fn rename(object: &[u8], symbol: &str, name: &str) -> Vec<u8> {
+    assert!(name.len() <= symbol.len(), "`{name}` is too long");
+    let old = [symbol.as_bytes(), &[0]].concat();
+    let mut new = name.as_bytes().to_vec();
+    new.resize(old.len(), 0);
+    let mut object = object.to_vec();
+    let mut place = 0;
+    while let Some(bytes) = object.get_mut(place..place + old.len()) {
+        if *bytes == *old {
+            bytes.copy_from_slice(&new);
+        }
+        place += 1;
+    }
+    object
 }
 
 /// In the calling thread's network namespace.

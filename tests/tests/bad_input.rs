@@ -8,7 +8,8 @@ use std::time::Duration;
 use wharf::{Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Umem, UmemConfig};
 use wharf_testbed::{Switch, Testbed, TopologyOptions, Wire, require_privileges, require_program};
 use wharf_tests::{
-    InterfaceState, Occupant, Place, assert_no_program, single_line, state_of, wharf,
+    InterfaceState, Occupant, Place, assert_no_program, keep_sockets_apart, single_line, state_of,
+    wharf,
 };
 
 /// Exit code for what can be judged without looking at the machine.
@@ -64,6 +65,7 @@ impl Case {
             .collect();
         let (program, first) = words.split_first().expect("the command itself");
         let mut command = self.wire.forwarder().command(program);
+        keep_sockets_apart(&mut command);
         // Should it start after all, it ends, and the case fails.
         command
             .args(first)

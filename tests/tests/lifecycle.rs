@@ -9,7 +9,7 @@ use wharf_testbed::{
 };
 use wharf_tests::{
     Forward, SOON, Stream, assert_no_program, in_both_modes, quiet_flow, single_line, state_of,
-    wait_until, wharf,
+    wait_until, wharf_in,
 };
 
 in_both_modes! {
@@ -83,9 +83,7 @@ fn second_forwarder_on_the_same_interfaces_is_refused_and_the_first_goes_on(atta
     let running = [state_of(wire.left()), state_of(wire.right())];
     let id = running[0].program.expect("the first one's program");
 
-    let second = wire
-        .forwarder()
-        .command(&wharf().display().to_string())
+    let second = wharf_in(wire.forwarder())
         .args(["forward", "left", "right"])
         .run_bounded(SOON)
         .expect("it ends by itself");
@@ -213,8 +211,7 @@ fn demo_passes_and_leaves_nothing() {
     let host = wharf_testbed::Host::new("demo").expect("a host");
     let before = host.interface_names().expect("the kernel answers");
 
-    let output = host
-        .command(&wharf().display().to_string())
+    let output = wharf_in(&host)
         .args(["demo", "--json", "--seconds", "2"])
         .run_bounded(Duration::from_secs(60))
         .expect("it ends by itself");
@@ -242,9 +239,7 @@ fn kernel_carries_on_where_the_forwarder_was_killed() {
         .names("spare", "spare")
         .create()
         .expect("a link");
-    let mut forward = pair
-        .client()
-        .command(&wharf().display().to_string())
+    let mut forward = wharf_in(pair.client())
         .args(["forward", "eth0", "spare", "--json"])
         .spawn()
         .expect("it can be run");

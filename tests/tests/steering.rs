@@ -65,6 +65,30 @@ fn program_by_link_is_named_and_left_alone() {
 }
 
 #[test]
+fn dispatcher_of_libxdp_is_named_with_what_to_do_about_it() {
+    if !require_privileges() {
+        return;
+    }
+    let pair = Testbed::pair().expect("a pair");
+    let server = pair.server_interface();
+    let dispatcher = Occupant::attach_named(server, Place::Native, "xdp_dispatcher");
+    let before = state_of(server);
+    let _inside = pair.server().enter().expect("the host lives");
+
+    let engine = Engine::builder().interface("eth0").start(|_| Drop);
+
+    let error = engine.expect_err("it is taken").to_string();
+    let expected = format!(
+        "interface `eth0` already has XDP program `xdp_dispatcher` (id {}, native): \
+         it is libxdp's dispatcher, which runs the programs that `xdp-loader status eth0` lists: \
+         unload them with `xdp-loader unload eth0 --all`",
+        dispatcher.id()
+    );
+    assert_eq!(error, expected);
+    assert_eq!(state_of(server), before, "and it is left alone");
+}
+
+#[test]
 fn program_goes_with_its_steering() {
     if !require_privileges() {
         return;

@@ -10,6 +10,10 @@ pub struct EngineArgs {
     /// Take queues 0 to N-1 of each interface [default: all of them]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub queues: Option<u32>,
+    /// Xsks for each queue, which rules tell apart: `redirect:1 udp` goes to
+    /// the second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), default_value_t = 1, allow_negative_numbers = true)]
+    pub xsks_per_queue: u8,
     /// How frames reach user space
     #[arg(long, value_enum, default_value_t)]
     pub mode: ModeArg,
@@ -48,6 +52,7 @@ impl Default for EngineArgs {
     fn default() -> Self {
         Self {
             queues: None,
+            xsks_per_queue: 1,
             mode: ModeArg::default(),
             multi_buffer: MultiBufferArg::default(),
             attach: AttachArg::default(),

@@ -4,6 +4,9 @@
 //! checked once more as a whole by [`wharf::EngineBuilder::validate`].
 
 mod engine;
+mod management;
+mod steer;
+mod steering;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -15,6 +18,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit::{Failure, one_line};
 pub use engine::EngineArgs;
+pub use management::ManagementArgs;
+pub use steer::{FlowCommand, Guard, SteerArgs, SteerCommand};
+pub use steering::SteeringArgs;
 
 /// Reads the command line; `None` when it asked for help or the version, which
 /// have been printed then.
@@ -46,9 +52,13 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Carry every frame from A to B and from B to A, until told to stop
+    /// Carry frames from A to B and from B to A, all or by rules, until told to
+    /// stop
     #[command(after_help = FORWARD_NOTES)]
     Forward(ForwardArgs),
+    /// Look at and change the rules of a running forwarder
+    #[command(after_help = STEER_NOTES)]
+    Steer(SteerArgs),
     /// Show that it works here: real TCP, UDP and ping through the forwarder
     #[command(after_help = DEMO_NOTES)]
     Demo(DemoArgs),
@@ -77,6 +87,10 @@ pub struct ForwardArgs {
     #[arg(long, value_name = "ADDR", value_parser = listen_address)]
     pub metrics: Option<SocketAddr>,
 
+    #[command(flatten)]
+    pub management: ManagementArgs,
+    #[command(flatten)]
+    pub steering: SteeringArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
 }
@@ -108,6 +122,9 @@ Examples:
   sudo wharf demo                     see it work here, on virtual interfaces
   sudo wharf doctor                   what would forwarding get on this machine?
   sudo wharf forward eth0 eth1        a bump in the wire, until Ctrl-C
+  sudo wharf forward eth0 eth1 --match 'tcp port 8080'
+                                      only that; the rest is the kernel's
+  sudo wharf steer list               the rules of the running forwarder
 
 Exit codes: 0 good, 1 it could not be done or went wrong, 2 wrong usage.";
 
@@ -119,19 +136,53 @@ It ends with totals, and with an account of every frame and every chunk.
 It needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, and CAP_IPC_LOCK where packet
 memory exceeds the limit on locked memory.
 
+An interface that carries the default route keeps management traffic with the
+kernel, so that nobody is locked out: ARP, neighbour discovery and DHCP, and what
+comes to this host's own addresses for SSH (port 22) or for connections that its
+sockets have. Such frames are not forwarded, so hosts on the two sides cannot
+resolve each other's addresses through that interface. It takes CAP_PERFMON.
+
 Frames go on as they are, with one exception: TCP and UDP checksums that a stack
 left to the hardware of a veth or tun interface, which has none, are finished.
 Large packets and VLAN tags left to it cannot be: at the sending end of a veth,
 run `ethtool -K NAME txvlan off`, and with --attach generic also `tso off gso off`.
 
+Rules are asked in order, and the first that matches decides: redirect (to the
+forwarder; understood where no action is named), pass (to the kernel) or drop.
+They are written as for tcpdump: ip, ip6, arp, tcp, udp, icmp, vlan ID, host,
+net, port, portrange with src or dst, tcp[tcpflags], and, or, not, parentheses.
+A rules file has one rule a line, # comments, and may say `default ACTION`.
+Hosts on the two sides that find each other by ARP or neighbour discovery need
+these taken as well: --match arp --match icmp6.
+
 Examples:
   sudo wharf forward eth0 eth1
+  sudo wharf forward eth0 eth1 --match 'tcp port 8080' --match 'udp dst port 53'
+  sudo wharf forward eth0 eth1 --match 'pass tcp port 22' --rules rules.txt
   sudo wharf forward eth0 eth1 --queues 2 --cpus 2,3 --wait spin
   sudo wharf forward eth0 eth1 --duration 10 --json | jq .directions
   sudo wharf forward eth0 eth1 --metrics 127.0.0.1:9100
 
 Exit codes: 0 stopped as asked and every frame accounted for, 1 it could not
 start or went wrong, 2 wrong usage.";
+
+const STEER_NOTES: &str = "\
+It talks to the forwarder through a Unix socket in /run/wharf ($WHARF_CONTROL_DIR)
+that only its owner can open. An edit takes effect at once and as a whole, and
+each rule is written as for `wharf forward --match`. A rule that is wrong is refused
+before anything is sent. With --revision, an edit is refused where the rules are no
+longer those that `wharf steer list` showed.
+
+Examples:
+  sudo wharf steer list
+  sudo wharf steer add --at 1 'drop src net 192.0.2.0/24'
+  sudo wharf steer remove 3 --revision 7
+  sudo wharf steer replace rules.txt
+  sudo wharf steer default pass
+  sudo wharf steer flow add 'tcp 10.0.0.1:1234 > 10.0.0.2:80'
+  sudo wharf steer flow load flows.txt --action drop
+
+Exit codes: 0 done, 1 the forwarder is not there or refused, 2 wrong usage.";
 
 const DEMO_NOTES: &str = "\
 Builds three private network namespaces, client, wire and server, runs the
@@ -207,114 +258,4 @@ fn describe(rendered: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::engine::{AttachArg, ModeArg, WaitArg};
-    use super::*;
-
-    fn forward(options: &str) -> Result<ForwardArgs, Failure> {
-        let line = format!("wharf forward eth0 eth1 {options}");
-        match parse(line.split_whitespace())? {
-            Some(Command::Forward(arguments)) => Ok(arguments),
-            other => panic!("not a forward: {other:?}"),
-        }
-    }
-
-    fn usage_error(options: &str) -> String {
-        match forward(options) {
-            Err(Failure::Usage(text)) => text,
-            other => panic!("{options}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn command_line_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_option_of_forward_is_read() {
-        let arguments = forward(
-            "--queues 2 --mode zero-copy --attach generic --frames 4096 --chunk-size 2048 \
-             --ring-size 512 --batch 32 --cpus 0,1 --wait poll --duration 2.5 --json \
-             --metrics 127.0.0.1:9100",
-        )
-        .expect("all of them are good");
-
-        assert_eq!(
-            (arguments.a.as_str(), arguments.b.as_str()),
-            ("eth0", "eth1")
-        );
-        assert_eq!(arguments.engine.queues, Some(2));
-        assert_eq!(arguments.engine.mode, ModeArg::ZeroCopy);
-        assert_eq!(arguments.engine.attach, AttachArg::Generic);
-        assert_eq!(arguments.engine.frames, 4096);
-        assert_eq!(arguments.engine.chunk_size, 2048);
-        assert_eq!(arguments.engine.ring_size, 512);
-        assert_eq!(arguments.engine.batch, 32);
-        assert_eq!(arguments.engine.cpus, [0, 1]);
-        assert_eq!(arguments.engine.wait, WaitArg::Poll);
-        assert_eq!(arguments.duration, Some(Duration::from_millis(2500)));
-        assert!(arguments.json);
-        assert_eq!(arguments.metrics, Some(([127, 0, 0, 1], 9100).into()));
-    }
-
-    #[test]
-    fn duration_must_be_a_positive_number_of_seconds() {
-        for bad in ["0", "-1", "0.0", "1e-12", "nan", "inf", "1e300", "1s", "''"] {
-            let text = usage_error(&format!("--duration {bad}"));
-            assert!(text.contains("seconds above 0"), "{bad}: {text}");
-        }
-    }
-
-    #[test]
-    fn metrics_address_must_be_an_address_and_a_port() {
-        for bad in [
-            "9100",
-            ":9100",
-            "127.0.0.1",
-            "127.0.0.1:0",
-            "127.0.0.1:70000",
-        ] {
-            let text = usage_error(&format!("--metrics {bad}"));
-            assert!(text.contains("an IP address and a port"), "{bad}: {text}");
-        }
-    }
-
-    #[test]
-    fn usage_error_is_one_line_without_claps_trimmings() {
-        let unknown = usage_error("--queue 1");
-        let missing = parse(["wharf", "forward", "eth0"]).expect_err("B is missing");
-        let nothing = parse(["wharf"]).expect_err("there is no command");
-
-        assert!(
-            unknown.starts_with("unexpected argument '--queue' found; "),
-            "{unknown}"
-        );
-        assert!(
-            unknown.contains("'--queues'") && !unknown.contains('\n'),
-            "{unknown}"
-        );
-        assert!(
-            missing
-                .to_string()
-                .contains("required arguments were not provided: <B>")
-        );
-        assert!(
-            nothing.to_string().contains("forward, demo, doctor"),
-            "{nothing}"
-        );
-    }
-
-    #[test]
-    fn demo_takes_five_seconds_unless_told_otherwise() {
-        let Ok(Some(Command::Demo(by_default))) = parse(["wharf", "demo"]) else {
-            panic!("a good command line");
-        };
-
-        assert_eq!(by_default.seconds, Duration::from_secs(5));
-        assert!(parse(["wharf", "demo", "--seconds", "0"]).is_err());
-        assert!(parse(["wharf", "demo", "--seconds", "3601"]).is_err());
-    }
-}
+mod tests;

@@ -40,7 +40,7 @@ use crate::args::{DemoArgs, EngineArgs};
 use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
 use crate::report::{self, Format, Renderer};
-use crate::session::{self, Ended};
+use crate::session::{self, Ended, Watch};
 use crate::{privileges, signals};
 use clock::Clock;
 use traffic::Traffic;
@@ -110,9 +110,13 @@ fn forward(
         let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
         // The receiver waits for this.
         let _ = started.send(());
-        let ended = session::watch(engine, renderer, stop, |_| {
-            is_traffic_over.load(Ordering::Relaxed)
-        });
+        let watch = Watch {
+            renderer,
+            stop,
+            control: None,
+            flow_capacity: 0,
+        };
+        let ended = watch.run(engine, |_| is_traffic_over.load(Ordering::Relaxed));
         // Should the engine have failed, sending on is of no use.
         stop.store(true, Ordering::Relaxed);
         Ok(ended)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use wharf::{InterfaceId, Snapshot, WorkerStats};
+use wharf::{InterfaceId, QueueStats, Snapshot, WorkerStats};
 
 use super::Setup;
 use super::drops::{DropCounts, is_on_the_way_in};
@@ -51,6 +51,10 @@ pub struct DirectionCounts {
     pub tx_frames: u64,
     /// Bytes handed to the kernel to send.
     pub tx_bytes: u64,
+    /// Frames the XDP program left to the kernel's stack.
+    pub frames_passed: u64,
+    /// Frames the XDP program dropped because a rule says so.
+    pub frames_dropped_by_rule: u64,
 }
 
 /// How busy a worker was.
@@ -103,12 +107,17 @@ fn sums(snapshot: &Snapshot, from: InterfaceId, to: InterfaceId) -> Sums {
         snapshot.interface_totals(from),
         snapshot.interface_totals(to),
     );
+    let queues = snapshot.queues.iter();
+    let of_source = queues.filter(|queue| queue.interface == from);
+    let at_source = |count: fn(&QueueStats) -> u64| of_source.clone().map(count).sum();
     let counts = DirectionCounts {
         frames_in: source.frames_in,
         rx_frames: source.rx_frames,
         rx_bytes: source.rx_bytes,
         tx_frames: sink.tx_frames,
         tx_bytes: sink.tx_bytes,
+        frames_passed: at_source(|queue| queue.frames_passed),
+        frames_dropped_by_rule: at_source(|queue| queue.frames_dropped_by_rule),
     };
     let drops = DropCounts::from_fn(|reason| {
         let side = if is_on_the_way_in(reason) {
@@ -146,6 +155,10 @@ impl DirectionCounts {
             rx_bytes: self.rx_bytes.saturating_sub(earlier.rx_bytes),
             tx_frames: self.tx_frames.saturating_sub(earlier.tx_frames),
             tx_bytes: self.tx_bytes.saturating_sub(earlier.tx_bytes),
+            frames_passed: self.frames_passed.saturating_sub(earlier.frames_passed),
+            frames_dropped_by_rule: self
+                .frames_dropped_by_rule
+                .saturating_sub(earlier.frames_dropped_by_rule),
         }
     }
 }
@@ -189,8 +202,6 @@ fn share(part: Duration, whole: Duration) -> f64 {
 
 #[cfg(test)]
 pub mod tests {
-    use wharf::QueueStats;
-
     use super::*;
     use crate::report::setup::tests::setup;
 
@@ -236,6 +247,22 @@ pub mod tests {
         assert!((forth.gbit_per_second - 0.0016).abs() < 1e-9);
         assert!((interval.workers[0].cpu_percent - 25.0).abs() < 1e-9);
         assert!((interval.elapsed_seconds - 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn frames_that_rules_kept_away_belong_to_the_direction_they_came_from() {
+        let mut now = snapshot(1, 0);
+        now.queues[0].frames_passed = 7;
+        now.queues[1].frames_passed = 2;
+        now.queues[1].frames_dropped_by_rule = 5;
+
+        let interval = Interval::between(&setup(), &snapshot(0, 0), &now);
+
+        let kept = interval.directions.iter().map(|direction| {
+            let counts = direction.counts;
+            (counts.frames_passed, counts.frames_dropped_by_rule)
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), [(7, 0), (2, 5)]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod drops;
 mod interval;
 mod json;
+mod rules;
 mod setup;
 mod summary;
 mod table;
@@ -14,8 +15,10 @@ mod text;
 
 use std::io;
 
+#[cfg(test)]
 pub use drops::DropCounts;
 pub use interval::{Interval, WorkerLoad};
+pub use rules::write_listing;
 pub use setup::Setup;
 pub use summary::{ChunkAudit, Ending, Summary};
 pub use text::grouped;

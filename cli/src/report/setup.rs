@@ -1,13 +1,31 @@
 //! What the engine set up: asked for, got, and why it is less.
 
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
-use wharf::{BindReport, EngineReport, InterfaceId, InterfaceReport, WorkerReport};
+use wharf::{
+    BindReport, EngineReport, InterfaceId, InterfaceReport, KeepManagement, ManagementReport,
+    RuleSet, WorkerReport,
+};
+
+use crate::control::Facts;
 
 /// The engine as it started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setup {
     pub interfaces: Vec<Interface>,
     pub workers: Vec<Worker>,
+    pub steering: Steering,
+}
+
+/// The rules it started with, and how they can be changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Steering {
+    pub rules: Vec<String>,
+    pub default: String,
+    pub flow_capacity: u32,
+    /// The path of the control socket.
+    pub control: Option<PathBuf>,
 }
 
 /// One interface and its XDP program.
@@ -23,6 +41,20 @@ pub struct Interface {
     /// Why not where it should rather be.
     pub attach_fallback: Option<String>,
     pub program_id: u32,
+    pub management: Management,
+}
+
+/// What becomes of the traffic that the host is managed by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Management {
+    /// Whether it goes to the kernel.
+    pub kept: bool,
+    /// What decided it: `default_route`, `no_default_route`, or the option
+    /// `keep_management` or `take_everything`.
+    pub because: &'static str,
+    /// The interface whose default route leads over this one: itself, or one on
+    /// top of it.
+    pub default_route: Option<String>,
 }
 
 /// One worker, its memory and its queues.
@@ -58,7 +90,19 @@ impl Setup {
         Self {
             interfaces: report.interfaces.iter().map(Interface::of).collect(),
             workers: report.workers.iter().map(Worker::of).collect(),
+            steering: Steering::default(),
         }
+    }
+
+    /// The same with what it was told of steering.
+    pub fn steered(self, rules: &RuleSet, facts: &Facts, control: Option<&Path>) -> Self {
+        let steering = Steering {
+            rules: rules.rules.iter().map(ToString::to_string).collect(),
+            default: rules.default.to_string(),
+            flow_capacity: facts.flow_capacity,
+            control: control.map(Path::to_owned),
+        };
+        Self { steering, ..self }
     }
 
     /// The name of an interface of the engine.
@@ -102,7 +146,53 @@ impl Interface {
             attach: report.attach.got.to_string(),
             attach_fallback: report.attach.fallback.clone(),
             program_id: report.attach.program_id,
+            management: Management::of(&report.management),
         }
+    }
+}
+
+impl Management {
+    fn of(report: &ManagementReport) -> Self {
+        let route = report.default_route.as_ref();
+        Self {
+            kept: report.is_kept(),
+            because: match (report.requested, route) {
+                (KeepManagement::Always, _) => "keep_management",
+                (KeepManagement::Never, _) => "take_everything",
+                (KeepManagement::Auto, Some(_)) => "default_route",
+                (KeepManagement::Auto, None) => "no_default_route",
+            },
+            default_route: route.map(|route| route.interface.clone()),
+        }
+    }
+
+    /// A line about it for `interface`, where there is something to know.
+    pub fn line(&self, interface: &str) -> Option<String> {
+        let route = self.default_route.as_deref().map(|name| {
+            if name == interface {
+                "it carries the default route".to_owned()
+            } else {
+                format!("it carries the default route of {name}")
+            }
+        });
+        if self.kept {
+            let (because, remedy) = match route {
+                Some(route) if self.because == "default_route" => {
+                    (route, "; --take-everything to take it too")
+                }
+                _ => ("--keep-management".to_owned(), ""),
+            };
+            return Some(format!(
+                "keeps management traffic with the kernel ({because}): \
+                 ARP, ND, DHCP, SSH, established connections{remedy}"
+            ));
+        }
+        route.map(|route| {
+            format!(
+                "takes management traffic too (--take-everything), though {route}: \
+                 SSH through it breaks off"
+            )
+        })
     }
 }
 
@@ -155,6 +245,11 @@ pub mod tests {
             attach: "native".into(),
             attach_fallback: None,
             program_id: 40 + index,
+            management: Management {
+                kept: false,
+                because: "no_default_route",
+                default_route: None,
+            },
         };
         let queue = |interface: &str| Queue {
             interface: interface.into(),
@@ -174,6 +269,12 @@ pub mod tests {
                 chunk_size_bytes: 4096,
                 queues: vec![queue("eth0"), queue("eth1")],
             }],
+            steering: Steering {
+                rules: vec!["redirect tcp port 8080".into()],
+                default: "pass".into(),
+                flow_capacity: 0,
+                control: Some("/run/wharf/forward-7.sock".into()),
+            },
         }
     }
 
@@ -212,5 +313,34 @@ pub mod tests {
         let modes = setup.modes_of("eth0");
 
         assert_eq!(modes, [("copy", Some("the driver cannot"))]);
+    }
+
+    #[test]
+    fn management_has_a_line_where_it_is_kept_or_at_risk() {
+        let line = |kept, because, route: Option<&str>| {
+            let default_route = route.map(str::to_owned);
+            let management = Management {
+                kept,
+                because,
+                default_route,
+            };
+            management.line("eth0")
+        };
+
+        let own = line(true, "default_route", Some("eth0")).expect("a line");
+        let bridge = line(true, "default_route", Some("br0")).expect("a line");
+        let asked = line(true, "keep_management", None).expect("a line");
+        let taken = line(false, "take_everything", Some("eth0")).expect("a line");
+
+        assert_eq!(
+            own,
+            "keeps management traffic with the kernel (it carries the default route): \
+             ARP, ND, DHCP, SSH, established connections; --take-everything to take it too"
+        );
+        assert!(bridge.contains("the default route of br0"), "{bridge}");
+        assert!(asked.contains("(--keep-management)"), "{asked}");
+        assert!(taken.ends_with("SSH through it breaks off"), "{taken}");
+        assert_eq!(line(false, "no_default_route", None), None);
+        assert_eq!(line(false, "take_everything", None), None);
     }
 }

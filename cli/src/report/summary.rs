@@ -1,11 +1,12 @@
 //! The whole run, once it is over.
 
 use serde::Serialize;
-use wharf::{Audit, Snapshot, WorkerStats};
+use wharf::{Audit, QueueStats, Snapshot, WorkerStats};
 
 use super::Setup;
 use super::drops::DropCounts;
 use super::interval::{Direction, directions_between};
+use crate::control::{FinalRules, Hits, Listing};
 
 /// How the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +34,8 @@ pub struct Summary {
     pub totals: Totals,
     pub drops: DropCounts,
     pub directions: Vec<Direction>,
+    /// The rules at the end and what they decided in all.
+    pub rules: Listing,
     pub workers: Vec<WorkerTotals>,
     /// Where the chunks of each worker's memory were at the end.
     pub audits: Vec<ChunkAudit>,
@@ -52,6 +55,10 @@ pub struct Totals {
     pub dropped_frames: u64,
     /// With the application at the end; the forwarder holds none.
     pub held_frames: u64,
+    /// Left to the kernel's stack, and not among those that came in.
+    pub frames_passed: u64,
+    /// Dropped because a rule says so, and not among those that came in.
+    pub frames_dropped_by_rule: u64,
     /// Zero, or something is wrong.
     pub unaccounted_frames: i64,
 }
@@ -91,10 +98,12 @@ pub struct ChunkAudit {
 impl Summary {
     /// The view of the engine's own summary. `ending` is how it ended as far as
     /// the command knows; a failure of the engine goes before that.
-    pub fn of(setup: Setup, end: &wharf::Summary, ending: Ending) -> Self {
+    pub fn of(setup: Setup, end: &wharf::Summary, rules: &FinalRules, ending: Ending) -> Self {
         let totals = end.stats.totals();
         let held: u64 = end.audits.iter().map(Audit::held).sum();
         let failure = end.outcome.as_ref().err();
+        let hits: Vec<Hits> = end.rule_hits.iter().cloned().map(Hits::from).collect();
+        let sum = |count: fn(&QueueStats) -> u64| end.stats.queues.iter().map(count).sum();
         Self {
             outcome: if failure.is_some() {
                 Ending::Failed
@@ -113,14 +122,28 @@ impl Summary {
                 tx_bytes: totals.tx_bytes,
                 dropped_frames: totals.drops.total(),
                 held_frames: held,
+                frames_passed: sum(|queue| queue.frames_passed),
+                frames_dropped_by_rule: sum(|queue| queue.frames_dropped_by_rule),
                 unaccounted_frames: clamped(totals.unaccounted() - i128::from(held)),
             },
             drops: DropCounts::from(&totals.drops),
             directions: directions_between(&setup, &Snapshot::default(), &end.stats),
+            rules: rules.listing(&hits),
             workers: end.stats.workers.iter().map(WorkerTotals::of).collect(),
             audits: end.audits.iter().enumerate().map(ChunkAudit::of).collect(),
             setup,
         }
+    }
+
+    /// Whether there was more to steering than to take everything.
+    pub fn is_steered(&self) -> bool {
+        let Listing {
+            rules,
+            default,
+            flows,
+            ..
+        } = &self.rules;
+        !rules.is_empty() || default.action != "redirect" || flows.capacity > 0
     }
 
     /// Why the run was not a good one, in one line; `None` if it was.
@@ -227,7 +250,9 @@ fn clamped(frames: i128) -> i64 {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::control::{Clerk, Facts, Fake};
     use crate::report::interval::tests::snapshot;
+    use crate::report::rules::tests::listing;
     use crate::report::setup::tests::setup;
 
     /// A run of three seconds that carried `frames_in` and sent `tx_frames`.
@@ -243,10 +268,16 @@ pub mod tests {
                 total: 4096,
                 ..Audit::default()
             }],
+            rule_hits: Vec::new(),
             workers: 1,
             outcome: Ok(()),
         };
-        Summary::of(setup(), &end, Ending::Finished)
+        let fake = Fake::default();
+        let rules = Clerk::new(&fake, Facts::default()).close();
+        Summary {
+            rules: listing(),
+            ..Summary::of(setup(), &end, &rules, Ending::Finished)
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use std::io::{self, Write};
 
 use super::interval::Direction;
-use super::setup::Interface;
+use super::rules::write_listing;
+use super::setup::{Interface, Steering};
 use super::text::{cpu_loads, drops, grouped, mebibytes};
 use super::{Interval, Renderer, Setup, Summary};
 use crate::demo::Verdict;
@@ -38,8 +39,8 @@ impl<W: Write + Send> Renderer for Table<W> {
         if self.intervals.is_multiple_of(ROWS_PER_HEADER) {
             writeln!(
                 self.out,
-                "{:>7}  {:width$}  {:>8}  {:>8}  {:>8}  {:>9}  dropped",
-                "seconds", "direction", "Mpps in", "Mpps out", "Gbit/s", "CPU %",
+                "{:>7}  {:width$}  {:>8}  {:>8}  {:>8}  {:>9}  {:>9}  dropped",
+                "seconds", "direction", "Mpps in", "Mpps out", "Gbit/s", "CPU %", "passed",
             )?;
         }
         self.intervals += 1;
@@ -48,12 +49,13 @@ impl<W: Write + Send> Renderer for Table<W> {
         for direction in &interval.directions {
             writeln!(
                 self.out,
-                "{time:>7}  {:width$}  {:>8.4}  {:>8.4}  {:>8.4}  {loads:>9}  {}",
+                "{time:>7}  {:width$}  {:>8.4}  {:>8.4}  {:>8.4}  {loads:>9}  {:>9}  {}",
                 name(direction),
                 direction.frames_in_per_second / 1e6,
                 direction.frames_out_per_second / 1e6,
                 direction.gbit_per_second,
-                drops(&direction.drops),
+                grouped(direction.counts.frames_passed),
+                drops(direction),
             )?;
             // Once per interval is enough.
             time.clear();
@@ -84,6 +86,7 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
     for interface in &setup.interfaces {
         write_interface(out, setup, interface)?;
     }
+    write_steering(out, &setup.steering)?;
     for worker in &setup.workers {
         let cpu = worker.cpu.map_or_else(
             || "no CPU of its own".to_owned(),
@@ -109,6 +112,21 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// Says nothing of rules where everything is taken.
+fn write_steering(out: &mut impl Write, steering: &Steering) -> io::Result<()> {
+    if !steering.rules.is_empty() || steering.default != "redirect" {
+        writeln!(out, "rules:")?;
+        for (index, rule) in steering.rules.iter().enumerate() {
+            writeln!(out, "{:>5}  {rule}", index + 1)?;
+        }
+        writeln!(out, "{:>5}  default {}", "", steering.default)?;
+    }
+    match &steering.control {
+        Some(path) => writeln!(out, "`wharf steer` reaches it at {}", path.display()),
+        None => Ok(()),
+    }
 }
 
 fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -> io::Result<()> {
@@ -139,6 +157,9 @@ fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -
             writeln!(out, "  {mode}, not zero-copy: {reason}")?;
         }
     }
+    if let Some(line) = interface.management.line(&interface.name) {
+        writeln!(out, "  {line}")?;
+    }
     if interface.driver.as_deref().is_some_and(leaves_checksums) {
         writeln!(
             out,
@@ -153,20 +174,24 @@ fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     let width = name_width(&summary.directions);
     writeln!(
         out,
-        "  {:width$}  {:>15}  {:>15}  {:>19}  {:>8}  dropped",
-        "direction", "frames in", "frames out", "bytes out", "Gbit/s",
+        "  {:width$}  {:>15}  {:>15}  {:>19}  {:>8}  {:>15}  dropped",
+        "direction", "frames in", "frames out", "bytes out", "Gbit/s", "passed",
     )?;
     for direction in &summary.directions {
         writeln!(
             out,
-            "  {:width$}  {:>15}  {:>15}  {:>19}  {:>8.4}  {}",
+            "  {:width$}  {:>15}  {:>15}  {:>19}  {:>8.4}  {:>15}  {}",
             name(direction),
             grouped(direction.counts.frames_in),
             grouped(direction.counts.tx_frames),
             grouped(direction.counts.tx_bytes),
             direction.gbit_per_second,
-            drops(&direction.drops),
+            grouped(direction.counts.frames_passed),
+            drops(direction),
         )?;
+    }
+    if summary.is_steered() {
+        write_listing(out, &summary.rules)?;
     }
     for audit in &summary.audits {
         let owners: Vec<String> = audit
@@ -268,7 +293,7 @@ mod tests {
         assert_eq!(
             words,
             [
-                "1.0", "eth0", "->", "eth1", "1.5000", "1.5000", "1.2000", "25", "-"
+                "1.0", "eth0", "->", "eth1", "1.5000", "1.5000", "1.2000", "25", "0", "-"
             ]
         );
         assert!(lines[2].trim_start().starts_with("eth1 -> eth0"));

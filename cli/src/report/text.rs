@@ -1,6 +1,7 @@
 //! Numbers as people read them.
 
-use super::{DropCounts, WorkerLoad};
+use super::WorkerLoad;
+use super::interval::Direction;
 
 /// Thousands set off by blanks: `12 345 678`.
 pub fn grouped(number: u64) -> String {
@@ -25,12 +26,15 @@ pub fn mebibytes(bytes: u64) -> String {
     }
 }
 
-/// The reasons that dropped frames, each with its count; `-` for none.
-pub fn drops(drops: &DropCounts) -> String {
-    let reasons: Vec<String> = drops
-        .iter()
+/// What dropped frames, each with its count: `rule` for the XDP program told to do
+/// so, then the reasons for which frames got lost; `-` for none.
+pub fn drops(direction: &Direction) -> String {
+    let by_rule = ("rule", direction.counts.frames_dropped_by_rule);
+    let lost = direction.drops.iter();
+    let reasons: Vec<String> = std::iter::once(by_rule)
+        .chain(lost.map(|(reason, frames)| (reason.label(), frames)))
         .filter(|(_, frames)| *frames != 0)
-        .map(|(reason, frames)| format!("{} {}", reason.label(), grouped(frames)))
+        .map(|(reason, frames)| format!("{reason} {}", grouped(frames)))
         .collect();
     if reasons.is_empty() {
         "-".to_owned()
@@ -60,6 +64,9 @@ mod tests {
     use wharf::DropReason;
 
     use super::*;
+    use crate::report::interval::tests::snapshot;
+    use crate::report::setup::tests::setup;
+    use crate::report::{DropCounts, Interval};
 
     #[test]
     fn thousands_are_set_off() {
@@ -80,14 +87,18 @@ mod tests {
 
     #[test]
     fn only_reasons_that_dropped_something_are_named() {
-        let some = DropCounts::from_fn(|reason| match reason {
+        let setup = setup();
+        let none = Interval::between(&setup, &snapshot(0, 0), &snapshot(1, 0));
+        let mut some = none.directions[0].clone();
+        some.drops = DropCounts::from_fn(|reason| match reason {
             DropReason::RxRingFull => 4,
             DropReason::TxKernel => 1234,
             _ => 0,
         });
+        some.counts.frames_dropped_by_rule = 56;
 
-        assert_eq!(drops(&some), "rx_ring_full 4, tx_kernel 1 234");
-        assert_eq!(drops(&DropCounts::default()), "-");
+        assert_eq!(drops(&some), "rule 56, rx_ring_full 4, tx_kernel 1 234");
+        assert_eq!(drops(&none.directions[0]), "-");
     }
 
     #[test]

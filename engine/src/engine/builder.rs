@@ -1,6 +1,7 @@
 //! What an engine is asked for, checked before the machine is touched.
 
 use super::Engine;
+use super::management::KeepManagement;
 use crate::Error;
 use crate::application::{Application, WorkerContext};
 use crate::config::{ChunkSize, ConfigError, KnownPanics, Mode, MultiBuffer, RingCapacity, Wait};
@@ -24,6 +25,7 @@ pub struct EngineBuilder {
     pub(super) wait: Wait,
     pub(super) promiscuous: bool,
     pub(super) known_panics: KnownPanics,
+    pub(super) keep_management: KeepManagement,
     pub(super) steering: SteeringConfig,
 }
 
@@ -46,6 +48,7 @@ impl EngineBuilder {
             wait: Wait::Adaptive,
             promiscuous: false,
             known_panics: KnownPanics::Refuse,
+            keep_management: KeepManagement::Auto,
             steering: SteeringConfig::default(),
         }
     }
@@ -172,6 +175,16 @@ impl EngineBuilder {
         self
     }
 
+    /// Whether the kernel keeps ARP, neighbour discovery and DHCP, and on the
+    /// host's own addresses SSH and established connections;
+    /// [`KeepManagement::Auto`] by default, so that nobody is locked out. Where
+    /// it does, CAP_PERFMON is needed as well.
+    #[must_use]
+    pub fn keep_management(mut self, keep: KeepManagement) -> Self {
+        self.keep_management = keep;
+        self
+    }
+
     /// Bytes of UMEM that this process may pin, all engines together.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
@@ -192,14 +205,6 @@ impl EngineBuilder {
     #[must_use]
     pub fn flow_capacity(mut self, flows: u32) -> Self {
         self.steering.flow_capacity = flows;
-        self
-    }
-
-    /// Leaves to the kernel what the host itself lives on, whatever the rules say:
-    /// see [`SteeringConfig::keep_management`].
-    #[must_use]
-    pub fn keep_management(mut self) -> Self {
-        self.steering.keep_management = true;
         self
     }
 

@@ -10,6 +10,8 @@
 //! some crash when it goes after the sockets did.
 
 mod builder;
+mod management;
+mod own_addresses;
 mod plan;
 mod report;
 mod rules;
@@ -24,6 +26,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use builder::EngineBuilder;
+pub use management::{KeepManagement, ManagementReport};
 pub use report::{EngineReport, InterfaceReport, WorkerReport};
 
 use crate::Error;
@@ -31,14 +34,15 @@ use crate::application::{Application, WorkerContext};
 use crate::counters::Board;
 use crate::interface::{Interface, Promiscuous};
 use crate::interface_id::InterfaceId;
-use crate::privileges;
+use crate::privileges::{self, Reading};
 use crate::shutdown::Shutdown;
 use crate::stats::{DropReason, Snapshot, Summary};
-use crate::steering::Steering;
+use crate::steering::{Steering, SteeringConfig};
 use crate::umem::Audit;
+use own_addresses::AddressFollower;
 use plan::WorkerPlan;
 use rules::SteeringTable;
-use supervisor::Supervisor;
+use supervisor::{Links, Supervisor};
 use worker_thread::{Ready, WorkerThread};
 
 /// A running engine. Dropping it stops it.
@@ -71,7 +75,7 @@ use worker_thread::{Ready, WorkerThread};
 /// ```
 pub struct Engine {
     shutdown: Arc<Shutdown>,
-    steering: SteeringTable,
+    steering: Arc<SteeringTable>,
     /// Held for their drop, which undoes it.
     promiscuous: Vec<Promiscuous>,
     supervisor: Option<Supervisor>,
@@ -106,27 +110,49 @@ impl Engine {
         let interfaces: Vec<_> = names
             .map(|name| Interface::by_name(name))
             .collect::<Result<_, _>>()?;
+        let management = ManagementReport::of_all(config.keep_management, &interfaces)?;
+        if management.iter().any(ManagementReport::is_kept) {
+            privileges::check(Reading::Frames)?;
+        }
         let plans = plan::workers(&config, &interfaces)?;
         let shutdown = Arc::new(Shutdown::new(plans.len())?);
+        let links = Links::watch(&interfaces)?;
+        let mut kept = Vec::new();
         let mut engine = Self {
             report: EngineReport::default(),
-            steering: SteeringTable::default(),
+            steering: Arc::default(),
             promiscuous: Vec::new(),
-            supervisor: Some(Supervisor::start(&interfaces, &shutdown)?),
+            supervisor: None,
             workers: Vec::new(),
             shutdown,
             started: Instant::now(),
         };
-        for (id, interface) in interfaces.iter().enumerate() {
+        for ((id, interface), management) in interfaces.iter().enumerate().zip(management) {
             let queues = plan::queue_count(&config, interface)?;
-            let steering = Steering::attach(interface, config.attach, queues, &config.steering)?;
-            let report = InterfaceReport::new(InterfaceId(id), interface, queues, &steering)?;
+            let id = InterfaceId(id);
+            let wanted = SteeringConfig {
+                keep_management: management.is_kept(),
+                ..config.steering.clone()
+            };
+            let steering = Steering::attach(interface, config.attach, queues, &wanted)?;
+            if management.is_kept() {
+                kept.push(id);
+            }
+            let report = InterfaceReport::new(id, interface, queues, &steering, management)?;
             engine.report.interfaces.push(report);
-            engine.steering.get_mut().push(steering);
+            engine.steering.lock().push(steering);
             if config.promiscuous {
                 engine.promiscuous.push(interface.promiscuous()?);
             }
         }
+        // Before there is a socket to take frames from the host.
+        let addresses = if kept.is_empty() {
+            None
+        } else {
+            Some(AddressFollower::start(&engine.steering, kept)?)
+        };
+        let supervisor = Supervisor::start(links, addresses, &engine.shutdown)?;
+        engine.supervisor = Some(supervisor);
         engine.start_workers(&config, &interfaces, plans, application)?;
         engine.started = Instant::now();
         Ok(engine)
@@ -179,8 +205,11 @@ impl Engine {
         for ready in all {
             for socket in ready.sockets {
                 let InterfaceId(id) = socket.interface;
-                let steering = &mut self.steering.get_mut()[id];
-                steering.insert_xsk(socket.queue.get(), socket.xsk, socket.fd.as_fd())?;
+                self.steering.lock()[id].insert_xsk(
+                    socket.queue.get(),
+                    socket.xsk,
+                    socket.fd.as_fd(),
+                )?;
             }
             self.report.workers.push(ready.report);
         }
@@ -244,6 +273,7 @@ impl Engine {
         }
         Summary {
             stats,
+            rule_hits: self.rule_hits().unwrap_or_default(),
             audits,
             workers: self.workers.len(),
             outcome: self.shutdown.take_failure().map_or(Ok(()), Err),
@@ -252,10 +282,7 @@ impl Engine {
 
     /// Ends everything that runs, once; gives the audits of the workers.
     fn halt(&mut self) -> Vec<Audit> {
-        self.steering
-            .get_mut()
-            .iter_mut()
-            .for_each(Steering::detach);
+        self.steering.lock().iter_mut().for_each(Steering::detach);
         self.promiscuous.clear();
         self.shutdown.request();
         self.supervisor = None;

@@ -1,5 +1,6 @@
 //! What a started engine really got.
 
+use super::management::ManagementReport;
 use crate::Error;
 use crate::application::WorkerContext;
 use crate::bind_report::BindReport;
@@ -33,6 +34,8 @@ pub struct InterfaceReport {
     pub queues: u32,
     /// How the XDP program was attached.
     pub attach: AttachReport,
+    /// Whether management traffic stays with the kernel, and why.
+    pub management: ManagementReport,
 }
 
 impl InterfaceReport {
@@ -41,6 +44,7 @@ impl InterfaceReport {
         interface: &Interface,
         queues: u32,
         steering: &Steering,
+        management: ManagementReport,
     ) -> Result<Self, Error> {
         Ok(Self {
             id,
@@ -50,6 +54,7 @@ impl InterfaceReport {
             mtu: interface.mtu()?,
             queues,
             attach: steering.report().clone(),
+            management,
         })
     }
 }

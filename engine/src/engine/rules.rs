@@ -15,11 +15,7 @@ use crate::sys::wait::grace_period;
 pub(super) struct SteeringTable(Mutex<Vec<Steering>>);
 
 impl SteeringTable {
-    pub(super) fn get_mut(&mut self) -> &mut Vec<Steering> {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Steering>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Steering>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,11 +1,13 @@
-//! A thread that notices when an interface goes away: a socket never says so,
-//! since `poll` reports no error on an xsk whose interface is gone.
+//! A thread that notices when an interface goes away, and when the host's own
+//! addresses change. A socket never says so: `poll` reports no error on an xsk
+//! whose interface is gone.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::own_addresses::AddressFollower;
 use crate::Error;
 use crate::interface::{Interface, InterfaceError, LinkEvent, LinkState, LinkWatch};
 use crate::shutdown::{REMOVED, SET_DOWN, Shutdown};
@@ -21,18 +23,17 @@ pub(super) struct Supervisor {
 const FOREVER: Duration = Duration::from_secs(3600);
 
 impl Supervisor {
-    /// Watches `interfaces`, in the calling thread's network namespace.
-    pub(super) fn start(interfaces: &[Interface], shutdown: &Arc<Shutdown>) -> Result<Self, Error> {
-        let mut watch = LinkWatch::open()?;
-        for interface in interfaces {
-            watch.watch(interface)?;
-        }
+    /// Watches `links`, and follows `addresses` where somebody wants to know them.
+    pub(super) fn start(
+        mut links: Links,
+        mut addresses: Option<AddressFollower>,
+        shutdown: &Arc<Shutdown>,
+    ) -> Result<Self, Error> {
         let flag = Arc::clone(shutdown);
-        let interfaces = interfaces.to_vec();
         let thread = Builder::new()
             .name("wharf-links".to_owned())
             .spawn(move || {
-                if let Err(error) = supervise(&mut watch, &interfaces, &flag) {
+                if let Err(error) = supervise(&mut links, addresses.as_mut(), &flag) {
                     flag.fail(error);
                 }
             })
@@ -47,19 +48,45 @@ impl Supervisor {
     }
 }
 
+/// Interfaces under watch.
+pub(super) struct Links {
+    watch: LinkWatch,
+    interfaces: Vec<Interface>,
+}
+
+impl Links {
+    /// Puts `interfaces` under watch, in the calling thread's network namespace.
+    pub(super) fn watch(interfaces: &[Interface]) -> Result<Self, Error> {
+        let mut watch = LinkWatch::open()?;
+        for interface in interfaces {
+            watch.watch(interface)?;
+        }
+        Ok(Self {
+            watch,
+            interfaces: interfaces.to_vec(),
+        })
+    }
+}
+
 fn supervise(
-    watch: &mut LinkWatch,
-    interfaces: &[Interface],
+    links: &mut Links,
+    mut addresses: Option<&mut AddressFollower>,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
     let mut set = PollSet::default();
-    set.push(watch.as_fd());
+    set.push(links.watch.as_fd());
     set.push(shutdown.supervisor_alarm());
+    if let Some(addresses) = &addresses {
+        set.push(addresses.as_fd());
+    }
     while !shutdown.is_requested() {
         // First, because news may have come while the watch was set up.
-        let events = watch.poll(Duration::ZERO)?;
+        let events = links.watch.poll(Duration::ZERO)?;
         if let Some(lost) = events.into_iter().find(is_loss) {
-            return Err(name_loss(interfaces, lost));
+            return Err(name_loss(&links.interfaces, lost));
+        }
+        if let Some(addresses) = &mut addresses {
+            addresses.follow()?;
         }
         set.wait(FOREVER).map_err(|source| Error::System {
             operation: "wait for news of the interfaces",

@@ -14,7 +14,7 @@ use netlink_packet_generic::{GenlFamily, GenlMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
 
 use super::InterfaceIndex;
-use super::route::{Messages, NLMSG_ERROR, error_of, malformed};
+use super::netlink::{Messages, NLMSG_ERROR, error_of, malformed};
 
 /// What a driver says it can do with XDP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

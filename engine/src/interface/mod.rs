@@ -7,15 +7,23 @@
 //! `/sys`, which shows the namespace it was mounted in.
 //!
 //! ```text
-//! route    rtnetlink questions and answers
-//! features what the driver says of XDP
-//! program  the XDP program that is attached, and who holds it
-//! queues   how many queues there really are
-//! watch    events: down, carrier lost, removed
+//! netlink        rtnetlink questions and answers
+//! route          those about links
+//! features       what the driver says of XDP
+//! program        the XDP program that is attached, and who holds it
+//! queues         how many queues there really are
+//! watch          events: down, carrier lost, removed
+//! default_route  whether the machine's way out leads through it
+//! outlets        the interfaces that default routes name
+//! addresses      the namespace's own addresses, as they come and go
 //! ```
 
+mod addresses;
+mod default_route;
 mod error;
 mod features;
+mod netlink;
+mod outlets;
 mod program;
 mod promiscuous;
 mod queues;
@@ -28,6 +36,8 @@ use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use addresses::AddressWatch;
+pub use default_route::DefaultRoute;
 pub use error::InterfaceError;
 pub use features::XdpFeatures;
 pub use program::{AttachedProgram, Holder, ProgramMode};
@@ -192,6 +202,19 @@ impl Interface {
     /// [`InterfaceError::Call`] when the kernel refuses.
     pub fn xdp_features(&self) -> Result<Option<XdpFeatures>, InterfaceError> {
         features::of(self.index).context(&self.name, "ask for the XDP features of")
+    }
+
+    /// The default route that leads over it, or over a bridge, bond or VLAN on
+    /// top of it; `None` where there is none. All routing tables count, of IPv4
+    /// and of IPv6.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError::Gone`] when the interface is.
+    pub fn default_route(&self) -> Result<Option<DefaultRoute>, InterfaceError> {
+        self.link()?;
+        default_route::over(&mut self.route(), self.index)
+            .context(&self.name, "look for default routes over")
     }
 
     /// Puts it into promiscuous mode for as long as the guard lives, so that

@@ -72,9 +72,11 @@ impl AttachedProgram {
     pub fn removal(&self, interface: &str) -> String {
         // libxdp's dispatcher, which runs several programs in turn; taking it
         // off behind libxdp's back would leave its state in bpffs.
-        if self.name.as_deref() == Some("xdp_dispatcher") {
+        if self.name.as_deref() == Some(DISPATCHER) {
             return format!(
-                "it is libxdp's dispatcher, so unload what it runs: `xdp-loader unload {interface} --all`"
+                "it is libxdp's dispatcher, which runs the programs that \
+                 `xdp-loader status {interface}` lists: \
+                 unload them with `xdp-loader unload {interface} --all`"
             );
         }
         let option = match self.mode {
@@ -141,6 +143,10 @@ impl Holder {
         }
     }
 }
+
+/// What libxdp calls its dispatcher (`lib/libxdp/xdp-dispatcher.c.in` of
+/// xdp-tools), and the kernel shows in full, having room for 15 characters.
+const DISPATCHER: &str = "xdp_dispatcher";
 
 /// Whether the kernel tells us about programs and links that others loaded.
 fn may_look_up() -> bool {
@@ -241,10 +247,10 @@ mod tests {
     fn dispatcher_of_libxdp_is_left_to_libxdp() {
         let dispatcher = program(Some("xdp_dispatcher"), Holder::Netlink);
 
-        assert!(
-            dispatcher
-                .removal("eth0")
-                .ends_with("`xdp-loader unload eth0 --all`")
+        assert_eq!(
+            dispatcher.removal("eth0"),
+            "it is libxdp's dispatcher, which runs the programs that `xdp-loader status eth0` \
+             lists: unload them with `xdp-loader unload eth0 --all`"
         );
     }
 }

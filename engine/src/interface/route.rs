@@ -1,5 +1,5 @@
-//! Questions about links to the kernel's rtnetlink, one at a time, and the part
-//! of its answers that we need.
+//! Questions about links to the kernel's rtnetlink, and the part of its answers
+//! that we need.
 //!
 //! Answers are picked apart attribute by attribute rather than as a whole
 //! [`LinkMessage`], which holds every attribute there is: one that a newer
@@ -9,15 +9,15 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use netlink_packet_core::{
-    DecodeError, ErrorBuffer, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NlaBuffer, NlasIterator, Parseable,
+    DecodeError, NLM_F_DUMP, NLM_F_REQUEST, NetlinkSerializable, NlaBuffer, NlasIterator, Parseable,
 };
 use netlink_packet_route::link::{
     LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, LinkXdp, XdpAttached,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::Socket;
 
+use super::netlink::{self, Messages, Netlink, malformed};
 use super::{InterfaceIndex, ProgramMode};
 
 /// What the kernel says about one interface.
@@ -31,6 +31,13 @@ pub(super) struct Link {
     pub(super) rx_queues_allocated: u32,
     pub(super) tx_queues_allocated: u32,
     pub(super) xdp: Option<(u32, ProgramMode)>,
+    /// The bridge, bond or VRF that it is a port of.
+    pub(super) master: Option<InterfaceIndex>,
+    /// What `IFLA_LINK` names, in the same namespace: what a VLAN or macvlan
+    /// stands on, or a veth's peer.
+    pub(super) lower: Option<InterfaceIndex>,
+    /// What made it, such as `vlan`; empty for hardware.
+    pub(super) kind: String,
 }
 
 /// A link of the network namespace came, changed or went.
@@ -42,17 +49,11 @@ pub(super) enum Notice {
 
 /// A socket to ask on, in the network namespace of the thread that opened it.
 #[derive(Debug)]
-pub(super) struct Route {
-    socket: Socket,
-    sequence: u32,
-}
+pub(super) struct Route(Netlink);
 
 impl Route {
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Self {
-            socket: Socket::new(NETLINK_ROUTE)?,
-            sequence: 0,
-        })
+        Netlink::open().map(Self)
     }
 
     /// The link called `name`, if there is one.
@@ -76,13 +77,23 @@ impl Route {
         self.one(question)
     }
 
-    /// The names of all links.
-    pub(super) fn names(&mut self) -> io::Result<Vec<String>> {
+    /// All links.
+    pub(super) fn links(&mut self) -> io::Result<Vec<Link>> {
         let mut question = LinkMessage::default();
         skip_statistics(&mut question);
         let question = RouteNetlinkMessage::GetLink(question);
-        let links = self.ask(question, NLM_F_REQUEST | NLM_F_DUMP)?;
+        self.ask(question, NLM_F_REQUEST | NLM_F_DUMP)
+    }
+
+    /// The names of all links.
+    pub(super) fn names(&mut self) -> io::Result<Vec<String>> {
+        let links = self.links()?;
         Ok(links.into_iter().map(|link| link.name).collect())
+    }
+
+    /// Questions about other things than links, on the same socket.
+    pub(super) fn netlink(&mut self) -> &mut Netlink {
+        &mut self.0
     }
 
     fn one(&mut self, mut question: LinkMessage) -> io::Result<Option<Link>> {
@@ -101,62 +112,23 @@ impl Route {
         question: RouteNetlinkMessage,
         flags: u16,
     ) -> io::Result<Vec<Link>> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut header = NetlinkHeader::default();
-        header.flags = flags;
-        header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(question));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        let kernel = SocketAddr::new(0, 0);
-        self.socket.send_to(&bytes, &kernel, 0)?;
-        self.answer(flags)
-    }
-
-    fn answer(&mut self, flags: u16) -> io::Result<Vec<Link>> {
-        let mut links = Vec::new();
-        loop {
-            let (datagram, _) = self.socket.recv_from_full()?;
-            for message in Messages(&datagram) {
-                let message = message?;
-                if message.sequence_number() != self.sequence {
-                    // The rest of an exchange that an error cut short.
-                    continue;
-                }
-                match message.message_type() {
-                    NLMSG_ERROR => {
-                        error_of(message.payload())?;
-                        return Ok(links);
-                    }
-                    NLMSG_DONE => return Ok(links),
-                    RTM_NEWLINK => {
-                        links.extend(parse_link(message.payload()).map_err(malformed)?);
-                        if flags & NLM_F_DUMP == 0 {
-                            return Ok(links);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
+        let mut body = vec![0; question.buffer_len()];
+        question.serialize(&mut body);
+        self.0
+            .ask(question.message_type(), &body, flags, parse_link)
     }
 }
 
 impl AsFd for Route {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
     }
 }
 
 /// Opens a socket which the kernel tells of every change of a link in the
 /// calling thread's network namespace, and which never blocks.
 pub(super) fn subscribe() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.set_non_blocking(true)?;
-    socket.bind_auto()?;
-    socket.add_membership(libc::RTNLGRP_LINK)?;
-    Ok(socket)
+    netlink::subscribe(&[libc::RTNLGRP_LINK])
 }
 
 /// The notices in a datagram from a [`subscribe`]d socket.
@@ -179,31 +151,6 @@ pub(super) fn notices(datagram: &[u8]) -> io::Result<Vec<Notice>> {
     Ok(notices)
 }
 
-/// The netlink messages in a datagram, one behind the other.
-pub(super) struct Messages<'a>(pub(super) &'a [u8]);
-
-impl<'a> Iterator for Messages<'a> {
-    type Item = io::Result<NetlinkBuffer<&'a [u8]>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let message = match NetlinkBuffer::new_checked(self.0) {
-            Ok(message) => message,
-            Err(error) => {
-                self.0 = &[];
-                return Some(Err(malformed(error)));
-            }
-        };
-        // Messages begin at multiples of four (NLMSG_ALIGN).
-        let len = usize::try_from(message.length()).unwrap_or(usize::MAX);
-        let next = len.checked_next_multiple_of(4).unwrap_or(usize::MAX);
-        self.0 = self.0.get(next..).unwrap_or_default();
-        Some(Ok(message))
-    }
-}
-
 /// Reads a link; `None` when the message is not about the link itself. A bridge
 /// says "new link" and "deleted link" of its ports, with its own family, when
 /// they join and leave.
@@ -221,7 +168,11 @@ fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
         rx_queues_allocated: 1,
         tx_queues_allocated: 1,
         xdp: None,
+        master: None,
+        lower: None,
+        kind: String::new(),
     };
+    let mut is_lower_elsewhere = false;
     let attributes = payload.get(LINK_HEADER_LEN..).unwrap_or_default();
     for attribute in NlasIterator::new(attributes) {
         let attribute = attribute?;
@@ -232,8 +183,15 @@ fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
             libc::IFLA_NUM_RX_QUEUES => link.rx_queues_allocated = parse_u32(value)?,
             libc::IFLA_NUM_TX_QUEUES => link.tx_queues_allocated = parse_u32(value)?,
             libc::IFLA_XDP => link.xdp = parse_xdp(&attribute)?,
+            libc::IFLA_MASTER => link.master = Some(InterfaceIndex::new(parse_u32(value)?)),
+            libc::IFLA_LINK => link.lower = Some(InterfaceIndex::new(parse_u32(value)?)),
+            libc::IFLA_LINK_NETNSID => is_lower_elsewhere = true,
+            libc::IFLA_LINKINFO => link.kind = parse_kind(value)?,
             _ => {}
         }
+    }
+    if is_lower_elsewhere {
+        link.lower = None;
     }
     Ok(Some(link))
 }
@@ -267,6 +225,16 @@ fn skip_statistics(question: &mut LinkMessage) {
     question.attributes.push(LinkAttribute::ExtMask(mask));
 }
 
+fn parse_kind(info: &[u8]) -> Result<String, DecodeError> {
+    for part in NlasIterator::new(info) {
+        let part = part?;
+        if part.kind() == libc::IFLA_INFO_KIND {
+            return Ok(parse_name(part.value()));
+        }
+    }
+    Ok(String::new())
+}
+
 fn parse_name(value: &[u8]) -> String {
     let name = value.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
@@ -276,21 +244,7 @@ fn parse_u32(value: &[u8]) -> Result<u32, DecodeError> {
     netlink_packet_core::parse_u32(value)
 }
 
-/// An error message with code 0 is an acknowledgement.
-pub(super) fn error_of(payload: &[u8]) -> io::Result<()> {
-    match ErrorBuffer::new_checked(payload).map_err(malformed)?.code() {
-        Some(code) => Err(io::Error::from_raw_os_error(code.get().saturating_neg())),
-        None => Ok(()),
-    }
-}
-
-pub(super) fn malformed(error: DecodeError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
-/// Source: `include/uapi/linux/netlink.h` and `rtnetlink.h`.
-pub(super) const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
+/// Source: `include/uapi/linux/rtnetlink.h`.
 const RTM_NEWLINK: u16 = libc::RTM_NEWLINK;
 const RTM_DELLINK: u16 = libc::RTM_DELLINK;
 

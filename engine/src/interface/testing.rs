@@ -16,6 +16,10 @@ use crate::sys::netdev;
 /// `WHARF_TESTS_REQUIRED` is 1.
 pub(crate) fn in_private_network<R: Send>(body: impl FnOnce() -> R + Send) -> Option<R> {
     let run = || {
+        // aya finds out once for the process what the kernel knows, with the
+        // privileges of the thread that happens to ask first; some cases give
+        // theirs up.
+        aya::features();
         if let Err(error) = netdev::enter_private_network() {
             let required = std::env::var_os("WHARF_TESTS_REQUIRED");
             assert!(
@@ -25,6 +29,9 @@ pub(crate) fn in_private_network<R: Send>(body: impl FnOnce() -> R + Send) -> Op
             eprintln!("SKIP: this test needs root for a network namespace: {error}");
             return None;
         }
+        // The stack announces its IPv6 addresses on whatever comes up, and
+        // tests count frames. A kernel without IPv6 has no such file.
+        let _ = set_ipv6_disabled("1");
         ip("link set dev lo up");
         Some(body())
     };
@@ -34,6 +41,16 @@ pub(crate) fn in_private_network<R: Send>(body: impl FnOnce() -> R + Send) -> Op
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
+}
+
+/// Lets interfaces that are made from now on have IPv6, in this thread's
+/// namespace.
+pub(crate) fn allow_ipv6() {
+    set_ipv6_disabled("0").expect("the kernel has IPv6");
+}
+
+fn set_ipv6_disabled(value: &str) -> io::Result<()> {
+    std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", value)
 }
 
 /// Runs `ip` with `arguments`, separated by spaces, in this thread's namespace.

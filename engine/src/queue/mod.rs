@@ -51,8 +51,8 @@ use tx::MOST_CHUNKS_COPY;
 /// A queue of an interface and the xsk bound to it, or one of several.
 ///
 /// ```no_run
-/// use wharf::{Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Steering, Attach};
-/// use wharf::{Umem, UmemConfig};
+/// use wharf::{Attach, Interface, Queue, QueueConfig, QueueIndex, RingCapacity};
+/// use wharf::{Steering, SteeringConfig, Umem, UmemConfig};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let interface = Interface::by_name("eth0")?;

@@ -12,9 +12,14 @@ use super::primitive::{Ports, Prefix, Primitive, Side};
 /// use wharf::Expression;
 ///
 /// let built = Expression::udp() & Expression::dst_port(4433) & !Expression::vlan();
+///
+/// assert_eq!("udp dst port 4433 and not vlan".parse(), Ok(built));
 /// ```
 ///
-/// Equality is of the trees, not of what they match.
+/// Equality is of the trees, not of what they match. The text of an expression
+/// parses back to the same tree; one nested deeper than 100 levels does not.
+///
+#[doc = include_str!("language.md")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expression {
     /// Asks one field.

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 
+use super::{Expression, Ports, Prefix, Primitive, Side};
+
 /// One direction of a flow: protocol, addresses and ports, exactly. Frames are
 /// recognised behind VLAN tags, whatever those are.
+///
+/// As text: `tcp 10.0.0.1:1234 > 10.0.0.2:80`, or with `[fd00::1]:80`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// The IP protocol: 6 (TCP), 17 (UDP) or 132 (SCTP).
@@ -12,4 +16,17 @@ pub struct Flow {
     pub source: SocketAddr,
     /// The receiver.
     pub destination: SocketAddr,
+}
+
+impl From<Flow> for Expression {
+    /// The frames of the flow.
+    fn from(flow: Flow) -> Self {
+        let on = |side, end: SocketAddr| {
+            let host = Primitive::Address(side, Prefix::host(end.ip()));
+            Self::from(host) & Primitive::Port(side, Ports::one(end.port()))
+        };
+        Self::from(Primitive::Protocol(flow.protocol))
+            & on(Side::Source, flow.source)
+            & on(Side::Destination, flow.destination)
+    }
 }

@@ -4,17 +4,13 @@
 //! holds decides, else the default does. Expressions combine [`Primitive`]s,
 //! each of which asks one field of the frame.
 //!
-//! # Three answers
+//! The language, its three answers and what a frame says are in `language.md`,
+//! which is the documentation of [`Expression`]; here is what keeps them:
 //!
-//! A primitive is true, false, or undecided. It is **false** when the frame has
-//! no such field: an ARP frame has no port, so `port 22` is false for it and
-//! `not port 22` true, as in tcpdump. It is **undecided** when the frame has the
-//! field but it cannot be read here: ports of an IP fragment after the first,
-//! anything behind a truncated or malformed header, the protocol behind more
-//! IPv6 extension headers than are walked. `not` leaves undecided as it is, `and`
-//! and `or` give it up only where the other side decides alone. A rule whose
-//! expression is undecided does not match, whatever its action, and the next
-//! rule is asked.
+//! - `parse` and `display`: text to values and back.
+//! - `packet` and `reference`: the plain evaluation, which is the definition.
+//! - `clause` and `exclusion`: the same as alternatives of literals, for the XDP
+//!   program's tables.
 
 mod clause;
 mod compile;
@@ -25,6 +21,7 @@ mod expression;
 mod flow;
 mod names;
 mod packet;
+mod parse;
 mod primitive;
 mod reference;
 mod rule;
@@ -35,6 +32,7 @@ pub(crate) use compile::{Compiled, action_code, compile};
 pub use error::RulesError;
 pub use expression::Expression;
 pub use flow::Flow;
+pub use parse::ParseError;
 pub use primitive::{
     IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanTag,
 };

@@ -6,7 +6,7 @@ use super::packet::{Field, Fields};
 use super::primitive::{IcmpVersion, Primitive, Side, TcpFlags, VlanTag};
 use super::rule::{Action, RuleSet};
 
-/// The answer of an expression. See the [module's table](crate::rules).
+/// The answer of an expression. See [`Expression`](Expression#three-answers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Truth {
     /// It holds.

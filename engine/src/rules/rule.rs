@@ -24,6 +24,8 @@ impl Action {
 pub struct XskIndex(pub u8);
 
 /// An action for the frames that an expression holds for.
+///
+/// Made from text (`"drop udp port 53".parse()`), or in code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// What becomes of them.
@@ -34,6 +36,9 @@ pub struct Rule {
 
 /// An ordered list of rules, of which the first that matches decides, with a
 /// default for frames that none matches.
+///
+/// Made from text with a rule a line, or in code; the text is described at
+/// [`Expression`](Expression#the-language).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RuleSet {
     /// The rules, in the order they are asked.

@@ -234,11 +234,13 @@ fn alternative(mode: AttachedMode) -> &'static str {
     }
 }
 
-/// Up to 5.10 the memory of maps is charged to RLIMIT_MEMLOCK, and too low a
+/// Older verifiers walk branches that are never taken, and in those frames are
+/// read (6.1 refuses, 6.12 does not). Up to 5.10 the memory of maps is charged to RLIMIT_MEMLOCK, and too low a
 /// limit is EPERM as well.
 fn old_kernel_remedy(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EPERM) => "; before Linux 5.11, `ulimit -l unlimited` may be what is missing",
+        Some(libc::EACCES) => "; before Linux 6.12, CAP_PERFMON as well",
         _ => "",
     }
 }

@@ -141,7 +141,7 @@ impl Station {
         assert_eq!((counters.frames, counters.completed), (sent, sent));
         assert_eq!((counters.dropped_by_kernel, counters.invalid), (0, 0));
         let steered = self.steering.counts(0).expect("there is a slot");
-        assert_eq!((steered.redirected, steered.passed), (received, 0));
+        assert_eq!((steered.redirected, steered.passed_no_xsk), (received, 0));
         let audit = self.umem.audit();
         assert!(audit.is_balanced(), "chunks are missing: {audit:?}");
         assert_eq!(audit.pool + audit.fill, CHUNKS, "{audit:?}");

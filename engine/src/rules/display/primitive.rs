@@ -1,9 +1,11 @@
-//! Rules as text, which parses to the same rules.
+//! Primitives and their values as text.
 
 use std::fmt;
 
-use super::names::{ETHER_TYPES, ICMP_TYPES, ICMP6_TYPES, PORT_PROTOCOLS, TCP_FLAGS, name_of};
-use super::primitive::{
+use crate::rules::names::{
+    ETHER_TYPES, ICMP_TYPES, ICMP6_TYPES, PORT_PROTOCOLS, TCP_FLAGS, name_of,
+};
+use crate::rules::primitive::{
     IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, VlanTag,
 };
 
@@ -53,7 +55,7 @@ impl fmt::Display for Primitive {
 }
 
 /// What is asked of a side: `host X`, `net X/L`, `port N`, `portrange A-B`.
-struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
 
 impl fmt::Display for Asked<Prefix> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

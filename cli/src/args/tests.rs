@@ -1,0 +1,187 @@
+//! Command lines, good and bad.
+
+use clap::CommandFactory;
+
+use super::engine::{AttachArg, ModeArg, WaitArg};
+use super::*;
+
+fn forward(options: &str) -> Result<ForwardArgs, Failure> {
+    let line = format!("wharf forward eth0 eth1 {options}");
+    match parse(line.split_whitespace())? {
+        Some(Command::Forward(arguments)) => Ok(arguments),
+        other => panic!("not a forward: {other:?}"),
+    }
+}
+
+fn usage_error(options: &str) -> String {
+    match forward(options) {
+        Err(Failure::Usage(text)) => text,
+        other => panic!("{options}: {other:?}"),
+    }
+}
+
+#[test]
+fn command_line_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_option_of_forward_is_read() {
+    let arguments = forward(
+        "--queues 2 --mode zero-copy --attach generic --frames 4096 --chunk-size 2048 \
+         --ring-size 512 --batch 32 --cpus 0,1 --wait poll --duration 2.5 --json \
+         --metrics 127.0.0.1:9100",
+    )
+    .expect("all of them are good");
+
+    assert_eq!(
+        (arguments.a.as_str(), arguments.b.as_str()),
+        ("eth0", "eth1")
+    );
+    assert_eq!(arguments.engine.queues, Some(2));
+    assert_eq!(arguments.engine.mode, ModeArg::ZeroCopy);
+    assert_eq!(arguments.engine.attach, AttachArg::Generic);
+    assert_eq!(arguments.engine.frames, 4096);
+    assert_eq!(arguments.engine.chunk_size, 2048);
+    assert_eq!(arguments.engine.ring_size, 512);
+    assert_eq!(arguments.engine.batch, 32);
+    assert_eq!(arguments.engine.cpus, [0, 1]);
+    assert_eq!(arguments.engine.wait, WaitArg::Poll);
+    assert_eq!(arguments.duration, Some(Duration::from_millis(2500)));
+    assert!(arguments.json);
+    assert_eq!(arguments.metrics, Some(([127, 0, 0, 1], 9100).into()));
+}
+
+#[test]
+fn rules_and_where_to_change_them_are_read() {
+    let line = [
+        "wharf",
+        "forward",
+        "eth0",
+        "eth1",
+        "--match",
+        "tcp port 80",
+        "--match",
+        "drop udp",
+        "--rules",
+        "rules.txt",
+        "--flow-capacity",
+        "64",
+        "--control",
+        "/tmp/c",
+    ];
+
+    let Ok(Some(Command::Forward(arguments))) = parse(line) else {
+        panic!("a good command line");
+    };
+
+    let steering = arguments.steering;
+    assert_eq!(steering.matches, ["tcp port 80", "drop udp"]);
+    assert_eq!(steering.rules.as_deref(), Some("rules.txt".as_ref()));
+    assert_eq!(steering.flow_capacity, 64);
+    assert_eq!(steering.control.as_deref(), Some("/tmp/c".as_ref()));
+    assert!(!steering.no_control);
+    let both = usage_error("--control /tmp/c --no-control");
+    assert!(both.contains("cannot be used with"), "{both}");
+}
+
+fn steer(line: &str) -> SteerArgs {
+    let line = format!("wharf steer {line}");
+    match parse(line.split_whitespace()) {
+        Ok(Some(Command::Steer(arguments))) => arguments,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn every_command_of_steer_is_read() {
+    let add = steer("add drop tcp port 80 --at 2 --revision 7 --pid 12");
+    let remove = steer("--control /tmp/c remove 3");
+    let load = steer("flow load flows.txt --action pass");
+
+    assert_eq!(add.pid, Some(12));
+    assert!(
+        matches!(
+            &add.command,
+            SteerCommand::Add { at: Some(2), guard: Guard { revision: Some(7) }, rule }
+                if rule.join(" ") == "drop tcp port 80"
+        ),
+        "{add:?}"
+    );
+    assert_eq!(remove.control.as_deref(), Some("/tmp/c".as_ref()));
+    assert!(
+        matches!(
+            &remove.command,
+            SteerCommand::Remove {
+                number: 3,
+                guard: Guard { revision: None }
+            }
+        ),
+        "{remove:?}"
+    );
+    assert!(
+        matches!(
+            &load.command,
+            SteerCommand::Flow(FlowCommand::Load { action, .. }) if action == "pass"
+        ),
+        "{load:?}"
+    );
+}
+
+#[test]
+fn duration_must_be_a_positive_number_of_seconds() {
+    for bad in ["0", "-1", "0.0", "1e-12", "nan", "inf", "1e300", "1s", "''"] {
+        let text = usage_error(&format!("--duration {bad}"));
+        assert!(text.contains("seconds above 0"), "{bad}: {text}");
+    }
+}
+
+#[test]
+fn metrics_address_must_be_an_address_and_a_port() {
+    for bad in [
+        "9100",
+        ":9100",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        "127.0.0.1:70000",
+    ] {
+        let text = usage_error(&format!("--metrics {bad}"));
+        assert!(text.contains("an IP address and a port"), "{bad}: {text}");
+    }
+}
+
+#[test]
+fn usage_error_is_one_line_without_claps_trimmings() {
+    let unknown = usage_error("--queue 1");
+    let missing = parse(["wharf", "forward", "eth0"]).expect_err("B is missing");
+    let nothing = parse(["wharf"]).expect_err("there is no command");
+
+    assert!(
+        unknown.starts_with("unexpected argument '--queue' found; "),
+        "{unknown}"
+    );
+    assert!(
+        unknown.contains("'--queues'") && !unknown.contains('\n'),
+        "{unknown}"
+    );
+    assert!(
+        missing
+            .to_string()
+            .contains("required arguments were not provided: <B>")
+    );
+    assert!(
+        nothing.to_string().contains("forward, steer, demo, doctor"),
+        "{nothing}"
+    );
+}
+
+#[test]
+fn demo_takes_five_seconds_unless_told_otherwise() {
+    let Ok(Some(Command::Demo(by_default))) = parse(["wharf", "demo"]) else {
+        panic!("a good command line");
+    };
+
+    assert_eq!(by_default.seconds, Duration::from_secs(5));
+    assert!(parse(["wharf", "demo", "--seconds", "0"]).is_err());
+    assert!(parse(["wharf", "demo", "--seconds", "3601"]).is_err());
+}

@@ -1,0 +1,276 @@
+//! The clerk beside an engine that only pretends.
+
+use super::*;
+use crate::control::message::reply_from_line;
+use crate::control::steered::Hits;
+use crate::control::steered::tests::Fake;
+
+fn facts(flow_capacity: u32) -> Facts {
+    Facts {
+        pid: 7,
+        interfaces: vec!["left".to_owned(), "right".to_owned()],
+        flow_capacity,
+    }
+}
+
+fn ask(clerk: &Clerk<'_>, command: &Command) -> Result<Value, Refusal> {
+    let reply = clerk.answer(&command.to_line());
+    reply_from_line(&reply).expect("a reply")
+}
+
+fn add(rule: &str, at: Option<usize>) -> Command {
+    Command::Add {
+        rule: rule.to_owned(),
+        at,
+        revision: None,
+    }
+}
+
+fn rules(clerk: &Clerk<'_>) -> Vec<String> {
+    let listing = clerk.listing().expect("it counts");
+    listing.rules.into_iter().map(|entry| entry.rule).collect()
+}
+
+#[test]
+fn rules_are_added_and_removed_by_number_and_the_revision_goes_up() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(0));
+
+    for (rule, at) in [
+        ("tcp port 80", None),
+        ("drop udp", None),
+        ("pass arp", Some(1)),
+    ] {
+        ask(&clerk, &add(rule, at)).expect("a good rule");
+    }
+    let removed = Command::Remove {
+        number: 2,
+        revision: Some(4),
+    };
+    let removed = ask(&clerk, &removed).expect("it is there");
+
+    assert_eq!(removed["revision"], 5);
+    assert_eq!(removed["number"], 2);
+    assert_eq!(removed["rules"], 2);
+    assert!(
+        removed["rule"]
+            .as_str()
+            .is_some_and(|rule| rule.contains("port 80")),
+        "{removed}"
+    );
+    let left = rules(&clerk);
+    assert_eq!(left.len(), 2);
+    assert!(
+        left[0].contains("arp") && left[1].contains("udp"),
+        "{left:?}"
+    );
+    assert_eq!(fake.rules(), clerk.steered.rules());
+}
+
+#[test]
+fn edit_of_another_revision_changes_nothing() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(0));
+    ask(&clerk, &add("tcp port 80", None)).expect("a good rule");
+    let before = fake.rules();
+
+    let stale = Some(1);
+    let commands = [
+        Command::Remove {
+            number: 1,
+            revision: stale,
+        },
+        Command::Add {
+            rule: "udp".into(),
+            at: None,
+            revision: stale,
+        },
+        Command::Replace {
+            rules: "udp".into(),
+            revision: stale,
+        },
+        Command::Default {
+            action: "drop".into(),
+            revision: stale,
+        },
+    ];
+
+    for command in commands {
+        let refusal = ask(&clerk, &command).expect_err("the revision is 2");
+        assert_eq!(refusal.code, RefusalCode::RulesChanged);
+        assert!(refusal.error.contains("revision 2, not 1"), "{refusal:?}");
+        assert_eq!(fake.rules(), before);
+    }
+}
+
+#[test]
+fn bad_edit_changes_nothing_and_says_why() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(0));
+    ask(&clerk, &add("tcp port 80", None)).expect("a good rule");
+    let before = fake.rules();
+    let remove = |number| Command::Remove {
+        number,
+        revision: None,
+    };
+    let cases = [
+        (add("tcp port 70000", None), RefusalCode::BadRule, "70000"),
+        (add("udp", Some(0)), RefusalCode::NoSuchRule, "give 1 to 2"),
+        (add("udp", Some(3)), RefusalCode::NoSuchRule, "give 1 to 2"),
+        (remove(0), RefusalCode::NoSuchRule, "give 1 to 1"),
+        (remove(2), RefusalCode::NoSuchRule, "give 1 to 1"),
+        (
+            Command::Default {
+                action: "accept".into(),
+                revision: None,
+            },
+            RefusalCode::BadRule,
+            "accept",
+        ),
+        (
+            Command::Replace {
+                rules: "udp
+nonsense"
+                    .into(),
+                revision: None,
+            },
+            RefusalCode::BadRule,
+            "nonsense",
+        ),
+    ];
+
+    for (command, code, needle) in cases {
+        let refusal = ask(&clerk, &command).expect_err("it is bad");
+        assert_eq!(refusal.code, code, "{command:?}: {refusal:?}");
+        assert!(refusal.error.contains(needle), "{refusal:?}");
+        assert_eq!(fake.rules(), before, "{command:?}");
+    }
+    assert_eq!(clerk.listing().expect("it counts").revision, 2);
+}
+
+#[test]
+fn edit_that_the_engine_refuses_leaves_the_revision() {
+    let fake = Fake::default();
+    fake.refuse("the kernel has no memory");
+    let clerk = Clerk::new(&fake, facts(4));
+
+    let rule = ask(&clerk, &add("tcp", None)).expect_err("refused");
+    let flow = Command::FlowAdd {
+        flows: vec![flow_text(1)],
+    };
+    let flow = ask(&clerk, &flow).expect_err("refused");
+
+    assert_eq!(rule.code, RefusalCode::Refused);
+    assert_eq!(flow.error, "the kernel has no memory");
+    assert_eq!(clerk.listing().expect("it counts").revision, 1);
+    assert_eq!(clerk.flow_count().count, 0);
+}
+
+#[test]
+fn hits_are_summed_over_interfaces_and_given_for_each() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(0));
+    ask(&clerk, &add("tcp port 80", None)).expect("a good rule");
+    fake.count(vec![
+        Hits {
+            rules: vec![5],
+            default: 1,
+            ..Hits::default()
+        },
+        Hits {
+            rules: vec![7],
+            management: 2,
+            ..Hits::default()
+        },
+    ]);
+
+    let listing = clerk.listing().expect("it counts");
+
+    assert_eq!(listing.rules[0].hits.hits, 12);
+    assert_eq!(listing.rules[0].hits.hits_by_interface, [5, 7]);
+    assert_eq!(listing.default.hits.hits_by_interface, [1, 0]);
+    assert_eq!(listing.management.hits.hits, 2);
+    assert_eq!(listing.interfaces, ["left", "right"]);
+}
+
+fn flow_text(port: usize) -> String {
+    format!("tcp 10.0.0.1:{port} > 10.0.0.2:80")
+}
+
+#[test]
+fn flows_come_and_go_in_batches_up_to_the_capacity_and_are_listed_in_pages() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(2000));
+    let batch = |ports: std::ops::Range<usize>| Command::FlowAdd {
+        flows: ports.map(flow_text).collect(),
+    };
+
+    let first = ask(&clerk, &batch(1..1501)).expect("there is room");
+    let over = ask(&clerk, &batch(1001..2002)).expect_err("one too many");
+    let second = ask(&clerk, &batch(1001..2001)).expect("there is room");
+    let removed = Command::FlowRemove {
+        flows: vec![flow_text(5), flow_text(5), flow_text(3000)],
+    };
+    let removed = ask(&clerk, &removed).expect("one of them was there");
+
+    assert_eq!(first["changed"], 1500);
+    assert_eq!(over.code, RefusalCode::FlowsFull);
+    assert_eq!(
+        (&second["changed"], &second["count"]),
+        (&500.into(), &2000.into())
+    );
+    assert_eq!(
+        (&removed["changed"], &removed["count"]),
+        (&1.into(), &1999.into())
+    );
+    let mut listed = Vec::new();
+    let mut after = None;
+    loop {
+        let page = ask(&clerk, &Command::FlowList { after }).expect("a page");
+        let page: FlowPage = serde_json::from_value(page).expect("a page");
+        assert!(page.flows.len() <= FLOWS_PER_MESSAGE);
+        listed.extend(page.flows);
+        after = page.after;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed.len(), 1999);
+    let distinct: BTreeSet<_> = listed.iter().collect();
+    assert_eq!(distinct.len(), 1999);
+    assert!(
+        listed.contains(&format!("redirect {}", flow_text(1))),
+        "{}",
+        listed[0]
+    );
+    assert_eq!(fake.flow_count(), 1999);
+}
+
+#[test]
+fn rules_at_the_end_are_those_of_the_last_edit() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(0));
+    ask(&clerk, &add("tcp port 80", None)).expect("a good rule");
+
+    let hits = Hits {
+        rules: vec![3],
+        ..Hits::default()
+    };
+    let listing = clerk.close().listing(&[hits]);
+
+    assert_eq!((listing.revision, listing.rules.len()), (2, 1));
+    assert_eq!(listing.rules[0].hits.hits, 3);
+}
+
+#[test]
+fn forwarder_without_room_for_flows_says_how_to_have_some() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(0));
+
+    let flow = Command::FlowAdd {
+        flows: vec![flow_text(1)],
+    };
+    let refusal = ask(&clerk, &flow).expect_err("no room");
+
+    assert!(refusal.error.contains("--flow-capacity"), "{refusal:?}");
+}

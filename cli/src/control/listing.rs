@@ -1,0 +1,77 @@
+//! Rules and what they decided, as one view: while the engine runs, and at its end.
+
+use wharf::{Engine, RuleSet};
+
+use super::message::{DefaultEntry, FlowsEntry, HitCount, Listing, OtherEntry, RuleEntry};
+use super::steered::Hits;
+
+/// What does not change while the forwarder runs.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub pid: u32,
+    pub interfaces: Vec<String>,
+    pub flow_capacity: u32,
+}
+
+impl Facts {
+    pub fn of(engine: &Engine, flow_capacity: u32) -> Self {
+        let interfaces = &engine.report().interfaces;
+        Self {
+            pid: std::process::id(),
+            interfaces: interfaces.iter().map(|one| one.name.clone()).collect(),
+            flow_capacity,
+        }
+    }
+
+    /// The view of rules and what they counted. Hits are of the very rules.
+    pub fn listing(&self, revision: u64, rules: &RuleSet, hits: &[Hits], flows: u64) -> Listing {
+        let by_interface = |of: &dyn Fn(&Hits) -> u64| HitCount::of(hits.iter().map(of));
+        Listing {
+            pid: self.pid,
+            interfaces: self.interfaces.clone(),
+            revision,
+            rules: rules
+                .rules
+                .iter()
+                .enumerate()
+                .map(|(index, rule)| RuleEntry {
+                    number: index + 1,
+                    rule: rule.to_string(),
+                    hits: by_interface(&|hits| hits.rules.get(index).copied().unwrap_or(0)),
+                })
+                .collect(),
+            default: DefaultEntry {
+                action: rules.default.to_string(),
+                hits: by_interface(&|hits| hits.default),
+            },
+            flows: FlowsEntry {
+                count: flows,
+                capacity: self.flow_capacity.into(),
+                hits: by_interface(&|hits| hits.flows),
+            },
+            management: OtherEntry {
+                hits: by_interface(&|hits| hits.management),
+            },
+            removed: OtherEntry {
+                hits: by_interface(&|hits| hits.removed),
+            },
+        }
+    }
+}
+
+/// The rules of an engine that is about to stop, to which the last counts are
+/// still to come.
+#[derive(Clone, Debug)]
+pub struct FinalRules {
+    pub facts: Facts,
+    pub rules: RuleSet,
+    pub revision: u64,
+    pub flows: u64,
+}
+
+impl FinalRules {
+    pub fn listing(&self, hits: &[Hits]) -> Listing {
+        self.facts
+            .listing(self.revision, &self.rules, hits, self.flows)
+    }
+}

@@ -1,0 +1,282 @@
+//! The forwarder's side of the socket: one thread that accepts, one for each
+//! client. They end with the server: closing it shuts every socket down, which
+//! wakes whoever waits on one.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, Scope};
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::clerk::Clerk;
+use super::line::{Lines, Patience};
+use super::message::{Refusal, RefusalCode, reply_line};
+use super::place::Socket;
+
+/// Takes requests until dropped. The scope it was started in waits for its
+/// threads, which end soon after.
+pub struct Server<'a> {
+    socket: &'a Socket,
+    clients: Arc<Mutex<Clients>>,
+}
+
+#[derive(Default)]
+struct Clients {
+    /// By the order they came in.
+    streams: Vec<(u64, Arc<UnixStream>)>,
+    next: u64,
+    is_closed: bool,
+}
+
+impl<'a> Server<'a> {
+    /// Lets `clerk` answer whoever comes to `socket`.
+    pub fn start<'scope>(
+        scope: &'scope Scope<'scope, 'a>,
+        socket: &'a Socket,
+        clerk: &'a Clerk<'a>,
+    ) -> io::Result<Self> {
+        let clients = Arc::new(Mutex::new(Clients::default()));
+        let server = Self {
+            socket,
+            clients: Arc::clone(&clients),
+        };
+        Builder::new()
+            .name("wharf-control".to_owned())
+            .spawn_scoped(scope, move || accept(scope, socket, clerk, &clients))?;
+        Ok(server)
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        let mut clients = lock(&self.clients);
+        clients.is_closed = true;
+        for (_, stream) in &clients.streams {
+            // Gone by itself, then.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // Wakes `accept` (`unix_shutdown` in net/unix/af_unix.c).
+        let _ = SockRef::from(self.socket.listener()).shutdown(Shutdown::Both);
+    }
+}
+
+fn accept<'scope, 'a>(
+    scope: &'scope Scope<'scope, 'a>,
+    socket: &'a Socket,
+    clerk: &'a Clerk<'a>,
+    clients: &Arc<Mutex<Clients>>,
+) {
+    loop {
+        let accepted = socket.listener().accept();
+        if lock(clients).is_closed {
+            return;
+        }
+        match accepted {
+            Ok((stream, _)) => welcome(scope, Arc::new(stream), clerk, clients),
+            // Out of descriptors or memory: others may end soon.
+            Err(_) => std::thread::sleep(ACCEPT_PAUSE),
+        }
+    }
+}
+
+fn welcome<'scope, 'a>(
+    scope: &'scope Scope<'scope, 'a>,
+    stream: Arc<UnixStream>,
+    clerk: &'a Clerk<'a>,
+    clients: &Arc<Mutex<Clients>>,
+) {
+    if stream.set_write_timeout(Some(WRITE_LIMIT)).is_err() {
+        return;
+    }
+    let Some(number) = admit(clients, &stream) else {
+        refuse(&stream, "too many clients at once: try again");
+        return;
+    };
+    let mine = Arc::clone(clients);
+    let thread = Builder::new().name("wharf-client".to_owned());
+    let started = thread.spawn_scoped(scope, move || {
+        serve(&stream, clerk);
+        leave(&mine, number);
+    });
+    if started.is_err() {
+        // Its end of the socket went with the closure.
+        leave(clients, number);
+    }
+}
+
+/// A number for the client; `None` when there are enough of them.
+fn admit(clients: &Mutex<Clients>, stream: &Arc<UnixStream>) -> Option<u64> {
+    let mut clients = lock(clients);
+    if clients.streams.len() >= CLIENTS_MAX || clients.is_closed {
+        return None;
+    }
+    let number = clients.next;
+    clients.next += 1;
+    clients.streams.push((number, Arc::clone(stream)));
+    Some(number)
+}
+
+fn leave(clients: &Mutex<Clients>, number: u64) {
+    lock(clients).streams.retain(|(other, _)| *other != number);
+}
+
+/// Answers a client until it is done or takes too long.
+fn serve(stream: &UnixStream, clerk: &Clerk<'_>) {
+    let mut lines = Lines::of(stream);
+    loop {
+        match lines.next(PATIENCE) {
+            Ok(None) => return,
+            Ok(Some(line)) => {
+                let reply = clerk.answer(&line);
+                if (&mut &*stream).write_all(reply.as_bytes()).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                match error.kind() {
+                    ErrorKind::InvalidData => refuse(stream, &error.to_string()),
+                    ErrorKind::TimedOut => refuse(stream, "no request came for too long"),
+                    // Nobody is there to tell.
+                    _ => {}
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Says why the connection ends.
+fn refuse(stream: &UnixStream, error: &str) {
+    let code = RefusalCode::Busy;
+    let reply = reply_line(Err(Refusal::new(code, error)));
+    // The peer may be gone.
+    let _ = (&mut &*stream).write_all(reply.as_bytes());
+}
+
+fn lock(clients: &Mutex<Clients>) -> MutexGuard<'_, Clients> {
+    clients.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a client may be silent, and how long a request may take to arrive.
+const PATIENCE: Patience = Patience {
+    idle: Duration::from_secs(60),
+    line: Duration::from_secs(5),
+};
+
+/// How long a client may take to make room for a reply.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Each of them has a thread.
+const CLIENTS_MAX: usize = 16;
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read};
+    use std::thread;
+
+    use super::*;
+    use crate::control::listing::Facts;
+    use crate::control::message::Command;
+    use crate::control::place::connect;
+    use crate::control::place::tests::Scratch;
+    use crate::control::steered::tests::Fake;
+
+    /// Runs `test` beside a server on a socket of its own.
+    fn with_server(name: &str, test: impl FnOnce(&Socket)) {
+        let scratch = Scratch::new(name);
+        let socket = Socket::at(&scratch.0.join("control")).expect("a new socket");
+        let fake = Fake::default();
+        let clerk = Clerk::new(&fake, Facts::default());
+        thread::scope(|scope| {
+            let server = Server::start(scope, &socket, &clerk).expect("a thread");
+            test(&socket);
+            drop(server);
+        });
+    }
+
+    fn ask(stream: &UnixStream, line: &str) -> String {
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a timeout");
+        (&mut &*stream)
+            .write_all(line.as_bytes())
+            .expect("it reads");
+        let mut reply = String::new();
+        BufReader::new(stream)
+            .read_line(&mut reply)
+            .expect("it answers");
+        reply
+    }
+
+    #[test]
+    fn clients_are_answered_beside_each_other_and_again() {
+        with_server("clients", |socket| {
+            let first = connect(socket.path()).expect("it listens");
+            let second = connect(socket.path()).expect("it listens");
+
+            for stream in [&first, &second, &first] {
+                let reply = ask(stream, &Command::FlowCount {}.to_line());
+                assert!(reply.contains("\"ok\":true"), "{reply}");
+            }
+        });
+    }
+
+    #[test]
+    fn nonsense_is_refused_and_the_client_may_go_on() {
+        with_server("nonsense", |socket| {
+            let stream = connect(socket.path()).expect("it listens");
+
+            let refused = ask(&stream, "hello?\n");
+            let served = ask(&stream, &Command::FlowCount {}.to_line());
+
+            assert!(refused.contains("\"bad_request\""), "{refused}");
+            assert!(served.contains("\"ok\":true"), "{served}");
+        });
+    }
+
+    #[test]
+    fn clients_that_hang_hold_up_neither_others_nor_the_end() {
+        with_server("hanging", |socket| {
+            let mut silent = connect(socket.path()).expect("it listens");
+            silent.write_all(b"{\"version\":").expect("it reads");
+            // Asks, and never reads the replies.
+            let deaf = connect(socket.path()).expect("it listens");
+            deaf.set_nonblocking(true).expect("a mode");
+            let line = Command::List {}.to_line();
+            while (&mut &deaf).write(line.as_bytes()).is_ok() {}
+
+            let stream = connect(socket.path()).expect("it listens");
+            let reply = ask(&stream, &Command::FlowCount {}.to_line());
+
+            assert!(reply.contains("\"ok\":true"), "{reply}");
+            // They are still there when the server ends.
+            std::mem::forget((silent, deaf));
+        });
+    }
+
+    #[test]
+    fn too_many_clients_are_told_so() {
+        with_server("many", |socket| {
+            let clients: Vec<UnixStream> = (0..CLIENTS_MAX)
+                .map(|_| connect(socket.path()).expect("it listens"))
+                .collect();
+            for stream in &clients {
+                ask(stream, &Command::FlowCount {}.to_line());
+            }
+
+            let mut one_more = connect(socket.path()).expect("it listens");
+            one_more
+                .set_read_timeout(Some(Duration::from_secs(10)))
+                .expect("a timeout");
+            let mut said = String::new();
+            one_more.read_to_string(&mut said).expect("it is told");
+
+            assert!(said.contains("too many clients"), "{said}");
+        });
+    }
+}

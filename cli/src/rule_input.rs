@@ -1,0 +1,284 @@
+//! Rules and flows as the user gives them: options, words and files, read and
+//! judged as a whole before anything is done with them.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use wharf::{Action, Flow, ParseError, Rule, RuleSet, RulesError, Steering};
+
+use crate::exit::{Failure, one_line};
+use crate::language::split_action;
+
+/// The rules to start with: those of `--match`, then those of `--rules`. With
+/// neither, everything is taken.
+pub fn initial(
+    matches: &[String],
+    file: Option<&Path>,
+    xsks_per_queue: u8,
+) -> Result<RuleSet, Failure> {
+    let mut all = Given::default();
+    for text in matches {
+        all.push(parsed(MATCH, text)?, Place::of_word(MATCH, text));
+    }
+    let default = match file {
+        None if matches.is_empty() => Action::REDIRECT,
+        None => Action::Pass,
+        Some(file) => all.read(file)?,
+    };
+    all.judged(default, xsks_per_queue)
+}
+
+/// Reads a rule that was given as `source`.
+pub fn rule(source: &str, text: &str) -> Result<Rule, Failure> {
+    let rule = parsed(source, text)?;
+    let mut alone = Given::default();
+    alone.push(rule.clone(), Place::of_word(source, text));
+    alone.judged(Action::Pass, XSKS_UNKNOWN)?;
+    Ok(rule)
+}
+
+fn parsed(source: &str, text: &str) -> Result<Rule, Failure> {
+    if text.split_whitespace().next() == Some("default") {
+        return Err(Failure::Usage(format!(
+            "{source}: `default ACTION` is no rule: it is a line of a rules file, or what `wharf steer default ACTION` changes"
+        )));
+    }
+    text.parse()
+        .map_err(|error: ParseError| at_column(source, &error))
+}
+
+/// Reads the rules of a file.
+pub fn rules_of_file(path: &Path) -> Result<RuleSet, Failure> {
+    let mut all = Given::default();
+    let default = all.read(path)?;
+    all.judged(default, XSKS_UNKNOWN)
+}
+
+/// Rules, and where each of them is.
+#[derive(Default)]
+struct Given {
+    rules: Vec<Rule>,
+    places: Vec<Place>,
+}
+
+/// Where a rule is, for whoever has to correct it.
+struct Place {
+    /// With the column at which it begins.
+    name: String,
+    text: String,
+}
+
+impl Given {
+    fn push(&mut self, rule: Rule, place: Place) {
+        self.rules.push(rule);
+        self.places.push(place);
+    }
+
+    /// Adds the rules of a file; gives its default.
+    fn read(&mut self, path: &Path) -> Result<Action, Failure> {
+        let text = read(path, RULES_BYTES_MAX)?;
+        let set: RuleSet = text.parse().map_err(|error: ParseError| Failure::Text {
+            message: format!(
+                "{}:{}:{}: {}",
+                Name(path),
+                error.line().unwrap_or(1),
+                error.column(),
+                error.message()
+            ),
+            marked: error.marked(),
+        })?;
+        let says_something = |(_, line): &(usize, &str)| !without_comment(line).is_empty();
+        let mut lines = text.lines().enumerate().filter(says_something).peekable();
+        if lines.peek().is_none() {
+            return Err(Failure::Usage(format!(
+                "{} has no rules: to take everything, say `default redirect`; to take nothing, `default pass`",
+                Name(path)
+            )));
+        }
+        // Each line that is not the default is a rule.
+        let is_rule = |line: &str| line.split_whitespace().next() != Some("default");
+        let lines = lines.filter(|(_, line)| is_rule(line));
+        for (rule, (index, line)) in set.rules.into_iter().zip(lines) {
+            self.push(rule, Place::of_line(path, index + 1, line));
+        }
+        Ok(set.default)
+    }
+
+    /// The rules with `default`, if a program can be made of them.
+    fn judged(self, default: Action, xsks_per_queue: u8) -> Result<RuleSet, Failure> {
+        let Self { rules, places } = self;
+        let set = RuleSet { rules, default };
+        match Steering::check(&set, xsks_per_queue) {
+            Ok(()) => Ok(set),
+            Err(error) => Err(refusal(&error, &places)),
+        }
+    }
+}
+
+impl Place {
+    fn of_word(source: &str, text: &str) -> Self {
+        Self {
+            name: format!("{source}: column 1"),
+            text: text.to_owned(),
+        }
+    }
+
+    fn of_line(path: &Path, number: usize, line: &str) -> Self {
+        let text = without_comment(line);
+        let column = line.chars().take_while(|c| c.is_whitespace()).count() + 1;
+        Self {
+            name: format!("{}:{number}:{column}", Name(path)),
+            text: text.to_owned(),
+        }
+    }
+}
+
+/// Says which rule it is that cannot be used, if it is one alone.
+fn refusal(error: &RulesError, places: &[Place]) -> Failure {
+    let number = match error {
+        RulesError::NeverMatches { rule, .. } | RulesError::TooManyClauses { rule, .. } => {
+            Some(*rule)
+        }
+        RulesError::NoSuchXsk { rule, .. } => *rule,
+        _ => None,
+    };
+    let text = error.to_string();
+    let place = number.and_then(|number| Some((number, places.get(number - 1)?)));
+    let Some((number, place)) = place else {
+        return Failure::Usage(text);
+    };
+    let what = text
+        .strip_prefix(&format!("rule {number} "))
+        .unwrap_or(&text);
+    Failure::Text {
+        message: format!("{}: this rule {what}", place.name),
+        marked: format!(
+            "{}\n{}",
+            one_line(&place.text),
+            "^".repeat(one_line(&place.text).chars().count())
+        ),
+    }
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split('#').next().unwrap_or_default().trim()
+}
+
+/// Reads a flow that was given as `source`.
+pub fn flow(source: &str, text: &str) -> Result<Flow, Failure> {
+    text.parse()
+        .map_err(|error: ParseError| at_column(source, &error))
+}
+
+/// Reads an action that was given as `source`.
+pub fn action(source: &str, text: &str) -> Result<Action, Failure> {
+    text.parse()
+        .map_err(|error: ParseError| at_column(source, &error))
+}
+
+/// Reads the flows of a file, `[ACTION] FLOW` a line, with `#` comments.
+pub fn flows_of_file(path: &Path, default: Action) -> Result<Vec<(Flow, Action)>, Failure> {
+    let text = read(path, FLOWS_BYTES_MAX)?;
+    let mut flows = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let content = line.split('#').next().unwrap_or_default();
+        if content.trim().is_empty() {
+            continue;
+        }
+        let (action, rest, before) = split_action(content, default);
+        let flow = rest.trim_end().parse().map_err(|error: ParseError| {
+            let before = content[..before].chars().count();
+            Failure::Text {
+                message: format!(
+                    "{}:{}:{}: {}",
+                    Name(path),
+                    index + 1,
+                    before + error.column(),
+                    error.message()
+                ),
+                marked: error.marked(),
+            }
+        })?;
+        flows.push((flow, action));
+    }
+    if flows.is_empty() {
+        return Err(Failure::Usage(format!("{} has no flows", Name(path))));
+    }
+    Ok(flows)
+}
+
+/// The text of a file, or of standard input for `-`, up to `most` bytes.
+fn read(path: &Path, most: u64) -> Result<String, Failure> {
+    let refuse = |reason: &dyn fmt::Display| {
+        Err(Failure::Usage(format!(
+            "cannot read {}: {reason}",
+            Name(path)
+        )))
+    };
+    let mut bytes = Vec::new();
+    let result = if is_standard_input(path) {
+        io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+    };
+    if let Err(error) = result {
+        return refuse(&error);
+    }
+    if bytes.len() as u64 > most {
+        return refuse(&format_args!("it is larger than {most} bytes"));
+    }
+    if bytes.is_empty() {
+        return refuse(&"it is empty");
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..good]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count();
+            refuse(&format_args!("line {} is not UTF-8 text", line + 1))
+        }
+    }
+}
+
+fn at_column(source: &str, error: &ParseError) -> Failure {
+    Failure::Text {
+        message: format!("{source}: {error}"),
+        marked: error.marked(),
+    }
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// What a file is called in messages.
+struct Name<'a>(&'a Path);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_standard_input(self.0) {
+            f.write_str("standard input")
+        } else {
+            self.0.display().fmt(f)
+        }
+    }
+}
+
+const MATCH: &str = "--match";
+
+/// How many xsks a queue has is for the forwarder to know, which judges again.
+const XSKS_UNKNOWN: u8 = u8::MAX;
+
+/// Far more than the rules that fit a program.
+const RULES_BYTES_MAX: u64 = 1 << 20;
+
+/// A million flows and more.
+const FLOWS_BYTES_MAX: u64 = 128 << 20;
+
+#[cfg(test)]
+mod tests;

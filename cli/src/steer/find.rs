@@ -1,0 +1,104 @@
+//! Which forwarder is meant: the named one, or the only one there is.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::control::{Client, Command, Listing, REPLY_TIMEOUT, directory, running, socket_of};
+use crate::exit::Failure;
+use crate::privileges;
+
+/// A connection to the forwarder at `path`, of process `pid`, or to the only one.
+pub fn forwarder(path: Option<&Path>, pid: Option<u32>) -> Result<Client, Failure> {
+    let path = match (path, pid) {
+        (Some(path), _) => path.to_owned(),
+        (None, Some(pid)) => socket_of(&directory(), pid),
+        (None, None) => only_one(&directory())?,
+    };
+    Client::connect(&path, REPLY_TIMEOUT).map_err(|error| {
+        let text = error.to_string();
+        if error.is_denied() {
+            Failure::Run(format!(
+                "{text}; run: {}",
+                privileges::this_command_as_root()
+            ))
+        } else if pid.is_some() {
+            Failure::Run(format!("{text}; {}", names(&directory())))
+        } else {
+            Failure::Run(text)
+        }
+    })
+}
+
+fn only_one(directory: &Path) -> Result<PathBuf, Failure> {
+    let found = look(directory).map_err(|error| {
+        let place = directory.display();
+        let text = format!("cannot look for forwarders in {place}: {error}");
+        match error.kind() {
+            ErrorKind::PermissionDenied => Failure::Run(format!(
+                "{text}; run: {}",
+                privileges::this_command_as_root()
+            )),
+            _ => Failure::Run(text),
+        }
+    })?;
+    match found.as_slice() {
+        [(_, path)] => Ok(path.clone()),
+        [] => Err(Failure::Run(format!(
+            "no forwarder listens in {}: start one with `wharf forward`, or name its socket with --control PATH",
+            directory.display()
+        ))),
+        _ => Err(Failure::Run(format!(
+            "{}: choose one with --pid",
+            names(directory)
+        ))),
+    }
+}
+
+/// The forwarders that run, with their interfaces.
+fn names(directory: &Path) -> String {
+    let found = look(directory).unwrap_or_default();
+    let names: Vec<String> = found.iter().map(|(pid, path)| name(*pid, path)).collect();
+    match names.len() {
+        0 => "no forwarder runs".to_owned(),
+        1 => format!("the only one that runs is {}", names[0]),
+        count => format!("{count} forwarders run, {}", names.join(", ")),
+    }
+}
+
+fn name(pid: u32, path: &Path) -> String {
+    let listing = Client::connect(path, NAME_TIMEOUT)
+        .and_then(|mut client| client.ask::<Listing>(&Command::List {}));
+    match listing {
+        Ok(listing) => format!("{pid} ({})", listing.interfaces.join(" and ")),
+        Err(_) => format!("{pid} (which does not answer)"),
+    }
+}
+
+/// No directory is no forwarder.
+fn look(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
+    match running(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+/// It is only for a name.
+const NAME_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_without_a_forwarder_says_how_to_have_one() {
+        let nowhere = Path::new("/nonexistent/wharf");
+
+        let failure = only_one(nowhere).expect_err("nobody is there");
+
+        assert!(
+            matches!(&failure, Failure::Run(text) if text.contains("wharf forward") && text.contains("--control")),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! `wharf steer`: looks at and changes the steering of a running forwarder.
+//!
+//! What the user gives is read and judged first, so that nothing is asked of the
+//! forwarder that cannot be done.
+
+mod find;
+mod flows;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::args::{FlowCommand, Guard, SteerArgs, SteerCommand};
+use crate::control::{Client, ClientError, Command, Edited, Listing};
+use crate::exit::Failure;
+use crate::report::write_listing;
+use crate::{rule_input, session};
+
+/// Does one thing and ends.
+pub fn run(arguments: &SteerArgs) -> Result<(), Failure> {
+    let connect = || find::forwarder(arguments.control.as_deref(), arguments.pid);
+    let text = match &arguments.command {
+        SteerCommand::List { json } => list(&mut connect()?, *json)?,
+        SteerCommand::Add { at, guard, rule } => {
+            let command = add(rule, *at, *guard)?;
+            edited(&connect()?.edit(&command)?)
+        }
+        SteerCommand::Remove { number, guard } => {
+            let command = Command::Remove {
+                number: *number,
+                revision: guard.revision,
+            };
+            edited(&connect()?.edit(&command)?)
+        }
+        SteerCommand::Replace { file, guard } => {
+            let command = replace(file, *guard)?;
+            edited(&connect()?.edit(&command)?)
+        }
+        SteerCommand::Default { action, guard } => {
+            let action = rule_input::action("default", action)?;
+            let command = Command::Default {
+                action: action.to_string(),
+                revision: guard.revision,
+            };
+            edited(&connect()?.edit(&command)?)
+        }
+        SteerCommand::Flow(command) => return run_flow(command, connect),
+    };
+    print(&text)
+}
+
+fn run_flow(
+    command: &FlowCommand,
+    connect: impl Fn() -> Result<Client, Failure>,
+) -> Result<(), Failure> {
+    match command {
+        FlowCommand::Add { action, flow } => {
+            let flow = flows::one(action, flow)?;
+            print(&flows::add(&mut connect()?, &[flow])?)
+        }
+        FlowCommand::Remove { flow } => {
+            let flow = rule_input::flow("flow remove", &flow.join(" "))?;
+            print(&flows::remove(&mut connect()?, &flow)?)
+        }
+        FlowCommand::Load { action, file } => {
+            let action = rule_input::action("--action", action)?;
+            let flows = rule_input::flows_of_file(file, action)?;
+            print(&flows::add(&mut connect()?, &flows)?)
+        }
+        FlowCommand::List => flows::list(&mut connect()?, &mut io::stdout().lock()),
+        FlowCommand::Count { json } => print(&flows::count(&mut connect()?, *json)?),
+    }
+}
+
+fn list(client: &mut Client, json: bool) -> Result<String, Failure> {
+    let listing: Listing = client.ask(&Command::List {})?;
+    if json {
+        let object = serde_json::to_string(&listing).expect("strings and numbers");
+        return Ok(object + "\n");
+    }
+    let mut text = Vec::new();
+    let interfaces = listing.interfaces.join(" and ");
+    let (pid, revision) = (listing.pid, listing.revision);
+    writeln!(text, "forwarder {pid} on {interfaces}, revision {revision}")
+        .and_then(|()| write_listing(&mut text, &listing))
+        .expect("memory takes everything");
+    Ok(String::from_utf8(text).expect("written as text"))
+}
+
+fn add(words: &[String], at: Option<usize>, guard: Guard) -> Result<Command, Failure> {
+    if at == Some(0) {
+        let text = "--at 0: rules are counted from 1".to_owned();
+        return Err(Failure::Usage(text));
+    }
+    let text = words.join(" ");
+    rule_input::rule("add", &text)?;
+    Ok(Command::Add {
+        rule: text,
+        at,
+        revision: guard.revision,
+    })
+}
+
+fn replace(file: &Path, guard: Guard) -> Result<Command, Failure> {
+    Ok(Command::Replace {
+        rules: rule_input::rules_of_file(file)?.to_string(),
+        revision: guard.revision,
+    })
+}
+
+fn edited(edited: &Edited) -> String {
+    let Edited {
+        revision, rules, ..
+    } = edited;
+    let now = format!("revision {revision}, {}", counted(*rules, "rule"));
+    match (edited.number, &edited.rule) {
+        (Some(number), Some(rule)) => format!("rule {number}: {rule}\n{now}\n"),
+        _ => format!("{now}\n"),
+    }
+}
+
+/// `1 rule`, `2 rules`.
+fn counted(count: impl Into<usize>, what: &str) -> String {
+    let count = count.into();
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    session::judge_output(io::stdout().write_all(text.as_bytes()))
+}
+
+impl Client {
+    fn edit(&mut self, command: &Command) -> Result<Edited, ClientError> {
+        self.ask(command)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Run(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rule_in_several_words_is_one_rule() {
+        let words = ["drop", "tcp", "port", "80"].map(str::to_owned);
+
+        let command = add(&words, Some(2), Guard { revision: Some(9) }).expect("a good rule");
+
+        let expected = Command::Add {
+            rule: "drop tcp port 80".into(),
+            at: Some(2),
+            revision: Some(9),
+        };
+        assert_eq!(command, expected);
+    }
+
+    #[test]
+    fn bad_rule_never_leaves_the_command() {
+        let bad = add(&["tcp port 70000".to_owned()], None, Guard::default());
+        let place = add(&["tcp".to_owned()], Some(0), Guard::default());
+
+        assert!(
+            matches!(&bad, Err(Failure::Text { message, .. }) if message.starts_with("add: column 10: ")),
+            "{bad:?}"
+        );
+        assert!(matches!(place, Err(Failure::Usage(text)) if text.contains("from 1")));
+    }
+
+    #[test]
+    fn edit_is_confirmed_with_what_it_did() {
+        let mut reply = Edited {
+            revision: 4,
+            rules: 1,
+            number: Some(2),
+            rule: Some("drop udp".into()),
+        };
+
+        let with_rule = edited(&reply);
+        (reply.number, reply.rule) = (None, None);
+        let without = edited(&reply);
+
+        assert_eq!(with_rule, "rule 2: drop udp\nrevision 4, 1 rule\n");
+        assert_eq!(without, "revision 4, 1 rule\n");
+    }
+}
