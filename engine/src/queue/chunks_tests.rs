@@ -169,6 +169,26 @@ fn full_tx_ring_takes_all_of_a_frame_or_nothing() {
 }
 
 #[test]
+fn sent_chunks_that_are_not_collected_hold_back_a_frame_in_more() {
+    let (umem, mut queue, mut nic) = queue();
+    for _ in 0..RING / 3 {
+        let frame = made(&umem, &[60, 60, 60]);
+        queue.transmit(frame).expect("free slots");
+    }
+    queue.wake().expect("nothing to wake");
+    while nic.transmitted().is_some() {}
+
+    // The TX ring is empty, but the completion ring has one slot left.
+    let refused = queue.transmit(made(&umem, &[60, 60]));
+
+    assert!(matches!(refused, Err(TransmitError::RingFull(_))));
+    queue.recycle();
+    let frame = refused.map_err(TransmitError::into_frame);
+    let frame = frame.expect_err("refused");
+    queue.transmit(frame).expect("all has been collected");
+}
+
+#[test]
 fn frame_in_more_chunks_than_the_kernel_takes_is_given_back() {
     let (umem, mut queue, _nic) = queue();
     let most = queue.halves().1.most_chunks();
