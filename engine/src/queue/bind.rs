@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::chunks::MOST_CHUNKS_COPY;
 use super::fit;
 use super::share::Origin;
-use super::tx::MOST_CHUNKS_COPY;
 use super::{Queue, QueueConfig};
 use crate::Error;
 use crate::bind_report::{BindReport, CopyMode};

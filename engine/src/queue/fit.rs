@@ -4,7 +4,7 @@
 //! bound does: the kernel keeps that on the UMEM, and takes no flag from the
 //! others (`xsk_bind` in `net/xdp/xsk.c`, Linux 6.6).
 
-use super::tx::MOST_CHUNKS_COPY;
+use super::chunks::MOST_CHUNKS_COPY;
 use crate::Error;
 use crate::config::{MultiBuffer, QueueIndex, XDP_PACKET_HEADROOM};
 use crate::interface::{Interface, InterfaceError};

@@ -11,6 +11,7 @@
 
 mod assembly;
 mod bind;
+mod chunks;
 mod config;
 mod fit;
 mod group;
@@ -44,9 +45,9 @@ use crate::umem::{self, Umem};
 use crate::xsk::{Rings, XskError};
 use crate::{Error, Frame};
 use assembly::Assembly;
+use chunks::MOST_CHUNKS_COPY;
 use group::{CompletionSide, FillSide};
 use share::Origin;
-use tx::MOST_CHUNKS_COPY;
 
 /// A queue of an interface and the xsk bound to it, or one of several.
 ///

@@ -20,11 +20,11 @@ use crate::frame::Frame;
 use crate::interface_id::InterfaceId;
 use crate::ring::TxRing;
 use crate::rules::XskIndex;
-use crate::sys::if_xdp::{Descriptor, XDP_PKT_CONTD};
+use crate::sys::if_xdp::Descriptor;
 use crate::sys::socket;
 use crate::umem;
 use crate::umem::ledger::Seat;
-use crate::umem::region::{Geometry, Place};
+use crate::umem::region::Geometry;
 
 /// The sending half of a queue.
 pub struct QueueTx {
@@ -56,17 +56,6 @@ pub struct QueueTx {
     /// xsks of the queue count for each other.
     pub(super) counters: TxCounters,
 }
-
-/// The most chunks of a frame in copy mode: the kernel puts the first into the
-/// head of an skb, and each of the others into a fragment, of which an skb has
-/// `MAX_SKB_FRAGS`, 17 at the least (`xsk_build_skb` in `net/xdp/xsk.c`, Linux
-/// 6.6; `include/linux/skbuff.h`).
-pub(crate) const MOST_CHUNKS_COPY: u32 = 17 + 1;
-
-/// Bytes that the first of several chunks must have. The kernel takes the
-/// Ethernet header off the head of an skb, and stops the machine if it is not
-/// all there (`__skb_pull` in `include/linux/skbuff.h`).
-const ETHERNET_HEADER: u32 = 14;
 
 /// What the sending half counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,49 +184,6 @@ impl QueueTx {
         Ok(())
     }
 
-    /// As [`transmit`](Self::transmit), for a frame in several chunks that has
-    /// passed the checks there.
-    #[cold]
-    #[inline(never)]
-    fn transmit_chunks(&mut self, frame: Frame) -> Result<(), TransmitError> {
-        let chunks = frame.chunks();
-        if chunks > self.most_chunks {
-            return Err(TransmitError::TooManyChunks(frame));
-        }
-        if frame.len_bytes() < ETHERNET_HEADER {
-            return Err(TransmitError::ShortFirstChunk(frame));
-        }
-        let unused = self.ring.capacity() - self.chunks_in_flight();
-        if chunks > unused || chunks > self.ring.free(chunks) {
-            return Err(TransmitError::RingFull(frame));
-        }
-        let (umem, bytes) = (Rc::clone(&self.umem), u64::from(frame.total_len()));
-        self.give(frame.place(), frame.len_bytes(), XDP_PKT_CONTD);
-        for part in frame.parts() {
-            let is_last = part.next.is_none();
-            let options = if is_last { 0 } else { XDP_PKT_CONTD };
-            self.give(part.place, part.len, options);
-            umem.ledger
-                .transmit_part(part.place.chunk, is_last, &self.seat);
-        }
-        let made = umem.ledger.transmit_first(&frame.into_claim(), &self.seat);
-        self.given += u64::from(chunks);
-        self.given_parts += u64::from(chunks - 1);
-        self.counters.bytes += bytes;
-        self.counters.made += u64::from(made);
-        Ok(())
-    }
-
-    fn give(&mut self, place: Place, len: u32, options: u32) {
-        let descriptor = Descriptor {
-            addr: self.geometry.addr(place),
-            len,
-            options,
-        };
-        let given = self.ring.give(descriptor);
-        given.expect("there are as many free slots as chunks");
-    }
-
     /// Takes back the chunks of all frames that the kernel is done with, and
     /// gives their number. It does so for all xsks of the queue, which share the
     /// completion ring, and each counts its own. No system call.
@@ -360,7 +306,7 @@ impl QueueTx {
         clippy::cast_possible_truncation,
         reason = "at most the capacity of the ring, a u32: `transmit` sees to it"
     )]
-    fn chunks_in_flight(&self) -> u32 {
+    pub(super) fn chunks_in_flight(&self) -> u32 {
         (self.given - self.returned.chunks.get()) as u32
     }
 

@@ -1,0 +1,64 @@
+//! Sending a frame in several chunks: all of them or none.
+
+use std::rc::Rc;
+
+use super::tx::{QueueTx, TransmitError};
+use crate::frame::Frame;
+use crate::sys::if_xdp::{Descriptor, XDP_PKT_CONTD};
+use crate::umem::region::Place;
+
+/// The most chunks of a frame in copy mode: the kernel puts the first into the
+/// head of an skb, and each of the others into a fragment, of which an skb has
+/// `MAX_SKB_FRAGS`, 17 at the least (`xsk_build_skb` in `net/xdp/xsk.c`, Linux
+/// 6.6; `include/linux/skbuff.h`).
+pub(crate) const MOST_CHUNKS_COPY: u32 = 17 + 1;
+
+/// Bytes that the first of several chunks must have. The kernel takes the
+/// Ethernet header off the head of an skb, and stops the machine if it is not
+/// all there (`__skb_pull` in `include/linux/skbuff.h`).
+const ETHERNET_HEADER: u32 = 14;
+
+impl QueueTx {
+    /// As [`transmit`](Self::transmit), for a frame in several chunks that has
+    /// passed the checks there.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn transmit_chunks(&mut self, frame: Frame) -> Result<(), TransmitError> {
+        let chunks = frame.chunks();
+        if chunks > self.most_chunks {
+            return Err(TransmitError::TooManyChunks(frame));
+        }
+        if frame.len_bytes() < ETHERNET_HEADER {
+            return Err(TransmitError::ShortFirstChunk(frame));
+        }
+        let unused = self.ring.capacity() - self.chunks_in_flight();
+        if chunks > unused || chunks > self.ring.free(chunks) {
+            return Err(TransmitError::RingFull(frame));
+        }
+        let (umem, bytes) = (Rc::clone(&self.umem), u64::from(frame.total_len()));
+        self.give(frame.place(), frame.len_bytes(), XDP_PKT_CONTD);
+        for part in frame.parts() {
+            let is_last = part.next.is_none();
+            let options = if is_last { 0 } else { XDP_PKT_CONTD };
+            self.give(part.place, part.len, options);
+            umem.ledger
+                .transmit_part(part.place.chunk, is_last, &self.seat);
+        }
+        let made = umem.ledger.transmit_first(&frame.into_claim(), &self.seat);
+        self.given += u64::from(chunks);
+        self.given_parts += u64::from(chunks - 1);
+        self.counters.bytes += bytes;
+        self.counters.made += u64::from(made);
+        Ok(())
+    }
+
+    fn give(&mut self, place: Place, len: u32, options: u32) {
+        let descriptor = Descriptor {
+            addr: self.geometry.addr(place),
+            len,
+            options,
+        };
+        let given = self.ring.give(descriptor);
+        given.expect("there are as many free slots as chunks");
+    }
+}
