@@ -33,7 +33,7 @@ pub use conversation::{Connection, connect, listen, reach};
 pub use forward::{Forward, Report, SOON, error_and_mark, last_line, number, single_line};
 pub use machine::{InterfaceState, assert_no_program, state_of};
 pub use occupant::{Occupant, Place};
-pub use traffic::{Stream, quiet_flow, unanswered};
+pub use traffic::{Stream, quiet_flow, send_within, unanswered};
 pub use waiting::{eventually, wait_until};
 
 /// Makes a test of each function, once with the XDP program in the driver and

@@ -2,9 +2,10 @@
 //! a thread that sends them without end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use crate::{SOON, wait_until};
 use wharf_testbed::{Interface, MacAddress, Pacer, PacketSocket, UdpFlow, Wire};
 
 /// `flow` to an Ethernet address that nobody has, so that no stack answers that
@@ -18,6 +19,24 @@ pub fn unanswered(flow: UdpFlow) -> UdpFlow {
 #[must_use]
 pub fn quiet_flow(wire: &Wire, client_port: u16) -> UdpFlow {
     unanswered(wire.udp_flow(client_port, 4433))
+}
+
+/// Sends `frames`, never more than `window` of them ahead of `taken`, which the
+/// receiver counts up. So none is lost however slow the receiver is, as long as
+/// its rings hold a window.
+///
+/// # Panics
+///
+/// When the link refuses them, or the receiver takes none for long.
+pub fn send_within(window: usize, taken: &AtomicUsize, socket: &PacketSocket, frames: &[Vec<u8>]) {
+    let mut sent = 0;
+    for burst in frames.chunks(window.div_ceil(4)) {
+        wait_until("the receiver takes frames", SOON, || {
+            sent + burst.len() <= taken.load(Ordering::Relaxed) + window
+        });
+        socket.send_batch(burst).expect("the link takes them");
+        sent += burst.len();
+    }
 }
 
 /// Frames sent from a thread of its own until told to stop, or until the

@@ -1,6 +1,7 @@
 //! Queues under an event loop of the test's own: receive, transmit, forward,
 //! frames on other threads, and every order in which things may be dropped.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +11,9 @@ use wharf::{
     RingCapacity, Steering, SteeringConfig, TransmitError, Umem, UmemConfig, Verdict,
 };
 use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Pair, Testbed, require_privileges};
-use wharf_tests::{SOON, assert_no_program, in_both_modes, quiet_flow, unanswered, wait_until};
+use wharf_tests::{
+    SOON, assert_no_program, in_both_modes, quiet_flow, send_within, unanswered, wait_until,
+};
 
 in_both_modes! {
     received_frames_are_those_sent_in_their_order,
@@ -27,6 +30,10 @@ in_both_modes! {
 const RING: u32 = 256;
 /// Chunks of every UMEM: two queues can fill their rings.
 const CHUNKS: u32 = 1024;
+
+/// Frames on their way at once where none may be lost: those that wait in the RX
+/// ring and those in the fill ring share it.
+const WINDOW: usize = RING as usize / 2;
 
 /// A steered queue. Fields drop in the order that the docs ask for: the program
 /// first.
@@ -164,15 +171,14 @@ fn received_frames_are_those_sent_in_their_order(attach: Attach) {
     let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
     let sent = some_frames(&pair, 3000);
 
+    let taken = AtomicUsize::new(0);
     let received = thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut pacer = Pacer::per_second(10_000);
-            sender
-                .send_paced(&mut pacer, sent.iter().cloned())
-                .expect("the link takes them");
-        });
+        scope.spawn(|| send_within(WINDOW, &taken, &sender, &sent));
         let mut received = Vec::new();
-        server.receive(sent.len(), |frame| received.push(frame.to_vec()));
+        server.receive(sent.len(), |frame| {
+            received.push(frame.to_vec());
+            taken.store(received.len(), Ordering::Relaxed);
+        });
         received
     });
 
@@ -242,13 +248,9 @@ fn frames_are_forwarded_between_queues_that_share_a_umem(attach: Attach) {
     let mut left = Steered::bind(&umem, "left", 0, attach);
     let mut right = Steered::bind(&umem, "right", 1, attach);
 
+    let taken = AtomicUsize::new(0);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut pacer = Pacer::per_second(10_000);
-            sender
-                .send_paced(&mut pacer, frames.iter().cloned())
-                .expect("the link takes them");
-        });
+        scope.spawn(|| send_within(WINDOW, &taken, &sender, &frames));
         let deadline = Instant::now() + SOON;
         let mut forwarded = 0;
         while forwarded < frames.len() {
@@ -260,6 +262,7 @@ fn frames_are_forwarded_between_queues_that_share_a_umem(attach: Attach) {
                 right.queue.transmit(frame).expect("there is room");
                 forwarded += 1;
             }
+            taken.store(forwarded, Ordering::Relaxed);
             right.queue.wake().expect("the interface is up");
         }
     });

@@ -250,8 +250,8 @@ fn refused_edit_leaves_the_rules_as_they_were() {
         ),
         (
             &["add", "redirect:1 udp"],
-            USAGE,
-            &["add: column 1: ", "xsk 1"],
+            RUN,
+            &["rule 3 redirects to xsk 1", "a queue has 1"],
         ),
         (
             &["replace", &many],
