@@ -15,7 +15,7 @@ use wharf_testbed::{Host, HostCommand};
 ///
 /// # Panics
 ///
-/// As [`wharf`].
+/// As [`wharf()`].
 #[must_use]
 pub fn wharf_in(host: &Host) -> HostCommand {
     let mut command = host.command(&wharf().display().to_string());
