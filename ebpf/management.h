@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0-only
 //
 // The first stage: what the host itself lives on, whatever the rules say. Address
-// resolution, DHCP, and of what is addressed to the host: SSH, ICMP errors, what
-// cannot be read, and the connections that its sockets have.
+// resolution, DHCP, and of what is addressed to the host: SSH, ICMP errors, later
+// fragments, and the connections that its sockets have.
 
 static __always_inline int is_own_address(const struct frame *frame)
 {
@@ -12,6 +12,27 @@ static __always_inline int is_own_address(const struct frame *frame)
 	if (frame->ip == IP_V6)
 		__builtin_memcpy(&own, to->bytes, sizeof(own));
 	return !!bpf_map_lookup_elem(&wharf_own_addrs, &own);
+}
+
+// Whether the frame is an IPv6 one to a group or to an address of the link: no
+// router sends it on to one host of another link.
+static __always_inline int is_on_link(const struct frame *frame)
+{
+	__u32 to = frame->flow.destination.bytes[0];
+
+	return frame->ip == IP_V6 && ((to & htonl(0xff000000)) == htonl(0xff000000) ||
+				      (to & htonl(0xffc00000)) == htonl(0xfe800000));
+}
+
+// Whether it is what an IPv6 host gets its neighbours and addresses by.
+static __always_inline int is_discovery(const struct frame *frame)
+{
+	__u32 type = frame->icmp_type[1], to_port = frame->destination_port;
+
+	if (frame->protocol == UDP)
+		return to_port == 546 || to_port == 547; // DHCP
+	// Multicast listeners, and the discovery of neighbours and routers.
+	return frame->protocol == ICMPV6 && ((type >= 130 && type <= 137) || type == 143);
 }
 
 // Whether a socket of this network namespace is connected to the sender. Listeners
@@ -61,23 +82,18 @@ static __always_inline int is_management(struct xdp_md *ctx, const struct frame 
 		return 1;
 	if (frame->ip != IP_V4 && frame->ip != IP_V6)
 		return 0;
-	if (frame->ip == IP_V6 && protocol == ICMPV6) {
-		__u32 type = frame->icmp_type[1];
-
-		// Multicast listeners, and the discovery of neighbours and routers.
-		if ((type >= 130 && type <= 137) || type == 143)
-			return 1;
-	}
-	if (protocol == UDP) {
-		// DHCP, which has no address yet to be recognised by.
-		if (frame->ip == IP_V4 && (to_port == 67 || to_port == 68))
-			return 1;
-		if (frame->ip == IP_V6 && (to_port == 546 || to_port == 547))
-			return 1;
-	}
+	// DHCP, which has no address yet to be recognised by.
+	if (frame->ip == IP_V4 && protocol == UDP && (to_port == 67 || to_port == 68))
+		return 1;
+	if (is_on_link(frame) && is_discovery(frame))
+		return 1;
 	if (!is_own_address(frame))
 		return 0;
-	if (protocol == UNDECIDED(BYTES) || frame->later_fragment)
+	if (frame->ip == IP_V6 && is_discovery(frame))
+		return 1;
+	// Without ports, and of no use without the first, which is not passed so. Other
+	// extension headers that are not read through may hide any port from the rules.
+	if (frame->later_fragment == 1)
 		return 1;
 	if (protocol == TCP || protocol == UDP || protocol == SCTP) {
 		if (to_port == UNDECIDED(NUMBERS))

@@ -155,7 +155,7 @@ impl<'a> Clerk<'a> {
         }))
     }
 
-    /// All of them, or none where there is no room for all.
+    /// All of them, or none.
     fn add_flows(&self, lines: &[String]) -> Result<FlowsChanged, Refusal> {
         let flows = read_flows(lines)?;
         let mut desk = self.desk();
@@ -178,12 +178,34 @@ impl<'a> Clerk<'a> {
                 },
             ));
         }
-        let mut changed = 0;
+        let mut done = Vec::new();
         for (flow, action) in flows {
-            self.steered.insert_flow(&flow, action).map_err(refused)?;
-            changed += u64::from(desk.flows.insert(key(&flow), action).is_none());
+            if let Err(error) = self.steered.insert_flow(&flow, action) {
+                self.undo(&mut desk, &done);
+                return Err(refused(error));
+            }
+            done.push((flow, desk.flows.insert(key(&flow), action)));
         }
+        let is_new = |(_, before): &&(Flow, Option<Action>)| before.is_none();
+        let changed = count(done.iter().filter(is_new).count());
         Ok(desk.flows_changed(changed))
+    }
+
+    /// Makes each of these flows what it was, the last one first.
+    fn undo(&self, desk: &mut Desk, done: &[(Flow, Option<Action>)]) {
+        for (flow, before) in done.iter().rev() {
+            let undone = match before {
+                Some(action) => self.steered.insert_flow(flow, *action),
+                None => self.steered.remove_flow(flow).map(drop),
+            };
+            // One that cannot be is still there, and is listed.
+            if undone.is_ok() {
+                match before {
+                    Some(action) => desk.flows.insert(key(flow), *action),
+                    None => desk.flows.remove(&key(flow)),
+                };
+            }
+        }
     }
 
     fn remove_flows(&self, lines: &[String]) -> Result<FlowsChanged, Refusal> {

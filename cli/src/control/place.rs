@@ -63,11 +63,7 @@ impl Socket {
 
     /// A socket at `path`, in the place of one on which nobody listens.
     pub fn at(path: &Path) -> io::Result<Self> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let _lock = lock(directory)?;
+        let _lock = lock(parent(path))?;
         remove_if_stale(path)?;
         Self::bind(path.to_owned())
     }
@@ -108,6 +104,8 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        // So that nobody puts another socket there between the look and the removal.
+        let _lock = lock(parent(&self.path));
         let is_ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|status| (status.dev(), status.ino()) == self.identity);
         if is_ours {
@@ -147,6 +145,14 @@ fn make_private(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The directory that the last part of `path` is in.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Held until dropped.
 fn lock(directory: &Path) -> io::Result<File> {
     let file = File::open(directory)?;
@@ -178,8 +184,16 @@ fn remove_if_stale(path: &Path) -> io::Result<()> {
         return Err(io::Error::new(ErrorKind::AlreadyExists, text));
     }
     match connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => remove(path),
         _ => Ok(()),
+    }
+}
+
+/// Whoever else removed it was as right.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -351,6 +365,23 @@ pub mod tests {
         remove_if_stale(&path).expect("it is left alone");
 
         assert!(path.exists());
+    }
+
+    #[test]
+    fn socket_is_removed_under_the_lock_and_may_be_gone_by_then() {
+        let scratch = Scratch::new("removed");
+        let path = scratch.0.join("control");
+        let socket = Socket::at(&path).expect("a new socket");
+        let held = lock(&scratch.0).expect("nobody else has it");
+
+        let ending = std::thread::spawn(move || drop(socket));
+        std::thread::sleep(Duration::from_millis(100));
+
+        assert!(path.exists(), "somebody else makes or removes sockets");
+        drop(held);
+        ending.join().expect("no panic");
+        assert!(!path.exists());
+        remove(&path).expect("it is gone already");
     }
 
     #[test]

@@ -92,7 +92,8 @@ fn welcome<'scope, 'a>(
         return;
     }
     let Some(number) = admit(clients, &stream) else {
-        refuse(&stream, "too many clients at once: try again");
+        let busy = RefusalCode::Busy;
+        refuse(&stream, busy, "too many clients at once: try again");
         return;
     };
     let mine = Arc::clone(clients);
@@ -137,8 +138,12 @@ fn serve(stream: &UnixStream, clerk: &Clerk<'_>) {
             }
             Err(error) => {
                 match error.kind() {
-                    ErrorKind::InvalidData => refuse(stream, &error.to_string()),
-                    ErrorKind::TimedOut => refuse(stream, "no request came for too long"),
+                    ErrorKind::InvalidData => {
+                        refuse(stream, RefusalCode::BadRequest, &error.to_string());
+                    }
+                    ErrorKind::TimedOut => {
+                        refuse(stream, RefusalCode::Busy, "no request came for too long");
+                    }
                     // Nobody is there to tell.
                     _ => {}
                 }
@@ -149,8 +154,7 @@ fn serve(stream: &UnixStream, clerk: &Clerk<'_>) {
 }
 
 /// Says why the connection ends.
-fn refuse(stream: &UnixStream, error: &str) {
-    let code = RefusalCode::Busy;
+fn refuse(stream: &UnixStream, code: RefusalCode, error: &str) {
     let reply = reply_line(Err(Refusal::new(code, error)));
     // The peer may be gone.
     let _ = (&mut &*stream).write_all(reply.as_bytes());
@@ -236,6 +240,23 @@ mod tests {
 
             assert!(refused.contains("\"bad_request\""), "{refused}");
             assert!(served.contains("\"ok\":true"), "{served}");
+        });
+    }
+
+    #[test]
+    fn bytes_that_are_no_line_are_a_bad_request_and_the_last() {
+        with_server("bytes", |socket| {
+            let mut stream = connect(socket.path()).expect("it listens");
+            stream.write_all(b"\xff\n").expect("it reads");
+            stream
+                .set_read_timeout(Some(Duration::from_secs(10)))
+                .expect("a timeout");
+
+            let mut said = String::new();
+            stream.read_to_string(&mut said).expect("it is told");
+
+            assert!(said.contains("\"bad_request\""), "{said}");
+            assert!(said.contains("not UTF-8"), "{said}");
         });
     }
 

@@ -63,15 +63,17 @@ impl From<RuleHits> for Hits {
 
 #[cfg(test)]
 pub mod tests {
-    use std::collections::HashSet;
+    use std::collections::HashMap;
     use std::sync::Mutex;
+
+    use wharf::XskIndex;
 
     use super::*;
 
-    /// An engine as far as the clerk can tell.
+    /// An engine with one xsk per queue, as far as the clerk can tell.
     pub struct Fake {
         rules: Mutex<RuleSet>,
-        flows: Mutex<HashSet<Flow>>,
+        flows: Mutex<HashMap<Flow, Action>>,
         hits: Mutex<Vec<Hits>>,
         refusal: Mutex<Option<String>>,
     }
@@ -101,6 +103,10 @@ pub mod tests {
             self.flows.lock().expect("no panic").len()
         }
 
+        pub fn flow(&self, flow: &Flow) -> Option<Action> {
+            self.flows.lock().expect("no panic").get(flow).copied()
+        }
+
         fn judge(&self) -> Result<(), String> {
             self.refusal
                 .lock()
@@ -125,15 +131,19 @@ pub mod tests {
             Ok(self.hits.lock().expect("no panic").clone())
         }
 
-        fn insert_flow(&self, flow: &Flow, _: Action) -> Result<(), String> {
+        fn insert_flow(&self, flow: &Flow, action: Action) -> Result<(), String> {
             self.judge()?;
-            self.flows.lock().expect("no panic").insert(*flow);
+            if matches!(action, Action::Redirect(XskIndex(1..))) {
+                return Err("queues have one xsk".to_owned());
+            }
+            self.flows.lock().expect("no panic").insert(*flow, action);
             Ok(())
         }
 
         fn remove_flow(&self, flow: &Flow) -> Result<bool, String> {
             self.judge()?;
-            Ok(self.flows.lock().expect("no panic").remove(flow))
+            let removed = self.flows.lock().expect("no panic").remove(flow);
+            Ok(removed.is_some())
         }
     }
 }

@@ -171,9 +171,11 @@ impl FillSide {
             .expect("a UMEM has at most 255 xsks")
     }
 
-    /// Xsks that share the queue now.
-    pub(super) fn xsks(&self) -> usize {
-        self.users.borrow().list.len()
+    /// Xsks of which a half uses the queue now.
+    pub(super) fn xsks(&self, sending: &CompletionSide) -> usize {
+        let (receivers, senders) = (self.users.borrow(), sending.users.borrow());
+        let only_send = senders.list.iter().filter(|user| !receivers.has(user.xsk));
+        receivers.list.len() + only_send.count()
     }
 }
 

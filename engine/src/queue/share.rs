@@ -94,7 +94,7 @@ impl Queue {
 
     /// Checks that the queue was bound for one more xsk.
     pub(super) fn check_room(&self, config: &QueueConfig, interface: &str) -> Result<(), XskError> {
-        if self.rx.fill.xsks() < usize::from(config.xsks.max(1)) {
+        if self.rx.fill.xsks(&self.tx.completion) < usize::from(config.xsks.max(1)) {
             return Ok(());
         }
         Err(XskError::NoMoreXsks {

@@ -322,3 +322,25 @@ proptest! {
         prop_assert!(audit.is_balanced(), "{:?}", audit);
     }
 }
+
+#[test]
+fn half_that_stays_keeps_the_place_of_its_xsk() {
+    let (_umem, [(first, nic), (second, second_nic)]) = two(&config(2));
+    let (receiver, sender) = second.into_halves();
+    drop(receiver);
+
+    let early = nic.share(&first).expect_err("its frames need the rings");
+    drop(sender);
+    let (third, _third_nic) = nic.share(&first).expect("one has gone");
+
+    assert!(
+        matches!(early, Error::Xsk(XskError::NoMoreXsks { xsks: 2, .. })),
+        "{early}"
+    );
+    assert_eq!(
+        third.rx.xsk(),
+        XskIndex(1),
+        "no number beyond those asked for"
+    );
+    drop(second_nic);
+}

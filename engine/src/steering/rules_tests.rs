@@ -425,3 +425,56 @@ fn management_goes_to_the_kernel_before_flows_and_rules() {
         assert_eq!(verdict(to.port(), from), Verdict::Pass, "its other end");
     });
 }
+
+#[test]
+fn management_is_of_the_link_or_of_the_host_and_hides_behind_no_extensions() {
+    in_private_network(|| {
+        let lo = Interface::by_name("lo").expect("every namespace has one");
+        let rules = RuleSet {
+            rules: Vec::new(),
+            default: Action::Drop,
+        };
+        let mut config = config(rules);
+        config.keep_management = true;
+        let mut steering = Steering::attach(&lo, Attach::Auto, 1, &config).expect("it attaches");
+        let address = |text: &str| text.parse::<std::net::Ipv6Addr>().expect("an address");
+        let host = address("2001:db8::1");
+        let set = steering.set_own_addresses(&[host.into()]);
+        set.expect("there is room");
+        let passes = |to: std::net::Ipv6Addr, next: u8, payload: &[u8]| {
+            let length = u16::try_from(payload.len()).expect("short");
+            let mut frame = vec![0; 12];
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+            frame.extend(length.to_be_bytes());
+            frame.extend([next, 64]);
+            frame.extend(address("2001:db8::2").octets());
+            frame.extend(to.octets());
+            frame.extend(payload);
+            steering.test_run(0, &frame).expect("it runs") == Verdict::Pass
+        };
+        let solicitation = [135, 0, 0, 0, 0, 0, 0, 0];
+        let dhcp = [0x02, 0x23, 0x02, 0x22, 0, 8, 0, 0];
+        let ssh = [0x0f, 0xa0, 0, 22, 0, 0, 0, 0];
+        let elsewhere = address("2001:db8:9::9");
+
+        for to in ["ff02::1:ff00:1", "fe80::1", "2001:db8::1"].map(address) {
+            assert!(passes(to, 58, &solicitation), "{to}");
+            assert!(passes(to, 17, &dhcp), "{to}");
+        }
+        assert!(!passes(elsewhere, 58, &solicitation), "it is forwarded");
+        assert!(!passes(elsewhere, 17, &dhcp), "it is forwarded");
+
+        // Destination options, of which the last is followed by TCP.
+        let behind = |options: usize, upper: &[u8]| {
+            let mut payload = [60, 0, 1, 4, 0, 0, 0, 0].repeat(options);
+            payload[8 * (options - 1)] = 6;
+            payload.extend(upper);
+            payload
+        };
+        assert!(passes(host, 60, &behind(4, &ssh)));
+        assert!(!passes(host, 60, &behind(5, &ssh)), "any port could be");
+        let later = [6, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert!(passes(host, 44, &later), "of a connection, perhaps");
+        assert!(!passes(elsewhere, 44, &later), "of others");
+    });
+}

@@ -247,6 +247,27 @@ fn flows_come_and_go_in_batches_up_to_the_capacity_and_are_listed_in_pages() {
 }
 
 #[test]
+fn flows_of_which_one_is_refused_are_all_as_they_were() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(8));
+    let add = |flows: &[String]| {
+        let flows = flows.to_vec();
+        ask(&clerk, &Command::FlowAdd { flows })
+    };
+    add(&[format!("drop {}", flow_text(1))]).expect("a good flow");
+
+    let bad = format!("redirect:1 {}", flow_text(3));
+    let refusal = add(&[flow_text(1), flow_text(2), flow_text(1), bad]).expect_err("one xsk");
+
+    assert_eq!(refusal.code, RefusalCode::Refused);
+    let first = flow_text(1).parse().expect("a flow");
+    assert_eq!(fake.flow(&first), Some(Action::Drop));
+    assert_eq!((fake.flow_count(), clerk.flow_count().count), (1, 1));
+    let listed = clerk.list_flows(None).expect("a page").flows;
+    assert_eq!(listed, [format!("drop {}", flow_text(1))]);
+}
+
+#[test]
 fn rules_at_the_end_are_those_of_the_last_edit() {
     let fake = Fake::default();
     let clerk = Clerk::new(&fake, facts(0));

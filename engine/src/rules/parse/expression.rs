@@ -73,14 +73,27 @@ impl<'a> Parser<'a> {
     fn expression(&mut self) -> Result<Expression, ParseError> {
         let mut left = self.member()?;
         loop {
-            if self.cursor.next_if(&["and", "&&"]).is_some() {
-                left = left.and(self.member()?);
-            } else if self.cursor.next_if(&["or", "||"]).is_some() {
-                left = left.or(self.member()?);
+            if let Some(and) = self.cursor.next_if(&["and", "&&"]) {
+                if matches!(left, Expression::Or(_)) {
+                    self.check_levels(and, &left)?;
+                }
+                left = left.and(self.operand(and)?);
+            } else if let Some(or) = self.cursor.next_if(&["or", "||"]) {
+                if matches!(left, Expression::And(_)) {
+                    self.check_levels(or, &left)?;
+                }
+                left = left.or(self.operand(or)?);
             } else {
                 return Ok(left);
             }
         }
+    }
+
+    /// What is behind `word`.
+    fn operand(&mut self, word: Token<'_>) -> Result<Expression, ParseError> {
+        let operand = self.member()?;
+        self.check_levels(word, &operand)?;
+        Ok(operand)
     }
 
     /// What `not` binds to.
@@ -89,7 +102,7 @@ impl<'a> Parser<'a> {
         match token.word {
             "not" | "!" => {
                 self.enter(token)?;
-                let inner = self.member()?;
+                let inner = self.operand(token)?;
                 self.depth -= 1;
                 Ok(!inner)
             }
@@ -107,18 +120,39 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Recursion is bounded, here and for all who walk the tree.
+    /// Recursion is bounded here.
     fn enter(&mut self, token: Token<'_>) -> Result<(), ParseError> {
         self.depth += 1;
         if self.depth > MOST_DEPTH {
-            return Err(self.cursor.error(
-                token,
-                format!(
-                    "more than {MOST_DEPTH} levels of `(` and `not`: give a flatter expression"
-                ),
-            ));
+            return Err(self.too_deep(token, "`(` and `not`"));
         }
         Ok(())
+    }
+
+    /// Recursion is bounded for all who walk the tree, of which `part` becomes a
+    /// member: `and` and `or` by turns make it deep without a parenthesis.
+    fn check_levels(&self, token: Token<'_>, part: &Expression) -> Result<(), ParseError> {
+        if levels(part) > MOST_DEPTH {
+            return Err(self.too_deep(token, "`and`, `or` and `not`"));
+        }
+        Ok(())
+    }
+
+    fn too_deep(&self, token: Token<'_>, levels_of: &str) -> ParseError {
+        let text =
+            format!("more than {MOST_DEPTH} levels of {levels_of}: give a flatter expression");
+        self.cursor.error(token, text)
+    }
+}
+
+/// How deep primitives lie in a tree.
+fn levels(expression: &Expression) -> usize {
+    match expression {
+        Expression::Primitive(_) => 0,
+        Expression::Not(inner) => 1 + levels(inner),
+        Expression::And(members) | Expression::Or(members) => {
+            1 + members.iter().map(levels).max().unwrap_or(0)
+        }
     }
 }
 

@@ -363,3 +363,17 @@ fn nesting_is_bounded_and_length_is_not() {
     let long = "tcp or ".repeat(deep) + "udp";
     assert!(long.parse::<Expression>().is_ok());
 }
+
+#[test]
+fn and_and_or_by_turns_are_bounded_too() {
+    let turns = |turns: usize| format!("{}udp", "tcp and ip or ".repeat(turns));
+
+    let error = refused(&turns(100_000));
+    let shallow: Expression = turns(49).parse().expect("98 levels");
+
+    assert!(
+        error.to_string().contains("more than 100 levels"),
+        "{error}"
+    );
+    assert_eq!(shallow.to_string().parse(), Ok(shallow));
+}
