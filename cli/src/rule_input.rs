@@ -8,6 +8,7 @@ use std::path::Path;
 
 use wharf::{Action, Flow, ParseError, Rule, RuleSet, RulesError, Steering};
 
+use crate::control::RULES_BYTES_MAX;
 use crate::exit::{Failure, one_line};
 use crate::language::split_action;
 
@@ -78,7 +79,7 @@ impl Given {
 
     /// Adds the rules of a file; gives its default.
     fn read(&mut self, path: &Path) -> Result<Action, Failure> {
-        let text = read(path, RULES_BYTES_MAX)?;
+        let text = read(path, RULES_BYTES_MAX as u64)?;
         let set: RuleSet = text.parse().map_err(|error: ParseError| Failure::Text {
             message: format!(
                 "{}:{}:{}: {}",
@@ -273,9 +274,6 @@ const MATCH: &str = "--match";
 
 /// How many xsks a queue has is for the forwarder to know, which judges again.
 const XSKS_UNKNOWN: u8 = u8::MAX;
-
-/// Far more than the rules that fit a program.
-const RULES_BYTES_MAX: u64 = 1 << 20;
 
 /// A million flows and more.
 const FLOWS_BYTES_MAX: u64 = 128 << 20;

@@ -149,7 +149,7 @@ fn file_that_holds_no_rules_is_refused_with_the_reason() {
             b"default pass\nudp\ndefault drop\n",
             ":3:1: `default` is given twice",
         ),
-        (&vec![b'#'; 2 << 20], "larger than 1048576 bytes"),
+        (&vec![b'#'; 2 << 20], "larger than 262144 bytes"),
         (many.as_bytes(), ":257:1: this rule makes"),
     ];
 

@@ -13,12 +13,12 @@ use serde::Serialize;
 use serde_json::Value;
 use wharf::{Action, Flow, Rule, RuleSet};
 
-use super::FLOWS_PER_MESSAGE;
 use super::listing::{Facts, FinalRules};
 use super::message::{
     Command, Edited, FlowCount, FlowPage, FlowsChanged, Listing, Refusal, RefusalCode, reply_line,
 };
 use super::steered::Steered;
+use super::{FLOWS_PER_MESSAGE, RULES_BYTES_MAX};
 use crate::language::{flow_line, split_action};
 
 /// Answers requests about one engine.
@@ -145,6 +145,13 @@ impl<'a> Clerk<'a> {
         }
         let mut rules = self.steered.rules();
         let (number, rule) = change(&mut rules)?;
+        let text = rules.to_string();
+        if text.len() > RULES_BYTES_MAX {
+            return Err(bad_rule(format!(
+                "the rules would be {} bytes of text together, and {RULES_BYTES_MAX} is the most",
+                text.len()
+            )));
+        }
         self.steered.replace_rules(&rules).map_err(refused)?;
         desk.revision += 1;
         Ok(value(Edited {

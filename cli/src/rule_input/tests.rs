@@ -85,12 +85,12 @@ fn rule_that_the_forwarder_cannot_follow_is_named_with_its_place() {
 #[test]
 fn file_that_cannot_be_used_is_refused_with_the_reason() {
     let scratch = Scratch::new("bad-file");
-    let big = vec![b'#'; usize::try_from(RULES_BYTES_MAX).expect("small") + 1];
+    let big = vec![b'#'; RULES_BYTES_MAX + 1];
     let cases: [(&[u8], &str); 4] = [
         (b"", "it is empty"),
         (b"# only a comment\n\n", "has no rules"),
         (b"tcp\nudp \xff\n", "line 2 is not UTF-8"),
-        (&big, "larger than 1048576 bytes"),
+        (&big, "larger than 262144 bytes"),
     ];
 
     for (content, reason) in cases {

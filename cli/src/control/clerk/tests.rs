@@ -295,3 +295,16 @@ fn forwarder_without_room_for_flows_says_how_to_have_some() {
 
     assert!(refusal.error.contains("--flow-capacity"), "{refusal:?}");
 }
+
+#[test]
+fn rules_whose_listing_would_not_fit_a_reply_are_refused() {
+    let fake = Fake::default();
+    let clerk = Clerk::new(&fake, facts(0));
+    let long = vec!["tcp"; RULES_BYTES_MAX / 16].join(" and ");
+    ask(&clerk, &add(&long, None)).expect("there is room for one");
+
+    let refusal = ask(&clerk, &add(&long, None)).expect_err("not for two");
+
+    assert!(refusal.error.contains("262144 is the most"), "{refusal:?}");
+    assert_eq!(rules(&clerk).len(), 1);
+}
