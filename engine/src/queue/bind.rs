@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::chunks::MOST_CHUNKS_COPY;
+use super::chunks::most_chunks_copy;
 use super::fit;
 use super::share::Origin;
 use super::{Queue, QueueConfig};
@@ -110,16 +110,17 @@ impl Queue {
         match xsk.bind(umem, target, deadline) {
             Ok((socket, got)) => {
                 umem.set_multi_buffer(multi_buffer);
+                let driver = interface.driver();
                 bound.set_socket(&socket, got);
                 bound.tx.most_chunks = match (multi_buffer, got) {
                     (false, _) => 1,
-                    (true, CopyMode::Copy) => MOST_CHUNKS_COPY,
+                    (true, CopyMode::Copy) => most_chunks_copy(driver.as_deref()),
                     (true, CopyMode::ZeroCopy) => fit::chunks_in_zero_copy(interface),
                 };
                 let report = BindReport {
                     interface: interface.name().to_owned(),
                     id: config.interface,
-                    driver: interface.driver(),
+                    driver,
                     queue,
                     xsk: bound.rx.xsk,
                     requested: config.mode,
