@@ -74,6 +74,9 @@ fn unfinished(frame: &[u8], total: usize) -> Option<Transport> {
                 return None;
             }
             let header = usize::from(packet[0] & 0xf) * 4;
+            if header < 20 {
+                return None;
+            }
             let len = usize::from(word(packet, 2)?).checked_sub(header)?;
             (packet.get(12..20)?, *packet.get(9)?, header, len)
         }
@@ -244,6 +247,27 @@ mod tests {
         for len in 0..whole.len() {
             let mut frame = whole[..len].to_vec();
             assert!(!finish(&mut frame), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn header_too_short_for_ipv4_is_left_alone() {
+        for words in 0..5 {
+            let mut frame = ipv4();
+            frame[14] = 0x40 | words;
+            frame[23] = TCP;
+            // Where the checksum of what follows such a header would be.
+            let field = 14 + usize::from(words) * 4 + 16;
+            let len = u64::from(u16::from_be_bytes([frame[16], frame[17]])) - u64::from(words) * 4;
+            for sum in 0..=u16::MAX {
+                frame[field..field + 2].copy_from_slice(&sum.to_be_bytes());
+                let pseudo = fold(super::sum(&frame[26..34]) + u64::from(TCP) + len);
+                if pseudo == sum {
+                    break;
+                }
+            }
+
+            assert!(!finish(&mut frame), "{words} words");
         }
     }
 

@@ -43,6 +43,15 @@ impl Assembly {
     pub(super) fn is_idle(&self) -> bool {
         matches!(self, Self::Idle)
     }
+
+    /// Chunks of the frame under way.
+    #[inline]
+    pub(super) fn chunks(&self) -> u32 {
+        match self {
+            Self::Under { chunks, .. } => *chunks,
+            _ => 0,
+        }
+    }
 }
 
 impl QueueRx {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::chunks::MOST_CHUNKS_COPY;
+use super::chunks::most_chunks_copy;
 use super::fit;
 use super::share::Origin;
 use super::{Queue, QueueConfig};
@@ -12,7 +12,7 @@ use crate::bind_report::{BindReport, CopyMode};
 use crate::config::{Mode, QueueIndex};
 use crate::interface::Interface;
 use crate::umem::Umem;
-use crate::xsk::{BindFailure, Target, Xsk, XskError, panic_gate};
+use crate::xsk::{self, BindFailure, Target, Xsk, XskError, panic_gate};
 
 impl Queue {
     /// Binds an xsk to a queue of an interface, its fill ring filled.
@@ -36,7 +36,11 @@ impl Queue {
         config: &QueueConfig,
     ) -> Result<(Self, BindReport), Error> {
         let sends = check(interface, queue, umem)?;
-        let shares = umem.shared().registrant().is_some();
+        let inherited = match umem.shared().registrant() {
+            Some(registrant) => Some(xsk::mode_of(&registrant)?),
+            None => None,
+        };
+        let shares = inherited.is_some();
         let multi_buffer = fit::decide(umem, interface, config.multi_buffer, shares)?;
         let bind = |mode| {
             let target = Target {
@@ -47,17 +51,13 @@ impl Queue {
             };
             Self::bind_to(umem, &target, config)
         };
-        let (mut bound, mut report) = match config.mode {
-            Mode::ZeroCopy => bind(CopyMode::ZeroCopy)?,
-            Mode::Copy => bind(CopyMode::Copy)?,
-            Mode::Auto => match bind(CopyMode::ZeroCopy) {
-                Err(XskError::NoZeroCopy { reason, .. }) if !shares => {
-                    let (bound, mut report) = bind(CopyMode::Copy)?;
-                    report.fallback = Some(reason);
-                    (bound, report)
-                }
-                bound => bound?,
-            },
+        let (mut bound, mut report) = match bind(first_mode(config.mode, inherited)) {
+            Err(XskError::NoZeroCopy { reason, .. }) if config.mode == Mode::Auto && !shares => {
+                let (bound, mut report) = bind(CopyMode::Copy)?;
+                report.fallback = Some(reason);
+                (bound, report)
+            }
+            bound => bound?,
         };
         bound.tx.sends = sends;
         let result = match (config.mode, report.got) {
@@ -110,16 +110,17 @@ impl Queue {
         match xsk.bind(umem, target, deadline) {
             Ok((socket, got)) => {
                 umem.set_multi_buffer(multi_buffer);
+                let driver = interface.driver();
                 bound.set_socket(&socket, got);
                 bound.tx.most_chunks = match (multi_buffer, got) {
                     (false, _) => 1,
-                    (true, CopyMode::Copy) => MOST_CHUNKS_COPY,
+                    (true, CopyMode::Copy) => most_chunks_copy(driver.as_deref()),
                     (true, CopyMode::ZeroCopy) => fit::chunks_in_zero_copy(interface),
                 };
                 let report = BindReport {
                     interface: interface.name().to_owned(),
                     id: config.interface,
-                    driver: interface.driver(),
+                    driver,
                     queue,
                     xsk: bound.rx.xsk,
                     requested: config.mode,
@@ -143,6 +144,15 @@ impl Queue {
             Err(BindFailure::Bound(error)) => Err(error),
         }
     }
+}
+
+/// The mode to bind in first, and to check for: that of the UMEM's other queues,
+/// if there are any, whatever is asked for.
+fn first_mode(asked: Mode, inherited: Option<CopyMode>) -> CopyMode {
+    inherited.unwrap_or(match asked {
+        Mode::Copy => CopyMode::Copy,
+        Mode::ZeroCopy | Mode::Auto => CopyMode::ZeroCopy,
+    })
 }
 
 /// Checks what the kernel would get wrong or say unclearly. Gives whether the
@@ -170,4 +180,20 @@ fn check(interface: &Interface, queue: QueueIndex, umem: &Umem) -> Result<bool, 
         .into());
     }
     Ok(queue.get() < counts.tx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queue_that_shares_a_umem_is_checked_for_the_mode_it_gets() {
+        for asked in [Mode::Auto, Mode::ZeroCopy, Mode::Copy] {
+            for got in [CopyMode::ZeroCopy, CopyMode::Copy] {
+                assert_eq!(first_mode(asked, Some(got)), got);
+            }
+        }
+        assert_eq!(first_mode(Mode::Auto, None), CopyMode::ZeroCopy);
+        assert_eq!(first_mode(Mode::Copy, None), CopyMode::Copy);
+    }
 }

@@ -13,6 +13,18 @@ use crate::umem::region::Place;
 /// 6.6; `include/linux/skbuff.h`).
 pub(crate) const MOST_CHUNKS_COPY: u32 = 17 + 1;
 
+/// Drivers that ask for skbs without a head of their own (`IFF_TX_SKB_NO_LINEAR`,
+/// Linux 5.12 to 7.3). There the first chunk takes a fragment as well, and the
+/// kernel drops a frame in one chunk more than it has fragments; before 6.12.114
+/// and 7.2 its chunks never come back (`xsk_build_skb_zerocopy`).
+const WITHOUT_HEAD: [&str; 1] = ["virtio_net"];
+
+/// The most chunks of a frame that is sent in copy mode through a driver.
+pub(super) fn most_chunks_copy(driver: Option<&str>) -> u32 {
+    let headless = driver.is_some_and(|driver| WITHOUT_HEAD.contains(&driver));
+    MOST_CHUNKS_COPY - u32::from(headless)
+}
+
 /// Bytes that the first of several chunks must have. The kernel takes the
 /// Ethernet header off the head of an skb, and stops the machine if it is not
 /// all there (`__skb_pull` in `include/linux/skbuff.h`).
@@ -60,5 +72,17 @@ impl QueueTx {
         };
         let given = self.ring.give(descriptor);
         given.expect("there are as many free slots as chunks");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn driver_whose_skbs_have_no_head_takes_a_chunk_less() {
+        assert_eq!(most_chunks_copy(Some("virtio_net")), 17);
+        assert_eq!(most_chunks_copy(Some("veth")), 18);
+        assert_eq!(most_chunks_copy(None), 18);
     }
 }

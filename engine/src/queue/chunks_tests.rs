@@ -337,6 +337,33 @@ fn hoarding_application_loses_whole_frames() {
 }
 
 #[test]
+fn chunks_of_a_frame_under_way_are_not_the_floor() {
+    let config = QueueConfig {
+        chunk_limit: Some(RING),
+        fill_floor: 16,
+        xsks: 2,
+        ..config()
+    };
+    // One xsk waits for the end of its frame, the other gets frames.
+    let (umem, mut queue, mut nic) = queue_of(&config);
+    let (mut other, mut other_nic) = nic.share(&queue).expect("one more xsk");
+    for _ in 0..20 {
+        assert!(nic.deliver_part(b"x", XDP_PKT_CONTD));
+    }
+    assert_eq!(queue.receive(RING).count(), 0);
+
+    let mut hoard = Vec::new();
+    for _ in 0..2 * RING {
+        other_nic.deliver(b"a frame");
+        hoard.extend(other.receive(RING));
+        other.recycle();
+    }
+
+    assert_eq!(umem.audit().fill, 16, "{:?}", umem.audit());
+    drop(hoard);
+}
+
+#[test]
 fn frame_grows_and_shrinks_at_its_own_ends() {
     let (umem, ..) = queue();
     let mut frame = made(&umem, &[100, 50, 20]);

@@ -224,7 +224,8 @@ impl QueueRx {
     /// Tells the fill side of the lent chunks that came back since last time.
     #[inline]
     fn tell_returned(&mut self) {
-        let returned = self.counters.frames + self.counters.throttled + self.uncounted;
+        let counted = self.counters.frames + self.counters.throttled + self.uncounted;
+        let returned = counted + u64::from(self.assembly.chunks());
         self.fill.note_returned(returned - self.returned);
         self.returned = returned;
     }

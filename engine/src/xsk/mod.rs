@@ -183,7 +183,7 @@ impl Xsk {
             let largest = umem.geometry.chunk_size() - XDP_PACKET_HEADROOM - FRAME_OVERHEAD;
             BindFailure::Unbound(bind_error(target, source, waited, largest))
         })?;
-        let got = self.mode().map_err(BindFailure::Bound)?;
+        let got = mode_of(&self.fd).map_err(BindFailure::Bound)?;
         let fd = Rc::new(self.fd);
         umem.add_socket(&fd, interface.index().get(), queue);
         Ok((fd, got))
@@ -214,20 +214,6 @@ impl Xsk {
         umem.add_socket(&fd, interface.index().get(), queue);
         Ok(fd)
     }
-
-    /// The mode that the bound socket really got.
-    fn mode(&self) -> Result<CopyMode, XskError> {
-        let zero_copy =
-            socket::is_zero_copy(self.fd.as_fd()).map_err(|source| XskError::Setup {
-                operation: "read back the mode (XDP_OPTIONS)".to_owned(),
-                source,
-            })?;
-        Ok(if zero_copy {
-            CopyMode::ZeroCopy
-        } else {
-            CopyMode::Copy
-        })
-    }
 }
 
 impl Target<'_> {
@@ -244,6 +230,20 @@ impl Target<'_> {
         };
         mode | multi_buffer | if_xdp::XDP_USE_NEED_WAKEUP
     }
+}
+
+/// The mode that a bound socket really got, which those that share its
+/// registration of the UMEM inherit.
+pub(crate) fn mode_of(socket: &OwnedFd) -> Result<CopyMode, XskError> {
+    let zero_copy = socket::is_zero_copy(socket.as_fd()).map_err(|source| XskError::Setup {
+        operation: "read back the mode (XDP_OPTIONS)".to_owned(),
+        source,
+    })?;
+    Ok(if zero_copy {
+        CopyMode::ZeroCopy
+    } else {
+        CopyMode::Copy
+    })
 }
 
 /// The descriptor as a bind takes it.
