@@ -14,6 +14,7 @@ use wharf_tests::{
 
 in_both_modes! {
     killed_forwarder_leaves_interfaces_usable_at_once,
+    next_forwarder_waits_for_one_that_is_being_killed,
     second_forwarder_on_the_same_interfaces_is_refused_and_the_first_goes_on,
     account_of_a_run_adds_up_to_what_was_sent,
     interfaces_are_promiscuous_while_it_runs_and_not_after,
@@ -75,6 +76,24 @@ fn killed_forwarder_leaves_interfaces_usable_at_once(attach: Attach) {
     next.stop().assert_conserved();
     assert_no_program(wire.left());
     assert_no_program(wire.right());
+}
+
+fn next_forwarder_waits_for_one_that_is_being_killed(attach: Attach) {
+    let Some(wire) = wire() else { return };
+    let mut dying = Forward::start(&wire, attach, &[]);
+
+    let process = dying.process();
+    process.signal(libc::SIGKILL).expect("it runs");
+    // It has begun to close its descriptors, the kernel has not ended with them.
+    let descriptors = format!("/proc/{}/fd", process.id());
+    wait_until("it is dying", SOON, || {
+        std::fs::read_dir(&descriptors).map_or(0, Iterator::count) == 0
+    });
+    let next = Forward::start(&wire, attach, &[]);
+
+    assert_forwards(&wire);
+    next.stop().assert_conserved();
+    dying.kill();
 }
 
 fn second_forwarder_on_the_same_interfaces_is_refused_and_the_first_goes_on(attach: Attach) {

@@ -26,7 +26,7 @@ mod tests;
 use std::fmt;
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aya::maps::MapError;
 pub use wharf_ebpf::QueueCounts;
@@ -37,7 +37,7 @@ pub use error::SteeringError;
 pub use hits::RuleHits;
 pub use program::Verdict;
 
-use crate::interface::Interface;
+use crate::interface::{Holder, Interface};
 use crate::rules::{RuleSet, RulesError, XskIndex, compile};
 use attach::Attachment;
 use hits::Carried;
@@ -98,9 +98,7 @@ impl Steering {
             });
         }
         // Loading is the slow part, so ask first.
-        if let Some(program) = interface.xdp()? {
-            return Err(SteeringError::occupied(interface, program));
-        }
+        wait_while_leaving(interface)?;
         let frame = Frame {
             interface,
             queue_slots,
@@ -366,6 +364,32 @@ impl Steering {
         }
     }
 }
+
+/// Makes sure that no program is attached.
+///
+/// That of a process which was killed just now goes with the process, some 150 ms
+/// later: a program of ours that no process holds is waited for. Its bpf_link may
+/// have gone between two looks, and then seems to be none.
+fn wait_while_leaving(interface: &Interface) -> Result<(), SteeringError> {
+    let deadline = Instant::now() + LEAVING_PATIENCE;
+    while let Some(program) = interface.xdp()? {
+        let is_ours = program.name.as_deref().is_some_and(|name| {
+            [wharf_ebpf::PROGRAM, wharf_ebpf::PROGRAM_ONE_BUFFER].contains(&name)
+        });
+        let may_be_leaving = matches!(
+            program.holder,
+            Holder::Link { process: None, .. } | Holder::Netlink
+        );
+        if !is_ours || !may_be_leaving || Instant::now() >= deadline {
+            return Err(SteeringError::occupied(interface, program));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// How long a program may take to go with its process, on a busy machine.
+const LEAVING_PATIENCE: Duration = Duration::from_secs(2);
 
 impl fmt::Debug for Steering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
