@@ -19,14 +19,14 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// Looks at `interface`.
-    pub fn of(interface: &Interface) -> Result<Self, InterfaceError> {
+    /// Looks at `interface` of a machine that is as good as `machine`.
+    pub fn of(interface: &Interface, machine: State) -> Result<Self, InterfaceError> {
         let driver = interface.driver();
         let mut checks = vec![state(interface)?, mtu(interface)?, queues(interface)?];
         checks.push(program(interface)?);
         let (xdp, modes) = features(interface)?;
         checks.push(xdp);
-        let forward = match worst(&checks) {
+        let forward = match worst(&checks).max(machine) {
             State::Bad => "nothing, as it is".to_owned(),
             _ => modes.to_owned(),
         };

@@ -52,10 +52,16 @@ fn privileges() -> Check {
     })
     .map(|capability| capability.to_string())
     .collect();
-    if missing.is_empty() {
+    if missing.is_empty() && has(Capability::CAP_PERFMON) {
         Check::good(
             "privileges",
-            "CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF are held",
+            "CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are held",
+        )
+    } else if missing.is_empty() {
+        Check::poor(
+            "privileges",
+            "CAP_PERFMON missing, which rules, flows and kept management traffic take",
+            "run as root, or grant it; without it, --take-everything and no rules",
         )
     } else {
         Check::bad(
@@ -94,7 +100,7 @@ fn locked_memory() -> Check {
         .find_map(|line| line.strip_prefix("Max locked memory"));
     let limit = line.and_then(|line| line.split_whitespace().next());
     match limit.map(str::parse::<u64>) {
-        Some(Ok(limit)) if limit < needed => Check::poor(
+        Some(Ok(limit)) if limit < needed => Check::bad(
             "locked memory",
             format!(
                 "{} MiB, and each worker takes {} MiB by default",

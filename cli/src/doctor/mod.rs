@@ -18,7 +18,7 @@ use wharf::Interface;
 use crate::args::DoctorArgs;
 use crate::exit::Failure;
 use crate::session;
-use check::{Check, State};
+use check::{Check, State, worst};
 use interface::Examined;
 
 /// Says what it finds. Good unless the machine, or an interface that was named,
@@ -38,13 +38,14 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
             .collect::<Result<Vec<_>, _>>()
             .map_err(wharf::Error::from)?
     };
+    let machine = machine::examine();
     let interfaces = interfaces
         .iter()
-        .map(Examined::of)
+        .map(|interface| Examined::of(interface, worst(&machine)))
         .collect::<Result<_, _>>()
         .map_err(wharf::Error::from)?;
     let report = Report {
-        machine: machine::examine(),
+        machine,
         interfaces,
     };
     let written = if arguments.json {
