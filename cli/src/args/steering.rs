@@ -23,6 +23,7 @@ pub struct SteeringArgs {
         long,
         value_name = "N",
         default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(..=FLOW_CAPACITY_MAX),
         allow_negative_numbers = true
     )]
     pub flow_capacity: u32,
@@ -33,3 +34,6 @@ pub struct SteeringArgs {
     #[arg(long)]
     pub no_control: bool,
 }
+
+/// Sixteen million: a flow takes some 650 bytes over two interfaces.
+const FLOW_CAPACITY_MAX: i64 = 1 << 24;
