@@ -48,6 +48,14 @@ fn distance(one: &str, other: &str) -> usize {
 
 /// Names that other tools have for the same.
 const OTHER_NAMES: &[(&str, &str)] = &[
+    // Actions, as other filters call them.
+    ("accept", "pass"),
+    ("allow", "pass"),
+    ("permit", "pass"),
+    ("deny", "drop"),
+    ("reject", "drop"),
+    ("block", "drop"),
+    ("discard", "drop"),
     ("ipv4", "ip"),
     ("ipv6", "ip6"),
     ("icmpv6", "icmp6"),
