@@ -256,12 +256,13 @@ fn rule_set_errors_name_the_line() {
             "`default` is given twice: line 2 has it already",
         ),
         (
-            "default reject",
+            "default hold",
             1,
-            "reject",
-            "unknown action `reject`: expected `redirect`, `redirect:N`, `pass` or `drop`",
+            "hold",
+            "unknown action `hold`: expected `redirect`, `redirect:N`, `pass` or `drop`",
         ),
         ("default passs", 1, "passs", "did you mean `pass`?"),
+        ("default reject", 1, "reject", "did you mean `drop`?"),
         ("default", 1, "", "after `default`, but the text ends"),
         ("default drop udp", 1, "udp", "expected the end, not `udp`"),
         (
