@@ -1,6 +1,6 @@
-//! The books of an engine that has stopped.
+//! The books of an engine that has stopped, and of a UMEM at rest.
 
-use wharf::{DropReason, Summary};
+use wharf::{DropReason, Summary, Umem};
 
 /// As [`assert_balanced`], and no frame was lost between the XDP program and
 /// the RX ring: no interface went away, so nothing excuses that. The engine
@@ -66,4 +66,21 @@ pub fn assert_nothing_dropped(summary: &Summary) {
         .filter(|(_, frames)| *frames > 0)
         .collect();
     assert_eq!(drops, [], "frames were dropped");
+}
+
+/// The chunks of all owners are the chunks of the UMEM, and no frame is held or
+/// on its way out.
+///
+/// # Panics
+///
+/// When one is missing, or not at home.
+#[track_caller]
+pub fn assert_all_home(umem: &Umem) {
+    let audit = umem.audit();
+    assert!(audit.is_balanced(), "{audit:?}");
+    assert_eq!(
+        (audit.held(), audit.transmit, audit.quarantined),
+        (0, 0, 0),
+        "{audit:?}"
+    );
 }

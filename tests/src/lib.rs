@@ -26,7 +26,7 @@ mod occupant;
 mod traffic;
 mod waiting;
 
-pub use account::{assert_balanced, assert_conserved, assert_nothing_dropped};
+pub use account::{assert_all_home, assert_balanced, assert_conserved, assert_nothing_dropped};
 pub use binary::{keep_sockets_apart, wharf, wharf_in};
 pub use control::ControlDirectory;
 pub use conversation::{Connection, connect, listen, reach};

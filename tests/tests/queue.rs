@@ -12,7 +12,8 @@ use wharf::{
 };
 use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Pair, Testbed, require_privileges};
 use wharf_tests::{
-    SOON, assert_no_program, in_both_modes, quiet_flow, send_within, unanswered, wait_until,
+    SOON, assert_all_home, assert_no_program, in_both_modes, quiet_flow, send_within, unanswered,
+    wait_until,
 };
 
 in_both_modes! {
@@ -133,19 +134,6 @@ impl Steered {
 
 fn umem() -> Umem {
     Umem::new(&UmemConfig::new(CHUNKS)).expect("there is memory")
-}
-
-/// The chunks of all owners are the chunks of the UMEM, and no frame is held or
-/// on its way out.
-#[track_caller]
-fn assert_all_home(umem: &Umem) {
-    let audit = umem.audit();
-    assert!(audit.is_balanced(), "{audit:?}");
-    assert_eq!(
-        (audit.held(), audit.transmit, audit.quarantined),
-        (0, 0, 0),
-        "{audit:?}"
-    );
 }
 
 /// `None` says that the case is skipped.

@@ -8,7 +8,9 @@ use wharf::{
     SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, XskError, XskIndex,
 };
 use wharf_testbed::{FlowChecker, PacketSocket, Pair, Testbed, UdpFlow, require_privileges};
-use wharf_tests::{SOON, assert_no_program, in_both_modes, unanswered, wait_until};
+use wharf_tests::{
+    SOON, assert_all_home, assert_no_program, in_both_modes, unanswered, wait_until,
+};
 
 in_both_modes! {
     frames_go_to_the_xsk_that_is_aimed_at,
@@ -123,19 +125,6 @@ impl Shared {
 
 fn umem() -> Umem {
     Umem::new(&UmemConfig::new(CHUNKS)).expect("there is memory")
-}
-
-/// The chunks of all owners are the chunks of the UMEM, and no frame is held or
-/// on its way out.
-#[track_caller]
-fn assert_all_home(umem: &Umem) {
-    let audit = umem.audit();
-    assert!(audit.is_balanced(), "{audit:?}");
-    assert_eq!(
-        (audit.held(), audit.transmit, audit.quarantined),
-        (0, 0, 0),
-        "{audit:?}"
-    );
 }
 
 /// `None` says that the case is skipped.

@@ -348,18 +348,23 @@ fn sockets_and_flows_outlive_the_rules_and_a_closed_socket_leaves_at_once() {
     });
 }
 
+/// Drops all on this namespace's loopback but what the host is managed by.
+fn only_management() -> Steering {
+    let lo = Interface::by_name("lo").expect("every namespace has one");
+    let rules = RuleSet {
+        rules: Vec::new(),
+        default: Action::Drop,
+    };
+    let mut config = config(rules);
+    config.keep_management = true;
+    Steering::attach(&lo, Attach::Auto, 1, &config).expect("it attaches")
+}
+
 #[test]
 fn management_goes_to_the_kernel_before_flows_and_rules() {
     in_private_network(|| {
         use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-        let lo = Interface::by_name("lo").expect("every namespace has one");
-        let rules = RuleSet {
-            rules: Vec::new(),
-            default: Action::Drop,
-        };
-        let mut config = config(rules);
-        config.keep_management = true;
-        let mut steering = Steering::attach(&lo, Attach::Auto, 1, &config).expect("it attaches");
+        let mut steering = only_management();
         let host = Ipv4Addr::LOCALHOST;
         steering
             .set_own_addresses(&[host.into()])
@@ -429,14 +434,7 @@ fn management_goes_to_the_kernel_before_flows_and_rules() {
 #[test]
 fn management_is_of_the_link_or_of_the_host_and_hides_behind_no_extensions() {
     in_private_network(|| {
-        let lo = Interface::by_name("lo").expect("every namespace has one");
-        let rules = RuleSet {
-            rules: Vec::new(),
-            default: Action::Drop,
-        };
-        let mut config = config(rules);
-        config.keep_management = true;
-        let mut steering = Steering::attach(&lo, Attach::Auto, 1, &config).expect("it attaches");
+        let mut steering = only_management();
         let address = |text: &str| text.parse::<std::net::Ipv6Addr>().expect("an address");
         let host = address("2001:db8::1");
         let set = steering.set_own_addresses(&[host.into()]);
