@@ -29,8 +29,10 @@ RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --release --packag
 # A hub delivers a burst in one go. Without erms and fsrm the kernel copies 8
 # bytes an instruction; `rep movsb` would count as one for every byte.
 export WHARF_COMMAND=$target/x86_64-unknown-linux-gnu/release/wharf
-export WIRE=hub SMP=1 ACCEL=tcg PROGRAMS=chrt CASE_LIMIT=300 BOOT_LIMIT=1200
-export OPTIONS="-icount shift=0,sleep=off -cpu max,-erms,-fsrm"
+export WIRE=hub SMP=1 ACCEL=tcg CASE_LIMIT=300 BOOT_LIMIT=1200
+export OPTIONS="-icount shift=0 -cpu max,-erms,-fsrm"
+# Interrupts in threads, so that the scheduler knows how long each of them takes.
+export APPEND=threadirqs
 export GUEST_ENVIRONMENT="WHARF_COMPARE_ROUNDS=$rounds" WHARF_TESTS_REQUIRED=1
 tests/guest/run.sh --kernels "$kernel" --cases '^zero_copy compare::' >&2
 
@@ -55,7 +57,8 @@ awk '
         median[way, bytes] = m
         return sprintf("%.0f ± %.1f %%", m, 100 * spread / m)
     }
-    /^@@COST / { key = $2 " " $3; value[key, ++n[key]] = $5 / $4; if (!seen[$3]++) length_of[++lengths] = $3 }
+    # The first one is on the line on which the test harness names the test.
+    sub(/^.*@@COST /, "") { key = $1 " " $2; value[key, ++n[key]] = $4 / $3; if (!seen[$2]++) length_of[++lengths] = $2 }
     END {
         ways = split("straight zero-copy copy generic", way, " ")
         print ""

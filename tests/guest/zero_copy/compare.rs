@@ -15,8 +15,8 @@ use std::io::Write;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wharf::Attach;
 
+use crate::busy::Mark;
 use crate::end::{End, flow};
-use crate::leftover::Leftover;
 use crate::wire::GuestWire;
 use crate::{LIMIT, NICS};
 
@@ -59,21 +59,21 @@ const ROUNDS: &str = "WHARF_COMPARE_ROUNDS";
 #[test]
 fn every_mode_is_the_one_asked_for_and_carries_the_same_bursts() {
     let rounds = std::env::var(ROUNDS).ok();
-    let leftover = rounds.as_ref().map(|_| Leftover::start());
-    let bursts = if rounds.is_some() { 100 } else { 5 };
+    let measured = rounds.is_some();
+    let bursts = if measured { 100 } else { 5 };
     let rounds = rounds.map_or(1, |text| text.parse().expect("a number of rounds"));
     let wire = GuestWire::new();
 
     for _ in 0..rounds {
         for way in WAYS {
-            run(&wire, way, bursts, leftover.as_ref());
+            run(&wire, way, bursts, measured);
         }
     }
 }
 
 /// Sends bursts of each length one way, checks the forwarder's account, and says
-/// what they cost if there is a measure.
-fn run(wire: &GuestWire, way: Way, bursts: usize, leftover: Option<&Leftover>) {
+/// what they cost if it is measured.
+fn run(wire: &GuestWire, way: Way, bursts: usize, measured: bool) {
     let mut near = wire.end(NICS[0]);
     let mut far = wire.end(if way.forward.is_some() {
         NICS[3]
@@ -92,16 +92,16 @@ fn run(wire: &GuestWire, way: Way, bursts: usize, leftover: Option<&Leftover>) {
         for _ in 0..WARM_UP {
             burst(&mut near, &mut far, &frame);
         }
-        let start = leftover.map(Leftover::mark);
+        let start = Mark::now();
         for _ in 0..bursts {
             burst(&mut near, &mut far, &frame);
         }
-        if let (Some(leftover), Some(start)) = (leftover, start) {
-            let busy = leftover.busy_ns(start);
+        if measured {
+            let busy = start.busy_ns();
             // Past the test harness, which keeps what passing tests print.
             let _ = writeln!(
                 std::io::stderr(),
-                "@@COST {} {} {} {busy:.0}",
+                "@@COST {} {} {} {busy}",
                 way.name,
                 frame.len(),
                 bursts * BURST

@@ -9,15 +9,15 @@
 //!   stacks    `wharf forward` between two kernel stacks
 //!   losses    what the forwarder or an interface does not survive, under traffic
 //!   compare   the same bursts in every mode; compare.sh has them counted
-//!   leftover  what a CPU has left
+//!   busy      how long tasks ran
 //! ```
 //!
 //! It takes over these interfaces by name, so it refuses to run anywhere else.
 
+mod busy;
 mod command;
 mod compare;
 mod end;
-mod leftover;
 mod library;
 mod losses;
 mod stacks;
