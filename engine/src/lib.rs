@@ -81,6 +81,8 @@ pub use interface::{
 };
 pub use interface_id::InterfaceId;
 pub use privileges::MissingCapabilities;
+#[cfg(feature = "fault-injection")]
+pub use queue::TxDescriptor;
 pub use queue::{
     Batch, Queue, QueueConfig, QueueRx, QueueTx, RxCounters, SimulatedNic, TransmitError,
     TxCounters, WakeError,
