@@ -212,6 +212,11 @@ impl Queue {
         self.rx.top_up();
     }
 
+    /// See [`QueueTx::publish`].
+    pub fn publish(&mut self) {
+        self.tx.publish();
+    }
+
     /// See [`QueueTx::wake`].
     ///
     /// # Errors
