@@ -25,9 +25,13 @@ mod tx;
 #[cfg(test)]
 mod chunks_tests;
 #[cfg(test)]
+mod layouts;
+#[cfg(test)]
 mod shared_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unaligned_tests;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
