@@ -83,6 +83,8 @@ pub use interface::{
 pub use interface_id::InterfaceId;
 pub use kernel_features::{KernelFeatures, Support};
 pub use privileges::MissingCapabilities;
+#[cfg(feature = "fault-injection")]
+pub use queue::TxDescriptor;
 pub use queue::{
     Batch, Queue, QueueConfig, QueueRx, QueueTx, RxCounters, SimulatedNic, TransmitError,
     TxCounters, WakeError,
@@ -99,5 +101,5 @@ pub use steering::{
     Attach, AttachReport, AttachedMode, QueueCounts, RuleHits, Steering, SteeringConfig,
     SteeringError, Verdict,
 };
-pub use umem::{Audit, Umem, UmemConfig, UmemError, pinnable_bytes, pinned_bytes};
+pub use umem::{Audit, Pages, Umem, UmemConfig, UmemError, pinnable_bytes, pinned_bytes};
 pub use xsk::XskError;

@@ -148,10 +148,10 @@ fn lines(kernel: &KernelFeatures) -> impl Iterator<Item = Line> {
         of(
             "unaligned",
             kernel.unaligned_chunks,
-            "chunks may lie anywhere",
+            "chunks may lie anywhere (`--unaligned-chunks`)",
             "chunks lie at multiples of their size",
             State::Good,
-            "anywhere from Linux 5.4",
+            "`--unaligned-chunks` takes Linux 5.4",
         ),
         of(
             "BTF",

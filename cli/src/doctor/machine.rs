@@ -86,15 +86,15 @@ fn huge_pages() -> Check {
     };
     let topic = "huge pages";
     match (number("HugePages_Free:"), number("Hugepagesize:")) {
-        (Some(0), _) => Check::good(topic, "none free; `wharf forward` does without"),
+        (Some(0), _) => Check::good(topic, "none free, which only `--huge-pages` takes"),
         (Some(free), Some(kib)) => Check::good(
             topic,
             format!(
-                "{free} of {} MiB free; `wharf forward` does without",
+                "{free} of {} MiB free, for `--huge-pages`",
                 kib >> 10
             ),
         ),
-        _ => Check::good(topic, "this kernel has none; `wharf forward` does without"),
+        _ => Check::good(topic, "this kernel has none, which only `--huge-pages` takes"),
     }
 }
 

@@ -13,6 +13,8 @@ mod assembly;
 mod bind;
 mod chunks;
 mod config;
+#[cfg(feature = "fault-injection")]
+mod fault_injection;
 mod fit;
 mod group;
 mod rx;
@@ -31,6 +33,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 pub use config::QueueConfig;
+#[cfg(feature = "fault-injection")]
+pub use fault_injection::TxDescriptor;
 pub(crate) use fit::needs_several_chunks;
 pub use rx::{Batch, QueueRx, RxCounters};
 pub use simulated::SimulatedNic;
@@ -210,6 +214,11 @@ impl Queue {
     pub fn recycle(&mut self) {
         self.tx.complete();
         self.rx.top_up();
+    }
+
+    /// See [`QueueTx::publish`].
+    pub fn publish(&mut self) {
+        self.tx.publish();
     }
 
     /// See [`QueueTx::wake`].
