@@ -89,12 +89,12 @@ fn huge_pages() -> Check {
         (Some(0), _) => Check::good(topic, "none free, which only `--huge-pages` takes"),
         (Some(free), Some(kib)) => Check::good(
             topic,
-            format!(
-                "{free} of {} MiB free, for `--huge-pages`",
-                kib >> 10
-            ),
+            format!("{free} of {} MiB free, for `--huge-pages`", kib >> 10),
         ),
-        _ => Check::good(topic, "this kernel has none, which only `--huge-pages` takes"),
+        _ => Check::good(
+            topic,
+            "this kernel has none, which only `--huge-pages` takes",
+        ),
     }
 }
 
