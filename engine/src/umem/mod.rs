@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 pub use audit::Audit;
-pub use budget::pinned_bytes;
+pub use budget::{pinnable_bytes, pinned_bytes};
 pub use config::{Pages, UmemConfig, UmemError};
 
 use crate::config::QueueIndex;
