@@ -10,6 +10,7 @@
 //!   account   frames in = frames out + drops, and chunks in = chunks out
 //!   traffic   frames that nobody answers, and a thread that sends them
 //!   waiting   bounded waits
+//!   scenario  the kernel's own AF_XDP scenarios, over any medium
 //! ```
 //!
 //! Every case makes network namespaces of its own, so cases do not meet and
@@ -25,6 +26,8 @@ mod machine;
 mod occupant;
 mod traffic;
 mod waiting;
+
+pub mod scenario;
 
 pub use account::{assert_all_home, assert_balanced, assert_conserved, assert_nothing_dropped};
 pub use binary::{keep_sockets_apart, wharf, wharf_in};

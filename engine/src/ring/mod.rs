@@ -123,6 +123,16 @@ impl TxRing {
         self.0.push(descriptor)
     }
 
+    /// See [`Producer::change`].
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn change(
+        &mut self,
+        back: u32,
+        change: impl FnOnce(Descriptor) -> Descriptor,
+    ) -> bool {
+        self.0.change(back, change)
+    }
+
     #[inline]
     pub(crate) fn publish(&mut self) {
         self.0.publish();

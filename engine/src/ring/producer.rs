@@ -59,6 +59,22 @@ impl<T: Copy> Producer<T> {
         Ok(())
     }
 
+    /// Changes the entry pushed `back` entries before the latest one, and gives
+    /// whether it did: not when it has been published.
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn change(&mut self, back: u32, change: impl FnOnce(T) -> T) -> bool {
+        if back >= self.next.wrapping_sub(self.published) {
+            return false;
+        }
+        let index = self.next.wrapping_sub(1).wrapping_sub(back);
+        // SAFETY: we are the producer, and by the check above we wrote `index`
+        // and have not published it.
+        let entry = unsafe { self.shared.read(index) };
+        // SAFETY: as above, so that the consumer does not read it.
+        unsafe { self.shared.write(index, change(entry)) };
+        true
+    }
+
     /// Publishes what was pushed since the last time.
     #[inline]
     pub(crate) fn publish(&mut self) {

@@ -159,11 +159,12 @@ impl<T: Copy> Shared<T> {
     /// # Safety
     ///
     /// The caller is the ring's consumer, and `index` lies in what the producer
-    /// has published and the consumer not yet released.
+    /// has published and the consumer not yet released; or the producer, and it
+    /// has written `index` and not yet published it.
     pub(super) unsafe fn read(&self, index: u32) -> T {
         let slot = self.slot(index);
-        // SAFETY: `slot` is live; by the caller's promise it is the consumer's,
-        // so the producer leaves it alone.
+        // SAFETY: `slot` is live; by the caller's promise it is the caller's, so
+        // the other side leaves it alone.
         unsafe { read_slot(slot) }
     }
 

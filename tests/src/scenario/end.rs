@@ -1,0 +1,255 @@
+//! One end of a scenario: queue 0 of an interface, its program and its UMEM.
+
+use wharf::{
+    Frame, Interface, KernelStatistics, Queue, QueueConfig, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, TransmitError, Umem, UmemConfig,
+};
+
+use super::{OwnProgram, Side, Track};
+use crate::{SOON, wait_until};
+
+/// What an end is made of.
+#[derive(Clone, Debug)]
+pub struct EndConfig {
+    /// 1024 chunks of 4096 bytes.
+    pub umem: UmemConfig,
+    /// Rings of 512 entries, half of the chunks charged to it, the track's mode.
+    pub queue: QueueConfig,
+    /// Everything goes to the xsk.
+    pub steering: SteeringConfig,
+}
+
+impl EndConfig {
+    /// The usual end of a track.
+    ///
+    /// # Panics
+    ///
+    /// Never.
+    #[must_use]
+    pub fn new(track: &Track) -> Self {
+        let rings = RingCapacity::new(512).expect("a power of two");
+        Self {
+            umem: UmemConfig::new(1024),
+            queue: QueueConfig {
+                mode: track.medium().mode(),
+                chunk_limit: Some(512),
+                ..QueueConfig::new(rings)
+            },
+            steering: SteeringConfig::default(),
+        }
+    }
+}
+
+/// Queue 0 of an interface. Fields drop in the order that the docs ask for: the
+/// program first.
+#[derive(Debug)]
+pub struct End<P = Steering> {
+    /// The program: Wharf's, or the test's own.
+    pub steering: P,
+    /// The queue.
+    pub queue: Queue,
+    /// The memory.
+    pub umem: Umem,
+}
+
+/// A program that hands frames to the xsk, and counts those.
+pub trait Redirects {
+    /// Frames of queue 0 handed to its xsk so far.
+    ///
+    /// # Panics
+    ///
+    /// When its counters are not to be had.
+    fn redirected(&self) -> u64;
+}
+
+impl Redirects for Steering {
+    fn redirected(&self) -> u64 {
+        self.counts(0).expect("there is a slot").redirected
+    }
+}
+
+impl End {
+    /// The usual end.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be had, or not in the track's mode.
+    #[must_use]
+    pub fn bind(track: &Track, side: Side) -> Self {
+        Self::bind_with(track, side, &EndConfig::new(track))
+    }
+
+    /// An end of another kind.
+    ///
+    /// # Panics
+    ///
+    /// As [`bind`](Self::bind).
+    #[must_use]
+    pub fn bind_with(track: &Track, side: Side, config: &EndConfig) -> Self {
+        let umem = Umem::new(&config.umem).expect("there is memory");
+        Self::bind_to(track, side, config, umem)
+    }
+
+    /// An end that uses memory of another.
+    ///
+    /// # Panics
+    ///
+    /// As [`bind`](Self::bind).
+    #[must_use]
+    pub fn bind_to(track: &Track, side: Side, config: &EndConfig, umem: Umem) -> Self {
+        let _inside = track.enter(side);
+        let interface = Interface::by_name(track.interface(side)).expect("it exists");
+        let attach = track.medium().attach();
+        let mut steering =
+            Steering::attach(&interface, attach, 1, &config.steering).expect("it attaches");
+        let queue = bind_queue(track, &umem, steering.interface(), config);
+        let socket = queue.socket().expect("a bound queue has a socket");
+        steering.insert(0, socket).expect("there is a slot");
+        Self {
+            steering,
+            queue,
+            umem,
+        }
+    }
+}
+
+impl End<OwnProgram> {
+    /// An end whose program is `program`, attached as the medium says, and not
+    /// Wharf's. Memory and queue are the usual.
+    ///
+    /// # Panics
+    ///
+    /// As [`End::bind`].
+    #[must_use]
+    pub fn bind_own(track: &Track, side: Side, mut program: OwnProgram) -> Self {
+        let _inside = track.enter(side);
+        let config = EndConfig::new(track);
+        let interface = Interface::by_name(track.interface(side)).expect("it exists");
+        let umem = Umem::new(&config.umem).expect("there is memory");
+        program.attach(interface.name(), track.medium().attach());
+        let queue = bind_queue(track, &umem, &interface, &config);
+        program.insert(queue.socket().expect("a bound queue has a socket"));
+        Self {
+            steering: program,
+            queue,
+            umem,
+        }
+    }
+}
+
+fn bind_queue(track: &Track, umem: &Umem, interface: &Interface, config: &EndConfig) -> Queue {
+    let index = QueueIndex::new(0).expect("small");
+    let bound = Queue::bind(umem, interface, index, &config.queue);
+    let (queue, report) = bound.expect("it binds");
+    assert_eq!(report.got, track.medium().copy_mode(), "{report:?}");
+    queue
+}
+
+impl<P: Redirects> End<P> {
+    /// A free chunk, as soon as there is one.
+    ///
+    /// # Panics
+    ///
+    /// When none is for long.
+    pub fn allocate(&mut self) -> Frame {
+        let mut free = self.umem.allocate();
+        if free.is_none() {
+            wait_until("a chunk is free", SOON, || {
+                self.queue.wake().expect("the interface is up");
+                self.queue.recycle();
+                free = self.umem.allocate();
+                free.is_some()
+            });
+        }
+        free.expect("waited for")
+    }
+
+    /// A frame of these bytes, as far from the start of its chunk as
+    /// [`Umem::allocate`] puts it.
+    ///
+    /// # Panics
+    ///
+    /// When it does not fit a chunk.
+    pub fn make(&mut self, bytes: &[u8]) -> Frame {
+        let mut frame = self.allocate();
+        let len = u32::try_from(bytes.len()).expect("a frame is short");
+        let room = frame.grow_back(len).expect("a chunk holds the frame");
+        room.copy_from_slice(bytes);
+        frame
+    }
+
+    /// Gives the kernel a frame, as soon as there is room.
+    ///
+    /// # Panics
+    ///
+    /// When there is none for long, or the frame is refused.
+    pub fn transmit(&mut self, frame: Frame) {
+        let mut waiting = Some(frame);
+        wait_until("the TX ring has room", SOON, || {
+            let frame = waiting.take().expect("not sent yet");
+            match self.queue.transmit(frame) {
+                Ok(()) => true,
+                Err(TransmitError::RingFull(frame)) => {
+                    waiting = Some(frame);
+                    self.queue.wake().expect("the interface is up");
+                    self.queue.recycle();
+                    false
+                }
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+
+    /// The kernel's counters of the socket.
+    ///
+    /// # Panics
+    ///
+    /// When the socket is not open.
+    pub fn statistics(&mut self) -> KernelStatistics {
+        let (rx, _) = self.queue.halves();
+        rx.kernel_statistics().expect("the socket is open")
+    }
+
+    /// Waits until all that was sent has been completed.
+    ///
+    /// # Panics
+    ///
+    /// When it has not for long.
+    pub fn flush(&mut self) {
+        wait_until("the kernel completes", SOON, || {
+            self.queue.wake().expect("the interface is up");
+            self.queue.recycle();
+            self.queue.halves().1.in_flight() == 0
+        });
+    }
+
+    /// All that was sent has been completed, no chunk is missing or held, every
+    /// frame that the program redirected is in a counter, and the kernel put no
+    /// nonsense on a ring and saw none.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so.
+    #[track_caller]
+    pub fn assert_settled(&mut self) {
+        self.flush();
+        let kernel = self.statistics();
+        let audit = self.umem.audit();
+        let redirected = self.steering.redirected();
+        let violations = self.queue.violations();
+        let (rx, tx) = self.queue.halves();
+        let (received, sent) = (rx.counters(), tx.counters());
+
+        assert!(audit.is_balanced(), "{audit:?}");
+        let out = (audit.held(), audit.parts, audit.transmit, audit.quarantined);
+        assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
+        assert_eq!((violations, kernel.tx_invalid_descs), (0, 0), "{kernel:?}");
+        assert_eq!(
+            redirected,
+            received.frames + kernel.rx_dropped + kernel.rx_ring_full,
+            "frames are missing: {received:?}, {kernel:?}"
+        );
+        let (completed, lost) = (sent.completed, sent.dropped_by_kernel);
+        assert_eq!((sent.frames, 0), (completed, lost), "{sent:?}");
+    }
+}

@@ -1,0 +1,172 @@
+//! What connects the two ends of a scenario: a veth pair of the test's own, or
+//! two NICs of the guest it runs in.
+
+use wharf::{Attach, CopyMode, Mode};
+use wharf_testbed::{Entered, MacAddress, Pair, Testbed, UdpFlow, require_privileges};
+
+use crate::unanswered;
+
+/// Where the program runs and how frames travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// A veth pair, the program in the driver, copy mode.
+    Native,
+    /// A veth pair, the program behind the driver, copy mode.
+    Generic,
+    /// Two virtio NICs of a guest, zero copy.
+    ZeroCopy,
+}
+
+/// One of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The one that sends, where only one does.
+    Near,
+    /// The one that receives.
+    Far,
+}
+
+/// What a track is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct TrackOptions {
+    /// Queues of each interface of a veth pair.
+    pub queues: u32,
+    /// The MTU of both interfaces.
+    pub mtu: u32,
+}
+
+/// Two interfaces, wired to each other.
+#[derive(Debug)]
+pub struct Track {
+    medium: Medium,
+    /// `None` in a guest, whose interfaces are there already.
+    pair: Option<Pair>,
+}
+
+impl Medium {
+    /// Where the program is attached.
+    #[must_use]
+    pub fn attach(self) -> Attach {
+        match self {
+            Self::Native | Self::ZeroCopy => Attach::Native,
+            Self::Generic => Attach::Generic,
+        }
+    }
+
+    /// How a queue is bound.
+    #[must_use]
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::Native | Self::Generic => Mode::Copy,
+            Self::ZeroCopy => Mode::ZeroCopy,
+        }
+    }
+
+    /// What the kernel must then say of the socket.
+    #[must_use]
+    pub fn copy_mode(self) -> CopyMode {
+        match self {
+            Self::Native | Self::Generic => CopyMode::Copy,
+            Self::ZeroCopy => CopyMode::ZeroCopy,
+        }
+    }
+}
+
+impl Default for TrackOptions {
+    fn default() -> Self {
+        Self {
+            queues: 1,
+            mtu: 1500,
+        }
+    }
+}
+
+impl Track {
+    /// Two interfaces with one queue and an MTU of 1500. `None` says that the
+    /// case is skipped.
+    #[must_use]
+    pub fn new(medium: Medium) -> Option<Self> {
+        Self::with(medium, TrackOptions::default())
+    }
+
+    /// As [`new`](Self::new), otherwise made.
+    ///
+    /// # Panics
+    ///
+    /// When there is no veth pair to be had, or zero copy is asked for outside
+    /// of a guest.
+    #[must_use]
+    pub fn with(medium: Medium, options: TrackOptions) -> Option<Self> {
+        let pair = match medium {
+            Medium::ZeroCopy => {
+                assert!(
+                    std::env::var_os(GUEST).is_some(),
+                    "this takes over eth0 and eth1: only tests/guest/run.sh runs it, in a guest"
+                );
+                assert_eq!(options.mtu, 1500, "the guest's NICs have this MTU");
+                None
+            }
+            Medium::Native | Medium::Generic => {
+                if !require_privileges() {
+                    return None;
+                }
+                let pair = Testbed::options().queues(options.queues).mtu(options.mtu);
+                Some(pair.pair().expect("a pair"))
+            }
+        };
+        Some(Self { medium, pair })
+    }
+
+    /// The medium.
+    #[must_use]
+    pub fn medium(&self) -> Medium {
+        self.medium
+    }
+
+    /// The veth pair; `None` in a guest.
+    #[must_use]
+    pub fn pair(&self) -> Option<&Pair> {
+        self.pair.as_ref()
+    }
+
+    /// Moves the calling thread to where the interface of `side` is, until the
+    /// guard is dropped.
+    ///
+    /// # Panics
+    ///
+    /// When the host is gone.
+    #[must_use]
+    pub fn enter(&self, side: Side) -> Option<Entered> {
+        let pair = self.pair.as_ref()?;
+        let host = match side {
+            Side::Near => pair.client(),
+            Side::Far => pair.server(),
+        };
+        Some(host.enter().expect("the host lives"))
+    }
+
+    /// The name of the interface of `side`, where that is.
+    #[must_use]
+    pub fn interface(&self, side: Side) -> &'static str {
+        match (self.medium, side) {
+            (Medium::ZeroCopy, Side::Far) => "eth1",
+            _ => "eth0",
+        }
+    }
+
+    /// A flow from `port` of the near to the far end that no stack answers.
+    #[must_use]
+    pub fn flow(&self, port: u16) -> UdpFlow {
+        let Some(pair) = &self.pair else {
+            let address = |last| std::net::SocketAddrV4::new([10, 77, 0, last].into(), port);
+            // To all, as the NICs filter what is for others.
+            let everybody = MacAddress([0xff; 6]);
+            return UdpFlow::v4(address(1), address(2))
+                .macs(MacAddress([0x52, 0x54, 0, 0, 0, 0]), everybody);
+        };
+        unanswered(pair.udp_flow(port, 4433))
+    }
+}
+
+/// Set by `tests/guest/run.sh` inside the guest.
+const GUEST: &str = "WHARF_GUEST";
