@@ -25,9 +25,9 @@ pub use detached::DetachedFrame;
 pub use segments::{Segments, SegmentsMut};
 
 use crate::umem::Shared;
+use crate::umem::geometry::Place;
 use crate::umem::ledger::Claim;
 use crate::umem::links::{Next, Part};
-use crate::umem::region::Place;
 
 /// A packet in a chunk of a UMEM, or in several, owned by whoever has this value.
 ///

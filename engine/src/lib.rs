@@ -99,5 +99,5 @@ pub use steering::{
     Attach, AttachReport, AttachedMode, QueueCounts, RuleHits, Steering, SteeringConfig,
     SteeringError, Verdict,
 };
-pub use umem::{Audit, Umem, UmemConfig, UmemError, pinned_bytes};
+pub use umem::{Audit, Pages, Umem, UmemConfig, UmemError, pinned_bytes};
 pub use xsk::XskError;

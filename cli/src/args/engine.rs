@@ -29,6 +29,14 @@ pub struct EngineArgs {
     /// Bytes of a chunk, 2048 or 4096, of which a frame has all but 256
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_CHUNK_SIZE, allow_negative_numbers = true)]
     pub chunk_size: u32,
+    /// Lay chunks back to back across pages, so that --chunk-size may be any
+    /// number from 2048 to 4096; zero copy then takes --huge-pages
+    #[arg(long)]
+    pub unaligned_chunks: bool,
+    /// Make packet memory of huge pages, reserved before with
+    /// `sysctl vm.nr_hugepages=N`; each worker takes whole ones
+    #[arg(long)]
+    pub huge_pages: bool,
     /// Entries of each ring, a power of two from 64
     #[arg(long, value_name = "ENTRIES", default_value_t = EngineBuilder::DEFAULT_RING_SIZE, allow_negative_numbers = true)]
     pub ring_size: u32,
@@ -58,6 +66,8 @@ impl Default for EngineArgs {
             attach: AttachArg::default(),
             frames: EngineBuilder::DEFAULT_FRAMES,
             chunk_size: DEFAULT_CHUNK_SIZE,
+            unaligned_chunks: false,
+            huge_pages: false,
             ring_size: EngineBuilder::DEFAULT_RING_SIZE,
             batch: EngineBuilder::DEFAULT_BATCH_SIZE,
             cpus: Vec::new(),

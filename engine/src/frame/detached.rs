@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::{Frame, Segments, SegmentsMut, debug};
 use crate::umem::Home;
+use crate::umem::geometry::Place;
 use crate::umem::ledger::Claim;
 use crate::umem::links::{Next, Part};
-use crate::umem::region::Place;
 
 /// A frame that may travel between threads. It reads and writes like a
 /// [`Frame`]; dropping it sends its chunk home, which never blocks.

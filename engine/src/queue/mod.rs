@@ -216,6 +216,11 @@ impl Queue {
         self.rx.top_up();
     }
 
+    /// See [`QueueTx::publish`].
+    pub fn publish(&mut self) {
+        self.tx.publish();
+    }
+
     /// See [`QueueTx::wake`].
     ///
     /// # Errors

@@ -16,12 +16,12 @@ use std::sync::Arc;
 
 use super::{Queue, QueueConfig};
 use crate::Error;
-use crate::config::{MultiBuffer, XDP_PACKET_HEADROOM};
+use crate::config::MultiBuffer;
 use crate::ring::{CompletionRing, Consumer, FillRing, Producer, RxRing, Shared, TxRing};
 use crate::sys::if_xdp::{Descriptor, RingOffset, XDP_PKT_CONTD};
 use crate::sys::memory::{Mapping, page_size};
+use crate::umem::geometry::Place;
 use crate::umem::ledger::{Group, Member};
-use crate::umem::region::Place;
 use crate::umem::{self, Umem, UmemError};
 use crate::xsk::{Rings, XskError};
 
@@ -98,7 +98,7 @@ impl SimulatedNic {
     /// made for frames in several chunks ([`MultiBuffer::Always`]); the frame is
     /// lost then.
     pub fn deliver(&mut self, bytes: &[u8]) -> bool {
-        let usable = (self.umem.geometry.chunk_size() - XDP_PACKET_HEADROOM) as usize;
+        let usable = self.umem.geometry.receivable() as usize;
         let parts = bytes.len().div_ceil(usable);
         if parts <= 1 {
             return self.deliver_part(bytes, 0);
@@ -204,7 +204,7 @@ impl SimulatedNic {
 
     fn receive(&mut self, len: usize) -> Option<(Place, u32)> {
         let len = u32::try_from(len).ok()?;
-        if self.rx.free(1) == 0 || !self.umem.geometry.fits(XDP_PACKET_HEADROOM, len) {
+        if self.rx.free(1) == 0 || len > self.umem.geometry.receivable() {
             return None;
         }
         let mut fill = self.shared.fill.borrow_mut();
@@ -214,7 +214,7 @@ impl SimulatedNic {
         let place = self.umem.geometry.place(addr)?;
         Some((
             Place {
-                offset: XDP_PACKET_HEADROOM,
+                offset: self.umem.geometry.front(),
                 ..place
             },
             len,

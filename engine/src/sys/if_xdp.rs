@@ -71,6 +71,11 @@ pub(crate) struct MmapOffsets {
     pub(crate) completion: RingOffset,
 }
 
+/// In [`UmemReg::flags`]: chunks of any size, at any address. Ring entries then
+/// have the address of a chunk in their lower 48 bits and an offset to it above.
+pub(crate) const XDP_UMEM_UNALIGNED_CHUNK_FLAG: u32 = 1;
+pub(crate) const XSK_UNALIGNED_BUF_OFFSET_SHIFT: u32 = 48;
+
 /// The argument of `XDP_UMEM_REG`. The last field was padding before Linux 6.8.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]

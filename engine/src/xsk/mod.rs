@@ -180,7 +180,7 @@ impl Xsk {
         let bind = || socket::bind(self.fd.as_fd(), &address);
         retry_while(libc::EBUSY, deadline, bind).map_err(|source| {
             let waited = started.elapsed();
-            let largest = umem.geometry.chunk_size() - XDP_PACKET_HEADROOM - FRAME_OVERHEAD;
+            let largest = umem.geometry.receivable().saturating_sub(FRAME_OVERHEAD);
             BindFailure::Unbound(bind_error(target, source, waited, largest))
         })?;
         let got = mode_of(&self.fd).map_err(BindFailure::Bound)?;
@@ -279,8 +279,12 @@ fn register(fd: &OwnedFd, umem: &umem::Shared) -> io::Result<()> {
         addr: u64::try_from(region.start().as_ptr().addr()).expect("addresses fit 64 bits"),
         len: umem.geometry.len_bytes(),
         chunk_size: umem.geometry.chunk_size(),
-        headroom: 0,
-        flags: 0,
+        headroom: umem.geometry.front() - XDP_PACKET_HEADROOM,
+        flags: if umem.geometry.is_unaligned() {
+            if_xdp::XDP_UMEM_UNALIGNED_CHUNK_FLAG
+        } else {
+            0
+        },
         tx_metadata_len: 0,
     };
     // SAFETY: a region hands out no references, and the ledger lets a `Frame`
