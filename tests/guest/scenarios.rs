@@ -6,4 +6,18 @@ use wharf_tests::scenarios;
 scenarios! { zero_copy: ZeroCopy =>
     send_receive,
     send_receive_2k_frame,
+    send_receive_single_pkt,
+    poll_rx,
+    poll_tx,
+    poll_rxq_full,
+    poll_txq_full,
+    umem_headroom,
+    teardown,
+    bidirectional,
+    stat_rx_full,
+    stat_fill_empty,
+    xdp_prog_cleanup,
+    xdp_shared_umem,
+    hw_sw_min_ring_size,
+    hw_sw_max_ring_size,
 }

@@ -1,8 +1,8 @@
 //! One end of a scenario: queue 0 of an interface, its program and its UMEM.
 
 use wharf::{
-    Frame, Interface, KernelStatistics, Queue, QueueConfig, QueueIndex, RingCapacity, Steering,
-    SteeringConfig, TransmitError, Umem, UmemConfig,
+    BindReport, Frame, Interface, KernelStatistics, Queue, QueueConfig, QueueIndex, RingCapacity,
+    Steering, SteeringConfig, TransmitError, Umem, UmemConfig,
 };
 
 use super::{Side, Track};
@@ -50,6 +50,33 @@ pub struct End {
     pub queue: Queue,
     /// The memory.
     pub umem: Umem,
+    /// What binding gave.
+    pub report: BindReport,
+    headroom: u32,
+}
+
+/// What a case brought about at an end, which a plain stream does not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Provoked {
+    /// Frames received by other xsks of the queue than the end's.
+    pub elsewhere: u64,
+    /// Entries on rings that failed a check.
+    pub violations: u64,
+}
+
+/// Both ends of a track, as `change` makes them of the usual ones.
+///
+/// # Panics
+///
+/// As [`End::bind`].
+#[must_use]
+pub fn ends(track: &Track, change: impl Fn(Side, &mut EndConfig)) -> (End, End) {
+    let bind = |side| {
+        let mut config = EndConfig::new(track);
+        change(side, &mut config);
+        End::bind_with(track, side, &config)
+    };
+    (bind(Side::Near), bind(Side::Far))
 }
 
 impl End {
@@ -96,6 +123,8 @@ impl End {
             steering,
             queue,
             umem,
+            report,
+            headroom: config.umem.headroom,
         }
     }
 
@@ -153,6 +182,13 @@ impl End {
         });
     }
 
+    /// Where in its chunk a received frame begins: behind XDP's own headroom and
+    /// the UMEM's.
+    #[must_use]
+    pub fn front(&self) -> u32 {
+        256 + self.headroom
+    }
+
     /// The kernel's counters of the socket.
     ///
     /// # Panics
@@ -185,6 +221,17 @@ impl End {
     /// When that is not so.
     #[track_caller]
     pub fn assert_settled(&mut self) {
+        self.assert_settled_but(Provoked::default());
+    }
+
+    /// As [`assert_settled`](Self::assert_settled), but for what the case brought
+    /// about, which there must be.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so.
+    #[track_caller]
+    pub fn assert_settled_but(&mut self, provoked: Provoked) {
         self.flush();
         let kernel = self.statistics();
         let audit = self.umem.audit();
@@ -196,10 +243,11 @@ impl End {
         assert!(audit.is_balanced(), "{audit:?}");
         let out = (audit.held(), audit.parts, audit.transmit, audit.quarantined);
         assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
-        assert_eq!((violations, kernel.tx_invalid_descs), (0, 0), "{kernel:?}");
+        assert_eq!(violations, provoked.violations, "{:?}", self.queue);
+        assert_eq!(kernel.tx_invalid_descs, 0, "{kernel:?}");
         assert_eq!(
             counts.redirected,
-            received.frames + kernel.rx_dropped + kernel.rx_ring_full,
+            received.frames + provoked.elsewhere + kernel.rx_dropped + kernel.rx_ring_full,
             "frames are missing: {received:?}, {kernel:?}"
         );
         let (completed, lost) = (sent.completed, sent.dropped_by_kernel);

@@ -15,11 +15,19 @@
 mod end;
 mod exchange;
 mod medium;
+mod poll;
+mod rings;
+mod sharing;
+mod statistics;
 mod traffic;
 
-pub use end::{End, EndConfig};
+pub use end::{End, EndConfig, Provoked, ends};
 pub use exchange::{Steps, Usual, WINDOW, exchange, frames_of};
 pub use medium::{Medium, Side, Track, TrackOptions};
+pub use poll::*;
+pub use rings::*;
+pub use sharing::*;
+pub use statistics::*;
 pub use traffic::*;
 
 /// Makes a test of each scenario for one medium: `MODULE::NAME`.
