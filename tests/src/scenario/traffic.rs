@@ -101,7 +101,7 @@ pub fn umem_headroom(medium: Medium) {
 }
 
 /// `TEARDOWN`: ten times over, everything is made, used and taken down, on the
-/// same interfaces.
+/// same interfaces. Each time goes once around the rings.
 ///
 /// # Panics
 ///
@@ -110,7 +110,7 @@ pub fn teardown(medium: Medium) {
     let Some(track) = Track::new(medium) else {
         return;
     };
-    let sent = frames_of(&track, STREAM, 64);
+    let sent = frames_of(&track, 600, 64);
 
     for _ in 0..10 {
         let (mut near, mut far) = ends(&track, |_, _| ());
