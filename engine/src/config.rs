@@ -206,7 +206,25 @@ impl ChunkSize {
     pub fn receivable(self) -> u32 {
         self.get() - XDP_PACKET_HEADROOM
     }
+
+    /// How many chunks the longest frame of an interface with this MTU takes, where
+    /// no further headroom is asked for.
+    #[must_use]
+    pub fn chunks_for_mtu(self, mtu: u32) -> u32 {
+        let frame = mtu.saturating_add(FRAME_OVERHEAD);
+        frame.div_ceil(self.receivable())
+    }
+
+    /// The largest MTU whose frames all fit one chunk.
+    #[must_use]
+    pub fn largest_mtu(self) -> u32 {
+        self.receivable() - FRAME_OVERHEAD
+    }
 }
+
+/// Bytes of a frame beyond the MTU: an Ethernet header and one VLAN tag, which
+/// is what the kernel forwards (`is_skb_forwardable`, `net/core/dev.c`).
+pub(crate) const FRAME_OVERHEAD: u32 = 14 + 4;
 
 /// Bytes that XDP keeps free in front of received data.
 /// Source: `XDP_PACKET_HEADROOM` in `include/uapi/linux/bpf.h`.
@@ -398,6 +416,16 @@ mod tests {
             assert!(ChunkSize::new(bad).is_err(), "{bad}");
         }
         assert_eq!(ChunkSize::new(2048).map(ChunkSize::receivable), Ok(1792));
+    }
+
+    #[test]
+    fn mtu_takes_one_chunk_up_to_the_largest_that_does() {
+        let chunk = ChunkSize::new(4096).expect("the smallest page");
+
+        assert_eq!(chunk.largest_mtu(), 3822);
+        for (mtu, chunks) in [(1500, 1), (3822, 1), (3823, 2), (9000, 3), (65_535, 18)] {
+            assert_eq!(chunk.chunks_for_mtu(mtu), chunks, "{mtu}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod chunks;
 mod detached;
+mod metadata;
 mod segments;
 
 use std::ops::{Deref, DerefMut};

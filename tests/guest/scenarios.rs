@@ -20,4 +20,9 @@ scenarios! { zero_copy: ZeroCopy =>
     xdp_shared_umem,
     hw_sw_min_ring_size,
     hw_sw_max_ring_size,
+    xdp_drop_half,
+    xdp_drop_half_by_own_program,
+    xdp_metadata_copy,
+    xdp_adjust_tail_shrink,
+    xdp_adjust_tail_grow,
 }

@@ -20,6 +20,14 @@ scenarios! { native: Native =>
     xdp_prog_cleanup,
     xdp_shared_umem,
     tx_queue_consumer,
+    xdp_drop_half,
+    xdp_drop_half_by_own_program,
+    xdp_metadata_copy,
+    xdp_metadata_copy_multi_buff,
+    xdp_adjust_tail_shrink,
+    xdp_adjust_tail_shrink_multi_buff,
+    xdp_adjust_tail_grow,
+    xdp_adjust_tail_grow_multi_buff,
 }
 
 scenarios! { generic: Generic =>
@@ -39,4 +47,11 @@ scenarios! { generic: Generic =>
     xdp_prog_cleanup,
     xdp_shared_umem,
     tx_queue_consumer,
+    xdp_drop_half,
+    xdp_drop_half_by_own_program,
+    xdp_metadata_copy,
+    xdp_metadata_copy_multi_buff,
+    xdp_adjust_tail_shrink,
+    xdp_adjust_tail_shrink_multi_buff,
+    xdp_adjust_tail_grow,
 }

@@ -6,10 +6,10 @@
 
 use super::chunks::MOST_CHUNKS_COPY;
 use crate::Error;
-use crate::config::{MultiBuffer, QueueIndex};
+use crate::config::{FRAME_OVERHEAD, MultiBuffer, QueueIndex};
 use crate::interface::{Interface, InterfaceError};
 use crate::umem::Umem;
-use crate::xsk::{FRAME_OVERHEAD, XskError};
+use crate::xsk::XskError;
 
 /// How the longest frames of an interface fit the chunks of a UMEM.
 struct Fit {

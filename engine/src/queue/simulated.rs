@@ -3,7 +3,8 @@
 //!
 //! It runs the same ring code with the roles swapped, so a test against it
 //! exercises everything above the system calls. It keeps the kernel's part of
-//! the contract; [`SimulatedNic::inject_received`] and
+//! the contract, for unaligned chunks as well, and panics where the kernel would
+//! refuse what it is given; [`SimulatedNic::inject_received`] and
 //! [`SimulatedNic::inject_completion`] break it on purpose.
 #![expect(
     unsafe_code,
@@ -226,7 +227,33 @@ impl SimulatedNic {
             return None;
         }
         self.tx.available();
-        self.tx.pop()
+        let descriptor = self.tx.pop()?;
+        assert!(
+            self.takes(descriptor),
+            "the kernel would refuse {descriptor:?}"
+        );
+        Some(descriptor)
+    }
+
+    /// Whether the kernel would send it: its own arithmetic, not ours
+    /// (`xp_aligned_validate_desc`, `xp_unaligned_validate_desc` in
+    /// `net/xdp/xsk_queue.h`). Both agree on where the bytes are.
+    fn takes(&self, descriptor: Descriptor) -> bool {
+        let Descriptor { addr, len, .. } = descriptor;
+        let geometry = &self.umem.geometry;
+        let chunk_size = u64::from(geometry.chunk_size());
+        let (start, room) = if geometry.is_unaligned() {
+            let start = (addr & 0xffff_ffff_ffff) + (addr >> 48);
+            (start, chunk_size)
+        } else {
+            (addr, chunk_size - addr % chunk_size)
+        };
+        let end = start + u64::from(len);
+        let place = geometry.place(addr);
+        len > 0
+            && u64::from(len) <= room
+            && end <= geometry.len_bytes()
+            && place.is_some_and(|place| geometry.distance(place) as u64 == start)
     }
 
     fn finish_transmit(&mut self, descriptor: Descriptor) {

@@ -28,6 +28,9 @@ pub(crate) const XDP_OPTIONS: i32 = 8;
 /// Since Linux 6.17.
 pub(crate) const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 
+/// In a registration's flags: `tx_metadata_len` counts. Since Linux 6.11.
+pub(crate) const XDP_UMEM_TX_METADATA_LEN: u32 = 1 << 2;
+
 pub(crate) const XDP_OPTIONS_ZEROCOPY: u32 = 1 << 0;
 
 /// In a descriptor's options: the frame goes on in the next. Since Linux 6.6.

@@ -48,14 +48,16 @@ pub enum Pages {
 const TAILROOM: u32 = 320 + 128;
 
 impl UmemConfig {
-    /// `frames` chunks of 4096 bytes (or of the page size if that is smaller), on
-    /// the usual pages, without further headroom, with no limit of our own.
-    ///
-    /// 4096 fits every mode: with 2048, some drivers split a full-size frame in
-    /// zero-copy mode (igb, Linux 7.2).
+    /// Bytes of a chunk where nothing else is asked for. It fits every mode: with
+    /// 2048, some drivers split a full-size frame in zero-copy mode (igb, Linux 7.2).
+    pub const DEFAULT_CHUNK_SIZE: u32 = 4096;
+
+    /// `frames` chunks of [`DEFAULT_CHUNK_SIZE`](Self::DEFAULT_CHUNK_SIZE) (or of the
+    /// page size if that is smaller), on the usual pages, without further headroom,
+    /// with no limit of our own.
     #[must_use]
     pub fn new(frames: u32) -> Self {
-        let chunk_size = ChunkSize::new(4096.min(ChunkSize::max()));
+        let chunk_size = ChunkSize::new(Self::DEFAULT_CHUNK_SIZE.min(ChunkSize::max()));
         Self {
             frames,
             chunk_size: chunk_size.expect("at most the page size, and every page has 2048 bytes"),
@@ -63,6 +65,12 @@ impl UmemConfig {
             headroom: 0,
             memory_limit: None,
         }
+    }
+
+    /// Bytes of all its chunks, which is what it pins; on huge pages, whole ones.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        u64::from(self.frames) * u64::from(self.chunk_size.get())
     }
 
     /// # Errors
@@ -82,7 +90,7 @@ impl UmemConfig {
                 most,
             });
         }
-        let gib = (u64::from(self.frames) * u64::from(chunk)) >> 30;
+        let gib = self.len_bytes() >> 30;
         if gib >= 64 {
             return Err(ConfigError::TooManyFrames {
                 frames: self.frames,

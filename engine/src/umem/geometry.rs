@@ -19,6 +19,8 @@
 //! bit 0 of an address on its way from the TX to the completion ring; of a chunk
 //! at an odd address, that would name the chunk before.
 
+use std::num::NonZeroU64;
+
 use crate::config::{ChunkSize, XDP_PACKET_HEADROOM};
 use crate::sys::if_xdp::XSK_UNALIGNED_BUF_OFFSET_SHIFT;
 
@@ -177,7 +179,10 @@ impl Geometry {
                 offset: addr as u32 & (self.chunk_size - 1),
             });
         }
-        self.unaligned_place(addr)
+        // Apart and in one register, so that the busy path has no call's result in
+        // memory to look at.
+        let (chunk, offset) = self.unaligned_place(addr)?.parts();
+        Some(Place { chunk, offset })
     }
 
     /// As [`place`](Self::place), for unaligned chunks.
@@ -186,7 +191,7 @@ impl Geometry {
     /// 6.14 count the headroom there, and the sum is right all the same.
     #[cold]
     #[inline(never)]
-    fn unaligned_place(&self, addr: u64) -> Option<Place> {
+    fn unaligned_place(&self, addr: u64) -> Option<Packed> {
         if !self.is_unaligned() {
             return None;
         }
@@ -200,13 +205,30 @@ impl Geometry {
             .filter(|&chunk| chunk < self.chunks)?;
         let within = base - u64::from(chunk) * u64::from(self.stride) + offset;
         let offset = u32::try_from(within).ok()?;
-        (offset < self.chunk_size).then_some(Place { chunk, offset })
+        (offset < self.chunk_size).then(|| Packed::new(chunk, offset))
     }
 
     /// Whether `len` bytes at `offset` stay inside a chunk.
     #[inline]
     pub(crate) fn fits(&self, offset: u32, len: u32) -> bool {
         u64::from(offset) + u64::from(len) <= u64::from(self.chunk_size)
+    }
+}
+
+/// A place in one word. The lower half is the offset plus one, and so not zero.
+struct Packed(NonZeroU64);
+
+impl Packed {
+    fn new(chunk: u32, offset: u32) -> Self {
+        let word = u64::from(chunk) << 32 | u64::from(offset + 1);
+        Self(NonZeroU64::new(word).expect("the lower half is not zero"))
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+    fn parts(self) -> (u32, u32) {
+        let word = self.0.get();
+        ((word >> 32) as u32, word as u32 - 1)
     }
 }
 

@@ -1,6 +1,13 @@
 //! Huge pages: how large they are, and how many are to be had.
 
+use std::io;
+use std::time::{Duration, Instant};
+
 use super::UmemError;
+
+/// How long to wait for pages that are in use. A socket that closes keeps its
+/// memory for another 20 to 55 ms (6.18), and often it is our own from before.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the kernel says of huge pages of the default size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +25,31 @@ impl HugePages {
         parse(&text).ok_or(UmemError::NoHugePages)
     }
 
-    /// Why `mapped` bytes for a UMEM of `bytes` were not to be had; `None` if there
+    /// Attempts to map `mapped` bytes for a UMEM of `bytes`, and again for a while
+    /// if there are enough pages, only not free ones.
+    pub(super) fn map_patiently<T>(
+        bytes: u64,
+        mapped: u64,
+        attempt: impl Fn() -> io::Result<T>,
+    ) -> Result<T, UmemError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let source = match attempt() {
+                Ok(mapping) => return Ok(mapping),
+                Err(source) => source,
+            };
+            let pages = Self::look()?;
+            if mapped / pages.page_bytes > pages.total || Instant::now() >= deadline {
+                let shortage = pages.shortage(bytes, mapped);
+                return Err(shortage.unwrap_or(UmemError::Map { bytes, source }));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Why `mapped` bytes for a UMEM of `bytes` are not to be had; `None` if there
     /// are enough pages for them.
-    pub(super) fn shortage(&self, bytes: u64, mapped: u64) -> Option<UmemError> {
+    fn shortage(&self, bytes: u64, mapped: u64) -> Option<UmemError> {
         let needed = mapped / self.page_bytes;
         (needed > self.free).then_some(UmemError::HugePages {
             bytes,

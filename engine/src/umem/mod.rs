@@ -24,7 +24,7 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 pub use audit::Audit;
-pub use budget::pinned_bytes;
+pub use budget::{pinnable_bytes, pinned_bytes};
 pub use config::{Pages, UmemConfig, UmemError};
 
 use crate::config::QueueIndex;
@@ -101,6 +101,9 @@ impl Umem {
     /// Maps the memory of a UMEM, faulted in on the NUMA node of the calling
     /// thread. It is pinned when the first queue is bound.
     ///
+    /// Blocks for up to a second while huge pages are there and in use, as those
+    /// of a queue that has just closed still are.
+    ///
     /// # Errors
     ///
     /// [`UmemError`] when a limit does not allow it, or the kernel has no
@@ -119,12 +122,11 @@ impl Umem {
         let bytes = geometry.len_bytes();
         let mapped = bytes.next_multiple_of(border.unwrap_or_else(|| page_size().into()));
         let reservation = budget::Reservation::new(mapped, config.memory_limit)?;
-        let region = Region::new(geometry, config.pages, mapped).map_err(|source| {
-            // Looked at again: others take pages as well.
-            let huge = huge.and_then(|_| HugePages::look().ok());
-            huge.and_then(|huge| huge.shortage(bytes, mapped))
-                .unwrap_or(UmemError::Map { bytes, source })
-        })?;
+        let map = || Region::new(geometry, config.pages, mapped);
+        let region = match config.pages {
+            Pages::Base => map().map_err(|source| UmemError::Map { bytes, source })?,
+            Pages::Huge => HugePages::map_patiently(bytes, mapped, map)?,
+        };
         let chunks = geometry.chunks();
         let ledger = Ledger::new(chunks);
         let gaps = (0..chunks).filter(|&chunk| !geometry.is_usable(chunk));

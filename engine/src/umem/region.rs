@@ -112,6 +112,16 @@ mod tests {
     }
 
     #[test]
+    fn chunks_are_scattered_where_they_lie_across_pages_that_need_not_be_neighbours() {
+        let scatters =
+            |size: Result<ChunkSize, _>| region(size.expect("a chunk size")).scatters_chunks();
+
+        assert!(scatters(ChunkSize::unaligned(3000)));
+        assert!(!scatters(ChunkSize::unaligned(2048)));
+        assert!(!scatters(ChunkSize::new(2048)));
+    }
+
+    #[test]
     #[should_panic(expected = "lie inside a chunk")]
     fn bytes_across_the_end_of_a_chunk_are_not_given() {
         let region = region(ChunkSize::unaligned(3001).expect("a chunk size"));

@@ -25,7 +25,7 @@ pub use error::XskError;
 pub(crate) use rings::{Rings, remap_completion, remap_fill};
 
 use crate::bind_report::CopyMode;
-use crate::config::{QueueIndex, RingCapacity, XDP_PACKET_HEADROOM};
+use crate::config::{FRAME_OVERHEAD, QueueIndex, RingCapacity, XDP_PACKET_HEADROOM};
 use crate::interface::Interface;
 use crate::ring::{CompletionRing, FillRing, RxRing, TxRing};
 use crate::sys::if_xdp::{self, SockaddrXdp, UmemReg};
@@ -33,10 +33,6 @@ use crate::sys::socket;
 use crate::umem;
 use error::bind_error;
 use rings::{create_ring, map_completion, map_fill, map_own_rings, ring_offsets};
-
-/// Bytes of a frame beyond the MTU: an Ethernet header and one VLAN tag, which
-/// is what the kernel forwards (`is_skb_forwardable`, `net/core/dev.c`).
-pub(crate) const FRAME_OVERHEAD: u32 = 14 + 4;
 
 /// What a socket is to be bound to, and how.
 #[derive(Clone, Copy)]
@@ -230,6 +226,11 @@ impl Target<'_> {
         };
         mode | multi_buffer | if_xdp::XDP_USE_NEED_WAKEUP
     }
+}
+
+/// Whether the kernel has AF_XDP at all, and the calling thread may use it.
+pub(crate) fn check_kernel() -> Result<(), XskError> {
+    socket::open().map(drop).map_err(XskError::Open)
 }
 
 /// The mode that a bound socket really got, which those that share its
