@@ -1,6 +1,7 @@
 //! What connects the two ends of a scenario: a veth pair of the test's own, or
 //! two NICs of the guest it runs in.
 
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use wharf::{Attach, CopyMode, Mode};
 use wharf_testbed::{Entered, MacAddress, Pair, Testbed, UdpFlow, require_privileges};
 
@@ -84,6 +85,8 @@ impl Default for TrackOptions {
 impl Track {
     /// Two interfaces with one queue and an MTU of 1500. `None` says that the
     /// case is skipped.
+    ///
+    /// The calling thread stays on one CPU if the program is behind the driver.
     #[must_use]
     pub fn new(medium: Medium) -> Option<Self> {
         Self::with(medium, TrackOptions::default())
@@ -109,6 +112,9 @@ impl Track {
             Medium::Native | Medium::Generic => {
                 if !require_privileges() {
                     return None;
+                }
+                if medium == Medium::Generic {
+                    stay_on_one_cpu();
                 }
                 let pair = Testbed::options().queues(options.queues).mtu(options.mtu);
                 Some(pair.pair().expect("a pair"))
@@ -170,3 +176,13 @@ impl Track {
 
 /// Set by `tests/guest/run.sh` inside the guest.
 const GUEST: &str = "WHARF_GUEST";
+
+/// Keeps the calling thread on the CPU it is on. A veth without NAPI puts frames
+/// into the backlog of the sender's CPU (`netif_rx` in `net/core/dev.c`), so those
+/// sent after the thread has moved to another may overtake the ones before, if
+/// the first CPU is busy.
+fn stay_on_one_cpu() {
+    let mut cpus = CpuSet::new();
+    cpus.set(sched_getcpu());
+    sched_setaffinity(None, &cpus).expect("it runs there already");
+}

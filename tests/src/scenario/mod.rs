@@ -17,14 +17,22 @@ mod end;
 mod exchange;
 mod medium;
 mod own;
+mod poll;
 mod programs;
+mod rings;
+mod sharing;
+mod statistics;
 mod traffic;
 
-pub use end::{End, EndConfig, Redirects};
+pub use end::{End, EndConfig, Provoked, Redirects, ends};
 pub use exchange::{Steps, Usual, WINDOW, exchange, frames_of};
 pub use medium::{Medium, Side, Track, TrackOptions};
 pub use own::{Object, Outcome, OwnProgram};
+pub use poll::*;
 pub use programs::*;
+pub use rings::*;
+pub use sharing::*;
+pub use statistics::*;
 pub use traffic::*;
 
 /// Makes a test of each scenario for one medium: `MODULE::NAME`.
