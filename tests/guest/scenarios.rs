@@ -6,4 +6,16 @@ use wharf_tests::scenarios;
 scenarios! { zero_copy: ZeroCopy =>
     send_receive,
     send_receive_2k_frame,
+    device_down_and_up_in_traffic,
+    close_with_frames_in_flight,
+    leaked_mapping_and_rebind,
+    child_inherits_no_ring,
+    sigkill_and_restart,
+    completion_ring_full,
+    odd_tx_address,
+    bad_tx_metadata,
+    bad_tx_metadata_in_an_engine,
+    queue_beyond_65535,
+    same_queue_with_skewed_fill,
+    program_swapped_under_load,
 }

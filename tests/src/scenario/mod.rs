@@ -6,6 +6,7 @@
 //!   medium    what connects the two ends, and in which mode they run
 //!   end       queue 0 of an interface, its program and its UMEM
 //!   exchange  frames from one end to the other, looked at one by one
+//!   gaps      what that suite leaves untested, under names of our own
 //! ```
 //!
 //! Each scenario is a function of the [`Medium`] it runs over, so that the same
@@ -14,11 +15,13 @@
 
 mod end;
 mod exchange;
+mod gaps;
 mod medium;
 mod traffic;
 
 pub use end::{End, EndConfig};
 pub use exchange::{Steps, Usual, WINDOW, exchange, frames_of};
+pub use gaps::*;
 pub use medium::{Medium, Side, Track, TrackOptions};
 pub use traffic::*;
 
