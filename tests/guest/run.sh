@@ -85,14 +85,18 @@ profile=()
 for setting in 'inherits="dev"' 'opt-level=1' 'debug=0' 'strip="debuginfo"'; do
     profile+=(--config "profile.guest.$setting")
 done
-RUSTFLAGS="-C target-feature=+crt-static" cargo test --no-run --package wharf --package wharf-tests "${targets[@]}" \
-    --target x86_64-unknown-linux-gnu "${profile[@]}" --profile guest >"$logs/build" 2>&1 ||
-    { cat "$logs/build" >&2; exit 1; }
+static() {
+    RUSTFLAGS="-C target-feature=+crt-static" cargo "$@" --target x86_64-unknown-linux-gnu "${profile[@]}" --profile guest \
+        >>"$logs/build" 2>&1 || { cat "$logs/build" >&2; exit 1; }
+}
+static build --package wharf-cli --bin wharf
+static test --no-run --package wharf --package wharf-tests "${targets[@]}"
 declare -A binaries
 while read -r path; do
     name=$(basename "$path")
     binaries[${name%-*}]=$path
 done < <(sed -n 's/^ *Executable .* (\(.*\))$/\1/p' "$logs/build" | xargs -r realpath)
+command=${guest%/guest}/x86_64-unknown-linux-gnu/guest/wharf
 
 # $1 is older than $2
 older() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
@@ -116,7 +120,7 @@ cases_of() {
 boot() {
     local kernel=$1 suite test rest paths
     local script='echo "@@KERNEL $(uname -r)"
-export WHARF_TESTS_REQUIRED=1 WHARF_GUEST=1
+export WHARF_TESTS_REQUIRED=1 WHARF_GUEST=1 WHARF_BINARY=/wharf
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 for nic in eth0 eth1 eth2 eth3; do ip link set $nic up; done'
     while read -r suite test rest; do
@@ -126,7 +130,7 @@ for nic in eth0 eth1 eth2 eth3; do ip link set $nic up; done'
         script+=$'\n'"echo; echo \"@@DONE \$rc \$((\$(cut -d. -f1 /proc/uptime) - s))\""
     done <"$logs/$kernel.cases"
     read -r -a paths <"$guest/kernel-$kernel.paths"
-    env "${paths[@]}" FILES="${binaries[*]}" PROGRAMS=ip NICS="virtio virtio" TIMEOUT=$boot_limit LOG="$logs/$kernel.console" \
+    env "${paths[@]}" FILES="$command ${binaries[*]}" PROGRAMS="ip ss" NICS="virtio virtio" TIMEOUT=$boot_limit LOG="$logs/$kernel.console" \
         $here/run-guest.sh "$script" >"$logs/$kernel.log" 2>&1 && echo 0 >"$logs/$kernel.status" || echo $? >"$logs/$kernel.status"
 }
 

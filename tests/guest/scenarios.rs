@@ -18,4 +18,9 @@ scenarios! { zero_copy: ZeroCopy =>
     queue_beyond_65535,
     same_queue_with_skewed_fill,
     program_swapped_under_load,
+    xdp_drop_half,
+    xdp_drop_half_by_own_program,
+    xdp_metadata_copy,
+    xdp_adjust_tail_shrink,
+    xdp_adjust_tail_grow,
 }

@@ -22,6 +22,14 @@ scenarios! { native: Native =>
     every_queue_arrives,
     same_queue_with_skewed_fill,
     program_swapped_under_load,
+    xdp_drop_half,
+    xdp_drop_half_by_own_program,
+    xdp_metadata_copy,
+    xdp_metadata_copy_multi_buff,
+    xdp_adjust_tail_shrink,
+    xdp_adjust_tail_shrink_multi_buff,
+    xdp_adjust_tail_grow,
+    xdp_adjust_tail_grow_multi_buff,
 }
 
 scenarios! { generic: Generic =>
@@ -45,4 +53,11 @@ scenarios! { generic: Generic =>
     every_queue_arrives,
     same_queue_with_skewed_fill,
     program_swapped_under_load,
+    xdp_drop_half,
+    xdp_drop_half_by_own_program,
+    xdp_metadata_copy,
+    xdp_metadata_copy_multi_buff,
+    xdp_adjust_tail_shrink,
+    xdp_adjust_tail_shrink_multi_buff,
+    xdp_adjust_tail_grow,
 }
