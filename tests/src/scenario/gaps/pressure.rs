@@ -118,7 +118,7 @@ impl Steps for SomeTooLong {
     }
 
     fn arrives(&self, number: usize) -> bool {
-        number % 3 != 0
+        !number.is_multiple_of(3)
     }
 }
 

@@ -228,7 +228,7 @@ struct Swap {
 impl Steps for Swap {
     fn wait(&mut self, far: &mut End) {
         self.rounds += 1;
-        if self.rounds % 8 == 0 {
+        if self.rounds.is_multiple_of(8) {
             let rules = &self.rules[self.swapped % 2];
             far.steering.replace(rules).expect("it is replaced");
             self.swapped += 1;
