@@ -266,6 +266,20 @@ impl<P: Redirects> End<P> {
         });
     }
 
+    /// As [`flush`](Self::flush), though `lost` of the frames need not come back.
+    ///
+    /// # Panics
+    ///
+    /// When others have not for long.
+    pub fn flush_or_stay(&mut self, lost: u32) {
+        wait_until("the kernel completes", SOON, || {
+            self.queue.wake().expect("the interface is up");
+            self.queue.recycle();
+            let (_, tx) = self.queue.halves();
+            tx.pending() == 0 && tx.in_flight() <= lost
+        });
+    }
+
     /// All that was sent has been completed, no chunk is missing or held, every
     /// frame that the program redirected is in a counter, and the kernel put no
     /// nonsense on a ring and saw none.

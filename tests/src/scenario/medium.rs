@@ -2,10 +2,12 @@
 //! two NICs of the guest it runs in.
 
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+use std::process::Command;
+
 use wharf::{Attach, CopyMode, Mode};
 use wharf_testbed::{Entered, MacAddress, Pair, Testbed, UdpFlow, require_privileges};
 
-use crate::unanswered;
+use crate::{SOON, unanswered};
 
 /// Where the program runs and how frames travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +125,13 @@ impl Track {
         Some(Self { medium, pair })
     }
 
+    /// A track whose interfaces another process has made, and at whose near or far
+    /// end this one was started.
+    #[must_use]
+    pub fn inherited(medium: Medium) -> Self {
+        Self { medium, pair: None }
+    }
+
     /// The medium.
     #[must_use]
     pub fn medium(&self) -> Medium {
@@ -149,6 +158,49 @@ impl Track {
             Side::Far => pair.server(),
         };
         Some(host.enter().expect("the host lives"))
+    }
+
+    /// Sets the interface of `side` down.
+    ///
+    /// # Panics
+    ///
+    /// When the kernel refuses.
+    pub fn set_down(&self, side: Side) {
+        match self.wire(side) {
+            Some(interface) => interface.set_down().expect("it can be set down"),
+            None => self.set_link(side, "down"),
+        }
+    }
+
+    /// Sets the interface of `side` up, and waits until it carries frames.
+    ///
+    /// # Panics
+    ///
+    /// When the kernel refuses.
+    pub fn set_up(&self, side: Side) {
+        match self.wire(side) {
+            Some(interface) => {
+                interface.set_up().expect("it can be set up");
+                interface.wait_for_carrier(SOON).expect("both are up");
+            }
+            None => self.set_link(side, "up"),
+        }
+    }
+
+    fn wire(&self, side: Side) -> Option<&wharf_testbed::Interface> {
+        let pair = self.pair.as_ref()?;
+        Some(match side {
+            Side::Near => pair.client_interface(),
+            Side::Far => pair.server_interface(),
+        })
+    }
+
+    /// In a guest, which has `ip`.
+    fn set_link(&self, side: Side, state: &str) {
+        let mut command = Command::new("ip");
+        command.args(["link", "set", self.interface(side), state]);
+        let status = command.status().expect("the guest has it");
+        assert!(status.success(), "{command:?}: {status}");
     }
 
     /// The name of the interface of `side`, where that is.
