@@ -65,8 +65,8 @@ fn copies(of: &[&[u8]]) -> Vec<Vec<u8>> {
 }
 
 /// `TOO_MANY_FRAGS`: a frame in as many chunks as the kernel takes arrives, and
-/// one in more is dropped. Up to Linux 6.12.95 the chunk that was too many begins a
-/// frame.
+/// one in more is dropped. On some kernels the chunk that was too many begins a
+/// frame (6.12.95, 6.18.15), on others it does not (6.18.44, 7.2.12).
 ///
 /// # Panics
 ///
