@@ -37,8 +37,8 @@ for kernel in "${kernels[@]}"; do
 done
 
 # Seconds a case may take, and a boot with all its cases.
-case_limit=60
-boot_limit=300
+case_limit=${CASE_LIMIT:-60}
+boot_limit=${BOOT_LIMIT:-300}
 guest=${CARGO_TARGET_DIR:-target}/guest
 mkdir -p "$guest"
 guest=$(cd "$guest" && pwd)
@@ -96,7 +96,7 @@ while read -r path; do
     name=$(basename "$path")
     binaries[${name%-*}]=$path
 done < <(sed -n 's/^ *Executable .* (\(.*\))$/\1/p' "$logs/build" | xargs -r realpath)
-command=${guest%/guest}/x86_64-unknown-linux-gnu/guest/wharf
+command=${WHARF_COMMAND:-${guest%/guest}/x86_64-unknown-linux-gnu/guest/wharf}
 
 # $1 is older than $2
 older() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
@@ -120,7 +120,7 @@ cases_of() {
 boot() {
     local kernel=$1 suite test rest paths
     local script='echo "@@KERNEL $(uname -r)"
-export WHARF_TESTS_REQUIRED=1 WHARF_GUEST=1 WHARF_BINARY=/wharf
+export WHARF_TESTS_REQUIRED=1 WHARF_GUEST=1 WHARF_BINARY=/wharf '"${GUEST_ENVIRONMENT:-}"'
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 for nic in eth0 eth1 eth2 eth3; do ip link set $nic up; done'
     while read -r suite test rest; do
