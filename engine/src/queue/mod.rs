@@ -21,6 +21,7 @@ mod rx;
 mod share;
 mod simulated;
 mod tx;
+mod wake;
 
 #[cfg(test)]
 mod chunks_tests;
@@ -32,17 +33,20 @@ mod shared_tests;
 mod tests;
 #[cfg(test)]
 mod unaligned_tests;
+#[cfg(test)]
+mod wrap_tests;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 pub use config::QueueConfig;
 #[cfg(feature = "fault-injection")]
-pub use fault_injection::TxDescriptor;
+pub use fault_injection::{LeakedMapping, TxDescriptor};
 pub(crate) use fit::needs_several_chunks;
 pub use rx::{Batch, QueueRx, RxCounters};
 pub use simulated::SimulatedNic;
-pub use tx::{QueueTx, TransmitError, TxCounters, WakeError};
+pub use tx::{QueueTx, TransmitError, TxCounters};
+pub use wake::WakeError;
 
 use crate::bind_report::CopyMode;
 use crate::config::{MultiBuffer, QueueIndex};
