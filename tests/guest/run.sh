@@ -130,7 +130,7 @@ for nic in eth0 eth1 eth2 eth3; do ip link set $nic up; done'
         script+=$'\n'"echo; echo \"@@DONE \$rc \$((\$(cut -d. -f1 /proc/uptime) - s))\""
     done <"$logs/$kernel.cases"
     read -r -a paths <"$guest/kernel-$kernel.paths"
-    env "${paths[@]}" FILES="$command ${binaries[*]}" PROGRAMS="ip ss" NICS="virtio virtio" TIMEOUT=$boot_limit LOG="$logs/$kernel.console" \
+    env "${paths[@]}" FILES="$command ${binaries[*]}" PROGRAMS="ip ss tc" NICS="virtio virtio" TIMEOUT=$boot_limit LOG="$logs/$kernel.console" \
         $here/run-guest.sh "$script" >"$logs/$kernel.log" 2>&1 && echo 0 >"$logs/$kernel.status" || echo $? >"$logs/$kernel.status"
 }
 
