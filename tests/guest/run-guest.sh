@@ -10,6 +10,8 @@
 #   KERNEL    vmlinuz                            (required)
 #   MODULES   .../lib/modules/RELEASE            (required)
 #   NICS      virtio, igb, e1000e, vmxnet3, or several: one pair each  (none)
+#   WIRE      socket: loses and reorders nothing; hub: delivers at once, and does both
+#             to frames that find no room                            (socket)
 #   FILES     static programs and data, copied to / of the guest
 #   PROGRAMS  this machine's programs by name, copied with their libraries
 #   QEMU (qemu-system-x86_64)  BUSYBOX (/bin/busybox, static)  CPIO (cpio)
@@ -19,7 +21,7 @@
 set -eu
 : "${KERNEL:?}" "${MODULES:?}" "${NICS:=}" "${FILES:=}" "${PROGRAMS:=}"
 : "${QEMU:=qemu-system-x86_64}" "${BUSYBOX:=/bin/busybox}" "${CPIO:=cpio}"
-: "${SMP:=2}" "${MEM:=768}" "${ACCEL:=tcg,thread=multi}" "${TIMEOUT:=120}" "${LOG:=}"
+: "${WIRE:=socket}" "${SMP:=2}" "${MEM:=768}" "${ACCEL:=tcg,thread=multi}" "${TIMEOUT:=120}" "${LOG:=}"
 tmp=$(mktemp -d)
 qemu=""
 # Whoever ends this script ends the guest.
@@ -41,7 +43,7 @@ done
 # In the order in which they need each other.
 i=10
 for m in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
-    llc stp bridge failover net_failover virtio_net dca i2c-algo-bit igb e1000e vmxnet3 veth; do
+    xsk_diag llc stp bridge failover net_failover virtio_net dca i2c-algo-bit igb e1000e vmxnet3 veth; do
     f=$(find "$MODULES/kernel" -name "$m.ko*" | head -n 1)
     case $f in
         *.xz) "$BUSYBOX" xzcat "$f" >"$r/mod/$i-$m.ko" ;;
@@ -75,11 +77,17 @@ chmod 755 "$r/init"
 (cd "$r" && find -L . | "$CPIO" -o -L -H newc --quiet) | gzip -1 >"$tmp/initrd"
 nics='' n=0
 for t in $NICS; do
-    # Without these two, virtio_net refuses zero copy.
-    case $t in virtio) d=virtio-net-pci,disable-legacy=on,iommu_platform=on ;; *) d=$t ;; esac
-    for k in 0 1; do
+    # Without the first two, virtio_net refuses zero copy. The ring takes more
+    # frames than a test has in flight.
+    case $t in virtio) d=virtio-net-pci,disable-legacy=on,iommu_platform=on,rx_queue_size=1024 ;; *) d=$t ;; esac
+    for other in $((n + 1)) $n; do
+        case $WIRE in
+            hub) wire=hubport,hubid=$((n / 2)) ;;
+            # A sender that finds the other's queue full waits.
+            *) wire=dgram,local.type=unix,local.path=$tmp/wire$n,remote.type=unix,remote.path=$tmp/wire$other ;;
+        esac
         # A PCIe root port each: igb's virtual functions claim further slots.
-        nics="$nics -netdev hubport,id=n$n,hubid=$((n / 2)) -device pcie-root-port,id=p$n,chassis=$n"
+        nics="$nics -netdev $wire,id=n$n -device pcie-root-port,id=p$n,chassis=$n"
         nics="$nics -device $d,bus=p$n,romfile=,netdev=n$n,mac=52:54:00:00:00:0$n"
         n=$((n + 1))
     done

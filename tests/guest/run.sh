@@ -105,14 +105,18 @@ profile=()
 for setting in 'inherits="dev"' 'opt-level=1' 'debug=0' 'strip="debuginfo"'; do
     profile+=(--config "profile.guest.$setting")
 done
-RUSTFLAGS="-C target-feature=+crt-static" cargo test --no-run --package wharf --package wharf-tests "${targets[@]}" \
-    --target x86_64-unknown-linux-gnu "${profile[@]}" --profile guest >"$logs/build" 2>&1 ||
-    { cat "$logs/build" >&2; exit 1; }
+static() {
+    RUSTFLAGS="-C target-feature=+crt-static" cargo "$@" --target x86_64-unknown-linux-gnu "${profile[@]}" --profile guest \
+        >>"$logs/build" 2>&1 || { cat "$logs/build" >&2; exit 1; }
+}
+static build --package wharf-cli --bin wharf
+static test --no-run --package wharf --package wharf-tests "${targets[@]}"
 declare -A binaries
 while read -r path; do
     name=$(basename "$path")
     binaries[${name%-*}]=$path
 done < <(sed -n 's/^ *Executable .* (\(.*\))$/\1/p' "$logs/build" | xargs -r realpath)
+command=${guest%/guest}/x86_64-unknown-linux-gnu/guest/wharf
 
 for suite in "${suites[@]}"; do
     "${binaries[$suite]}" --list --format terse | sed -n "s/^\(.*\): test\$/$suite \1/p"
@@ -164,7 +168,7 @@ run() {
     echo
     echo "@@DONE $rc $(($(seconds) - begin))"
 }'
-    [ "$1" = host ] || echo 'export WHARF_GUEST=1
+    [ "$1" = host ] || echo 'export WHARF_GUEST=1 WHARF_BINARY=/wharf
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 for nic in eth0 eth1 eth2 eth3; do ip link set $nic up; done'
     while read -r suite test rest; do
@@ -187,7 +191,7 @@ boot() {
     # A guest that dies takes one case with it, so the others get another boot.
     while [ -s "$logs/$kernel.left" ] && [ $boots -lt 4 ]; do
         boots=$((boots + 1))
-        env "${paths[@]}" FILES="$used" PROGRAMS=ip NICS="virtio virtio" \
+        env "${paths[@]}" FILES="$command $used" PROGRAMS="ip ss" NICS="virtio virtio" \
             TIMEOUT="$(boot_limit "$(wc -l <"$logs/$kernel.left")")" LOG="$logs/$kernel.console$boots" \
             $here/run-guest.sh "$(script_of guest <"$logs/$kernel.left")" >"$logs/$kernel.boot" 2>&1 &
         pid=$!

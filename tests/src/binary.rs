@@ -3,7 +3,8 @@
 //! Cargo tells only the tests of `wharf-cli` itself where their binary is
 //! (`CARGO_BIN_EXE_wharf`), and gives other packages no stable way to depend on
 //! a binary. But `cargo test --workspace` builds it, in the same profile, to
-//! the directory above the one this test runs from.
+//! the directory above the one this test runs from. Where tests run from
+//! elsewhere, as in a guest, `WHARF_BINARY` says where it is.
 
 use std::env;
 use std::path::PathBuf;
@@ -34,13 +35,25 @@ pub fn keep_sockets_apart(command: &mut HostCommand) {
 /// Names the directory of control sockets.
 pub const CONTROL_VARIABLE: &str = "WHARF_CONTROL_DIR";
 
+/// Names the command, where it is not beside the tests.
+const BINARY_VARIABLE: &str = "WHARF_BINARY";
+
 /// The `wharf` command of this build.
 ///
 /// # Panics
 ///
-/// When it has not been built.
+/// When it has not been built, or is not where `WHARF_BINARY` says.
 #[must_use]
 pub fn wharf() -> PathBuf {
+    if let Some(path) = env::var_os(BINARY_VARIABLE) {
+        let command = PathBuf::from(path);
+        assert!(
+            command.is_file(),
+            "{} is not there, but {BINARY_VARIABLE} says so",
+            command.display()
+        );
+        return command;
+    }
     let test = env::current_exe().expect("a running program has a path");
     // target/PROFILE/deps/TEST-HASH
     let profile = test.parent().and_then(|deps| deps.parent());

@@ -1,6 +1,6 @@
 //! `wharf forward` as a process of its own between the two interfaces of a wire.
 
-use std::process::Output;
+use std::process::{ExitStatus, Output};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -37,9 +37,21 @@ impl Forward {
     ///
     /// As [`start`](Self::start).
     #[must_use]
-    pub fn start_as(
+    pub fn start_as(command: HostCommand, wire: &Wire, attach: Attach, options: &[&str]) -> Self {
+        let names = [wire.left().name(), wire.right().name()];
+        Self::start_between(command, names, attach, options)
+    }
+
+    /// As [`start_as`](Self::start_as), between the interfaces of these names
+    /// where the command runs.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    #[must_use]
+    pub fn start_between(
         mut command: HostCommand,
-        wire: &Wire,
+        names: [&str; 2],
         attach: Attach,
         options: &[&str],
     ) -> Self {
@@ -49,7 +61,7 @@ impl Forward {
             Attach::Generic => "generic",
         };
         command
-            .args(["forward", wire.left().name(), wire.right().name(), "--json"])
+            .args(["forward", names[0], names[1], "--json"])
             .args(["--attach", attach])
             .args(options);
         let mut child = command.spawn().expect("the command can be run");
@@ -95,6 +107,17 @@ impl Forward {
             report.summary
         );
         report
+    }
+
+    /// Waits for it to end by itself, and reads its account.
+    ///
+    /// # Panics
+    ///
+    /// When it does not, or left no account.
+    #[must_use]
+    pub fn end(self) -> (ExitStatus, Report) {
+        let output = self.finish();
+        (output.status, Report::of(&output))
     }
 
     /// Waits for it to end by itself.

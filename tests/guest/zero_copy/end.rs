@@ -1,46 +1,34 @@
-//! Zero copy, on NICs whose driver does it: virtio_net from Linux 6.17 or so, in
-//! a guest of `tests/guest/run.sh`, which wires eth0 to eth1 and eth2 to eth3.
+//! An end of a wire: a queue in zero copy, so that a case is zero copy all the
+//! way, and frames between two of them.
 //!
-//! It takes over these interfaces by name, so it refuses to run anywhere else.
-//! Frames go to and come from queues, so that both ends are zero copy. What
-//! connects the NICs outside the guest reorders and drops frames that find no
-//! room, so few are in flight at a time.
+//! What connects the NICs outside the guest loses none and keeps their order,
+//! and no more are in flight than every ring holds.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wharf::{
-    Application, Attach, Batch, CopyMode, Engine, Frame, Interface, InterfaceId, Mode, Outbox,
-    Queue, QueueConfig, QueueIndex, RingCapacity, Steering, SteeringConfig, Umem, UmemConfig,
+    Attach, CopyMode, Frame, Interface, Mode, Queue, QueueConfig, QueueIndex, RingCapacity,
+    Steering, SteeringConfig, Umem, UmemConfig,
 };
 use wharf_testbed::{FlowChecker, MacAddress, UdpFlow};
-use wharf_tests::{assert_nothing_dropped, wait_until};
+use wharf_tests::wait_until;
+
+use crate::LIMIT;
 
 /// Entries of every ring, and twice that many chunks in every UMEM.
-const RING: u32 = 256;
+pub const RING: u32 = 256;
 /// Frames between the sender's and the receiver's rings.
-const IN_FLIGHT: usize = 64;
-/// How long anything may take; software emulation is slow.
-const LIMIT: Duration = Duration::from_secs(40);
-
-/// Set by `tests/guest/run.sh` inside the guest.
-const GUEST: &str = "WHARF_GUEST";
-
-fn require_guest() {
-    assert!(
-        std::env::var_os(GUEST).is_some(),
-        "this takes over eth0 to eth3: only tests/guest/run.sh runs it, in a guest"
-    );
-}
+const IN_FLIGHT: usize = 128;
 
 /// Queue 0 of an interface in zero copy. The program drops first.
-struct End {
+pub struct End {
     steering: Steering,
     queue: Queue,
     umem: Umem,
 }
 
 impl End {
-    fn bind(name: &str) -> Self {
+    pub fn bind(name: &str) -> Self {
         let umem = Umem::new(&UmemConfig::new(2 * RING)).expect("there is memory");
         let interface = Interface::by_name(name).expect("the guest has it");
         let mut steering =
@@ -64,7 +52,7 @@ impl End {
         }
     }
 
-    fn transmit(&mut self, bytes: &[u8]) {
+    pub fn transmit(&mut self, bytes: &[u8]) {
         let mut frame = self.umem.allocate().expect("few are in flight");
         let len = u32::try_from(bytes.len()).expect("a frame is short");
         let room = frame.grow_back(len).expect("a chunk holds a frame");
@@ -73,7 +61,7 @@ impl End {
     }
 
     /// All that was sent has been completed, and no chunk is missing.
-    fn assert_settled(&mut self) {
+    pub fn assert_settled(&mut self) {
         wait_until("the driver completes", LIMIT, || {
             self.queue.wake().expect("the interface is up");
             self.queue.recycle();
@@ -92,7 +80,7 @@ impl End {
 }
 
 /// Frames of all lengths from the shortest that Ethernet knows to the longest.
-fn frames(flow: UdpFlow, count: u64) -> Vec<Vec<u8>> {
+pub fn frames(flow: UdpFlow, count: u64) -> Vec<Vec<u8>> {
     let one = |sequence: u64| {
         let payload = 18 + usize::try_from(sequence * 37 % 1455).expect("short");
         flow.sequenced(1, payload, sequence..sequence + 1)
@@ -100,7 +88,7 @@ fn frames(flow: UdpFlow, count: u64) -> Vec<Vec<u8>> {
     (0..count).flat_map(one).collect()
 }
 
-fn flow() -> UdpFlow {
+pub fn flow() -> UdpFlow {
     let address = |last| std::net::SocketAddrV4::new([10, 77, 0, last].into(), 4000);
     UdpFlow::v4(address(1), address(2)).macs(
         MacAddress([0x52, 0x54, 0, 0, 0, 0]),
@@ -111,7 +99,7 @@ fn flow() -> UdpFlow {
 
 /// Sends every frame from one end and takes them at the other, and gives what
 /// arrived. Each is looked at on the way.
-fn carry(
+pub fn carry(
     from: &mut End,
     to: &mut End,
     sent: &[Vec<u8>],
@@ -146,76 +134,4 @@ impl std::fmt::Debug for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} {:?}", self.queue, self.umem.audit())
     }
-}
-
-#[test]
-fn queues_carry_frames_intact_in_zero_copy() {
-    require_guest();
-    let (mut one, mut two) = (End::bind("eth0"), End::bind("eth1"));
-    let sent = frames(flow(), 5000);
-
-    let there = carry(&mut one, &mut two, &sent, |frame| assert_eq!(frame[11], 0));
-    let back = carry(&mut two, &mut one, &sent, |frame| assert_eq!(frame[11], 0));
-
-    for checker in [there, back] {
-        assert!(checker.report(1).is_perfect(), "{}", checker.report(1));
-    }
-    one.assert_settled();
-    two.assert_settled();
-}
-
-/// Marks every frame and sends it out of the other interface.
-struct Cross;
-
-impl Application for Cross {
-    fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
-        let to = InterfaceId(1 - batch.interface().0);
-        for mut frame in batch {
-            frame[11] = MARK;
-            out.send(frame, to);
-        }
-    }
-}
-
-/// The last byte of the source address, once the application had the frame.
-const MARK: u8 = 0xee;
-
-#[test]
-fn engine_forwards_in_zero_copy_and_accounts_for_every_frame() {
-    require_guest();
-    let (mut near, mut far) = (End::bind("eth0"), End::bind("eth3"));
-    let engine = Engine::builder()
-        .interface("eth1")
-        .interface("eth2")
-        .mode(Mode::ZeroCopy)
-        .attach(Attach::Native)
-        .queues(1)
-        .cpus([0])
-        .frames(2048)
-        .ring_size(RingCapacity::new(RING).expect("a power of two"))
-        .start(|_| Cross)
-        .expect("it starts");
-    for worker in &engine.report().workers {
-        for queue in &worker.queues {
-            assert_eq!(queue.got, CopyMode::ZeroCopy, "{queue:?}");
-        }
-    }
-    let sent = frames(flow(), 5000);
-
-    let there = carry(&mut near, &mut far, &sent, |frame| {
-        assert_eq!(frame[11], MARK)
-    });
-    let back = carry(&mut far, &mut near, &sent, |frame| {
-        assert_eq!(frame[11], MARK)
-    });
-    let summary = engine.stop();
-
-    for checker in [there, back] {
-        assert!(checker.report(1).is_perfect(), "{}", checker.report(1));
-    }
-    assert_nothing_dropped(&summary);
-    let totals = summary.stats.totals();
-    assert_eq!((totals.rx_frames, totals.tx_frames), (10_000, 10_000));
-    near.assert_settled();
-    far.assert_settled();
 }
