@@ -73,22 +73,31 @@ host_filter="host scenarios (native|generic)::($scenarios)\$"
 
 if [ -n "$host_only" ]; then
     : >"$report.runs"
+    : >"$report.text"
     for ((i = 1; i <= repeat; i++)); do
         rm -f "$logs/results"
         begin=$SECONDS
         run host "^$host_filter"
         sed -n '/^FAILED/,$p' "$report"
         awk -F '\t' -v run="$i" -v seconds=$((SECONDS - begin)) '{ n[$2]++ } END {
-            printf "run %d: %d passed, %d failed, %d skipped, %d s\n", run, n["pass"], n["FAIL"], n["skip"], seconds }' "$logs/results"
+            printf "- run %d: %d passed, %d failed, %d skipped, %d s\n", run, n["pass"], n["FAIL"], n["skip"], seconds }' \
+            "$logs/results" | tee -a "$report.text"
         cat "$logs/results" >>"$report.runs"
     done
+    failed=0
     awk -F '\t' -v runs="$repeat" '
         $2 == "FAIL" { sub(/^[^ ]* /, "", $4); if (!failed[$4]++) name[++count] = $4 }
         END {
-            for (i = 1; i <= count; i++) print (failed[name[i]] < runs ? "flaky" : "failed") ": " name[i] ": " failed[name[i]] " of " runs " runs failed"
+            for (i = 1; i <= count; i++)
+                print "- " (failed[name[i]] < runs ? "flaky" : "failed") ": " name[i] ": " failed[name[i]] " of " runs " runs failed"
             exit count > 0
-        }' "$report.runs"
-    exit
+        }' "$report.runs" >"$report.failed" || failed=1
+    cat "$report.failed"
+    if [ "$scenarios" = '.*' ] && [ "$repeat" -gt 1 ]; then
+        { echo "$(date +%F), $(uname -r):"; echo; cat "$report.text" "$report.failed"; } >"$report.page-text"
+        record repeats "$report.page-text"
+    fi
+    exit $failed
 fi
 
 filter=""
@@ -108,6 +117,8 @@ run "$list" "^(${filter#|})"
 if [ -n "$tried" ]; then
     grep -E '^(hole on|PASSES on|holes tried)' "$report" >"$report.holes" || { cat "$report" >&2; exit 1; }
     cat "$report.holes"
+    { echo "$(date +%F): $(tail -n 1 "$report.holes")."; sed -n 's/^PASSES on/- /p' "$report.holes"; } >"$report.text"
+    [ "$kernels,$scenarios" != "$all,.*" ] || record holes "$report.text"
     exit
 fi
 sed -n '/^FAILED/,/^test result/p' "$report" | grep -v '^test result' || true
