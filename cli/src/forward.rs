@@ -4,13 +4,15 @@ use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use wharf::Interface;
+
 use crate::args::{ForwardArgs, SteeringArgs};
 use crate::control::{Socket, directory};
 use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
 use crate::report::Format;
 use crate::session::{self, Watch};
-use crate::{metrics, privileges, report, rule_input, signals};
+use crate::{metrics, pair, privileges, report, rule_input, signals};
 
 /// Forwards until a signal, the end of the asked duration, the end of standard
 /// output, or a failure of the engine.
@@ -34,6 +36,7 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
 
     let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
     control.warn();
+    warn_of_pair(&arguments.a, &arguments.b);
     let mut renderer = report::renderer(Format::of(arguments.json));
     let is_over = |elapsed: Duration| {
         stop.load(Ordering::Relaxed)
@@ -54,6 +57,17 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
         return Err(Failure::Run(reason));
     }
     session::judge_output(written)
+}
+
+/// Says once what gets lost between the two interfaces as they are.
+fn warn_of_pair(a: &str, b: &str) {
+    let interfaces = Interface::by_name(a).and_then(|a| Ok((a, Interface::by_name(b)?)));
+    let warnings = interfaces.and_then(|(a, b)| pair::warnings(&a, &b));
+    // One that has gone since ends the run, which says so.
+    for warning in warnings.unwrap_or_default() {
+        // With standard error closed there is nobody left to tell.
+        let _ = writeln!(io::stderr(), "wharf: {warning}");
+    }
 }
 
 /// The way `wharf steer` comes in.

@@ -7,7 +7,7 @@
 //! by the kernel as `rx_ring_full`.
 
 use wharf::{
-    Application, Batch, ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, Outbox,
+    Application, Batch, ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, Outbox, Pages,
     RingCapacity, WorkerContext,
 };
 
@@ -80,7 +80,16 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
         .multi_buffer(arguments.multi_buffer.into())
         .attach(arguments.attach.into())
         .frames(arguments.frames)
-        .chunk_size(ChunkSize::new(arguments.chunk_size)?)
+        .chunk_size(if arguments.unaligned_chunks {
+            ChunkSize::unaligned(arguments.chunk_size)?
+        } else {
+            ChunkSize::new(arguments.chunk_size)?
+        })
+        .pages(if arguments.huge_pages {
+            Pages::Huge
+        } else {
+            Pages::Base
+        })
         .ring_size(RingCapacity::new(arguments.ring_size)?)
         .batch_size(arguments.batch)
         .xsks_per_queue(arguments.xsks_per_queue)
@@ -151,9 +160,29 @@ mod tests {
             ConfigError::ChunkSize { .. }
         ));
         assert!(matches!(
+            with(|a| {
+                a.chunk_size = 4097;
+                a.unaligned_chunks = true;
+            }),
+            ConfigError::UnalignedChunkSize { bytes: 4097, .. }
+        ));
+        assert!(matches!(
             with(|a| a.cpus = vec![1, 1]),
             ConfigError::SameCpu(1)
         ));
+    }
+
+    #[test]
+    fn chunks_of_any_size_are_a_good_request_if_they_may_be_unaligned() {
+        let mut arguments = EngineArgs {
+            chunk_size: 3001,
+            ..EngineArgs::default()
+        };
+        assert!(builder("eth0", "eth1", &arguments).is_err());
+
+        arguments.unaligned_chunks = true;
+
+        assert!(builder("eth0", "eth1", &arguments).is_ok());
     }
 
     #[test]

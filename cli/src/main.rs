@@ -24,6 +24,7 @@ mod forward;
 mod forwarder;
 mod language;
 mod metrics;
+mod pair;
 mod privileges;
 mod report;
 mod rule_input;

@@ -230,6 +230,10 @@ fn read(path: &Path, most: u64) -> Result<String, Failure> {
     if bytes.len() as u64 > most {
         return refuse(&format_args!("it is larger than {most} bytes"));
     }
+    // Some editors begin UTF-8 files with a mark, which is no part of the text.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
     if bytes.is_empty() {
         return refuse(&"it is empty");
     }
@@ -271,6 +275,9 @@ impl fmt::Display for Name<'_> {
 }
 
 const MATCH: &str = "--match";
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
 /// How many xsks a queue has is for the forwarder to know, which judges again.
 const XSKS_UNKNOWN: u8 = u8::MAX;

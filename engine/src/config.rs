@@ -116,29 +116,68 @@ impl RingCapacity {
     }
 }
 
-/// The size of a chunk in bytes: a power of two from 2048 to the page size.
+/// The size of a chunk in bytes, from 2048 to the page size: a power of two, or,
+/// for [unaligned](Self::unaligned) chunks, any number.
 ///
-/// These are the kernel's bounds for aligned chunks (`xdp_umem_reg` in
-/// `net/xdp/xdp_umem.c`, unchanged from 4.18 to 7.3).
+/// These are the kernel's bounds (`xdp_umem_reg` in `net/xdp/xdp_umem.c`,
+/// unchanged from 5.4 to 7.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkSize(NonZeroU32);
+pub struct ChunkSize {
+    bytes: NonZeroU32,
+    is_unaligned: bool,
+}
+
+/// The largest unaligned chunk, on machines with pages that are larger: an offset
+/// in it has 16 bits in ring entries.
+const OFFSET_MAX: u32 = 1 << 16;
 
 impl ChunkSize {
     /// The smallest chunk the kernel takes, in bytes.
     pub const MIN: u32 = 2048;
 
+    /// Aligned chunks: each begins at a multiple of its size, which is a power of
+    /// two.
+    ///
     /// # Errors
     ///
     /// [`ConfigError::ChunkSize`] when the kernel would refuse `bytes`.
     pub fn new(bytes: u32) -> Result<Self, ConfigError> {
-        NonZeroU32::new(bytes)
-            .filter(|bytes| bytes.is_power_of_two())
-            .filter(|bytes| (Self::MIN..=Self::max()).contains(&bytes.get()))
-            .map(Self)
-            .ok_or(ConfigError::ChunkSize {
+        let max = Self::max();
+        let bytes_of = Self::in_range(bytes).filter(|bytes| bytes.is_power_of_two());
+        bytes_of
+            .map(|bytes| Self {
                 bytes,
-                max: Self::max(),
+                is_unaligned: false,
             })
+            .ok_or(ConfigError::ChunkSize { bytes, max })
+    }
+
+    /// Unaligned chunks (`XDP_UMEM_UNALIGNED_CHUNK_FLAG`, Linux 5.4): of any size,
+    /// so that no memory is lost on frames of an odd length. They lie back to
+    /// back, and so across the borders of pages; each begins at an even address,
+    /// so a chunk of an odd size is followed by a byte that nobody uses.
+    ///
+    /// With zero copy the two pages of such a chunk must be neighbours for the
+    /// NIC as well, which takes [`Pages::Huge`](crate::Pages::Huge). In copy mode
+    /// any memory will do.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnalignedChunkSize`] when the kernel would refuse `bytes`.
+    pub fn unaligned(bytes: u32) -> Result<Self, ConfigError> {
+        let max = Self::max().min(OFFSET_MAX);
+        Self::in_range(bytes)
+            .filter(|bytes| bytes.get() <= max)
+            .map(|bytes| Self {
+                bytes,
+                is_unaligned: true,
+            })
+            .ok_or(ConfigError::UnalignedChunkSize { bytes, max })
+    }
+
+    fn in_range(bytes: u32) -> Option<NonZeroU32> {
+        let in_range = (Self::MIN..=Self::max()).contains(&bytes);
+        NonZeroU32::new(bytes).filter(|_| in_range)
     }
 
     /// The largest chunk the kernel takes on this machine: one page.
@@ -150,17 +189,42 @@ impl ChunkSize {
     /// The size in bytes.
     #[must_use]
     pub fn get(self) -> u32 {
-        self.0.get()
+        self.bytes.get()
+    }
+
+    /// Whether the kernel is told that the chunks are unaligned.
+    #[must_use]
+    pub fn is_unaligned(self) -> bool {
+        self.is_unaligned
     }
 
     /// The longest frame the kernel receives into a chunk, in bytes: the chunk
     /// without the 256 bytes that XDP keeps in front of the data
-    /// (`XDP_PACKET_HEADROOM`, `include/uapi/linux/bpf.h`).
+    /// (`XDP_PACKET_HEADROOM`, `include/uapi/linux/bpf.h`), and without further
+    /// [headroom](crate::UmemConfig::headroom).
     #[must_use]
     pub fn receivable(self) -> u32 {
         self.get() - XDP_PACKET_HEADROOM
     }
+
+    /// How many chunks the longest frame of an interface with this MTU takes, where
+    /// no further headroom is asked for.
+    #[must_use]
+    pub fn chunks_for_mtu(self, mtu: u32) -> u32 {
+        let frame = mtu.saturating_add(FRAME_OVERHEAD);
+        frame.div_ceil(self.receivable())
+    }
+
+    /// The largest MTU whose frames all fit one chunk.
+    #[must_use]
+    pub fn largest_mtu(self) -> u32 {
+        self.receivable() - FRAME_OVERHEAD
+    }
 }
+
+/// Bytes of a frame beyond the MTU: an Ethernet header and one VLAN tag, which
+/// is what the kernel forwards (`is_skb_forwardable`, `net/core/dev.c`).
+pub(crate) const FRAME_OVERHEAD: u32 = 14 + 4;
 
 /// Bytes that XDP keeps free in front of received data.
 /// Source: `XDP_PACKET_HEADROOM` in `include/uapi/linux/bpf.h`.
@@ -211,7 +275,12 @@ pub enum ConfigError {
     RingCapacity(u32),
     /// See [`ChunkSize::new`].
     #[error(
-        "chunk size {bytes} is refused by the kernel: give a power of two from {min} to {max} (the page size)",
+        "chunk size {bytes} is refused by the kernel: give a power of two from {min} to {max} (the page size){}",
+        if (ChunkSize::MIN..=*max).contains(bytes) {
+            ", or unaligned chunks (`wharf forward --unaligned-chunks`, in code `ChunkSize::unaligned`)"
+        } else {
+            ""
+        },
         min = ChunkSize::MIN
     )]
     ChunkSize {
@@ -219,6 +288,30 @@ pub enum ConfigError {
         bytes: u32,
         /// The page size, in bytes.
         max: u32,
+    },
+    /// See [`ChunkSize::unaligned`].
+    #[error(
+        "chunk size {bytes} is refused by the kernel: give {min} to {max} (the page size)",
+        min = ChunkSize::MIN
+    )]
+    UnalignedChunkSize {
+        /// The size asked for, in bytes.
+        bytes: u32,
+        /// The page size, in bytes.
+        max: u32,
+    },
+    /// See [`UmemConfig::headroom`](crate::UmemConfig::headroom).
+    #[error(
+        "{headroom} bytes of headroom leave too little of chunks of {chunk} bytes: give at most {most}, \
+         or larger chunks"
+    )]
+    Headroom {
+        /// The headroom asked for, in bytes.
+        headroom: u32,
+        /// The chunk size, in bytes.
+        chunk: u32,
+        /// The most that every kernel takes with it.
+        most: u32,
     },
     /// See [`QueueIndex::new`].
     #[error(
@@ -323,6 +416,37 @@ mod tests {
             assert!(ChunkSize::new(bad).is_err(), "{bad}");
         }
         assert_eq!(ChunkSize::new(2048).map(ChunkSize::receivable), Ok(1792));
+    }
+
+    #[test]
+    fn mtu_takes_one_chunk_up_to_the_largest_that_does() {
+        let chunk = ChunkSize::new(4096).expect("the smallest page");
+
+        assert_eq!(chunk.largest_mtu(), 3822);
+        for (mtu, chunks) in [(1500, 1), (3822, 1), (3823, 2), (9000, 3), (65_535, 18)] {
+            assert_eq!(chunk.chunks_for_mtu(mtu), chunks, "{mtu}");
+        }
+    }
+
+    #[test]
+    fn unaligned_chunk_size_may_be_any_up_to_a_page() {
+        for bad in [0, 2047, ChunkSize::max() + 1, u32::MAX] {
+            assert!(ChunkSize::unaligned(bad).is_err(), "{bad}");
+        }
+        for good in [2048, 2049, 3000, 4001, ChunkSize::max()] {
+            let size = ChunkSize::unaligned(good).expect("in range");
+            assert_eq!((size.get(), size.is_unaligned()), (good, true));
+        }
+    }
+
+    #[test]
+    fn size_that_only_unaligned_chunks_can_have_is_refused_with_a_hint() {
+        let hint = |bytes| {
+            let error = ChunkSize::new(bytes).expect_err("not a power of two");
+            error.to_string().contains("--unaligned-chunks")
+        };
+
+        assert!(hint(3000) && !hint(1000));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod chunks;
 mod detached;
+mod metadata;
 mod segments;
 
 use std::ops::{Deref, DerefMut};
@@ -25,9 +26,9 @@ pub use detached::DetachedFrame;
 pub use segments::{Segments, SegmentsMut};
 
 use crate::umem::Shared;
+use crate::umem::geometry::Place;
 use crate::umem::ledger::Claim;
 use crate::umem::links::{Next, Part};
-use crate::umem::region::Place;
 
 /// A packet in a chunk of a UMEM, or in several, owned by whoever has this value.
 ///

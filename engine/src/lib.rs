@@ -51,6 +51,7 @@ mod error;
 mod frame;
 mod interface;
 mod interface_id;
+mod kernel_features;
 mod privileges;
 mod queue;
 mod ring;
@@ -80,6 +81,7 @@ pub use interface::{
     XdpFeatures,
 };
 pub use interface_id::InterfaceId;
+pub use kernel_features::{KernelFeatures, Support};
 pub use privileges::MissingCapabilities;
 #[cfg(feature = "fault-injection")]
 pub use queue::TxDescriptor;
@@ -99,5 +101,5 @@ pub use steering::{
     Attach, AttachReport, AttachedMode, QueueCounts, RuleHits, Steering, SteeringConfig,
     SteeringError, Verdict,
 };
-pub use umem::{Audit, Umem, UmemConfig, UmemError, pinned_bytes};
+pub use umem::{Audit, Pages, Umem, UmemConfig, UmemError, pinnable_bytes, pinned_bytes};
 pub use xsk::XskError;

@@ -46,8 +46,7 @@ pub(crate) fn check(steering: Reading) -> Result<(), MissingCapabilities> {
 }
 
 /// Whether memory may be pinned beyond `RLIMIT_MEMLOCK`: CAP_IPC_LOCK.
-#[must_use]
-pub fn can_lock_memory() -> bool {
+pub(crate) fn can_lock_memory() -> bool {
     effective().contains(&Capability::CAP_IPC_LOCK)
 }
 
@@ -64,6 +63,20 @@ pub struct MissingCapabilities {
 }
 
 impl MissingCapabilities {
+    /// What the calling thread lacks for an engine that takes every frame; `None`
+    /// if nothing is missing.
+    #[must_use]
+    pub fn to_take_frames() -> Option<Self> {
+        check(Reading::None).err()
+    }
+
+    /// What the calling thread lacks for an engine that reads frames, as rules, flows
+    /// and kept management traffic take; `None` if nothing is missing.
+    #[must_use]
+    pub fn to_read_frames() -> Option<Self> {
+        check(Reading::Frames).err()
+    }
+
     /// The names of the missing capabilities, such as `CAP_NET_ADMIN`.
     pub fn names(&self) -> impl Iterator<Item = String> + '_ {
         self.missing.iter().map(ToString::to_string)

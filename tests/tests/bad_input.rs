@@ -203,6 +203,34 @@ fn chunk_size_above_the_page_size_is_refused() {
 }
 
 #[test]
+fn chunk_size_that_is_no_power_of_two_is_refused_with_the_option_that_takes_it() {
+    assert_options_refused(
+        "--chunk-size 3000",
+        USAGE,
+        &["chunk size 3000", "power of two", "--unaligned-chunks"],
+    );
+}
+
+#[test]
+fn unaligned_chunks_larger_than_a_page_are_refused() {
+    assert_options_refused(
+        "--unaligned-chunks --chunk-size 4097",
+        USAGE,
+        &["chunk size 4097", "2048 to 4096", "page size"],
+    );
+}
+
+#[test]
+fn huge_pages_that_nobody_reserved_are_named_with_the_way_to_reserve_them() {
+    // 30 GiB of them for each worker are on no machine that runs this.
+    assert_options_refused(
+        "--huge-pages --frames 8000000 --cpus 0",
+        RUN,
+        &["15625 huge page(s)", "are free", "`sysctl vm.nr_hugepages="],
+    );
+}
+
+#[test]
 fn too_few_frames_are_refused() {
     assert_options_refused(
         "--frames 100",

@@ -1,9 +1,14 @@
 //! `wharf doctor` says what forwarding would get, and changes nothing.
 
+use std::net::Ipv4Addr;
 use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
+use wharf::{
+    Attach, Interface, KernelFeatures, Queue, QueueConfig, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, Support, Umem, UmemConfig,
+};
 use wharf_testbed::{Testbed, Wire, require_privileges};
 use wharf_tests::{Occupant, Place, single_line, state_of, wharf};
 
@@ -41,14 +46,14 @@ fn healthy_interfaces_would_get_native_mode_and_are_left_as_they_were() {
 
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let report = report(&output);
-    for topic in [
-        "privileges",
-        "AF_XDP",
-        "native XDP",
-        "generic XDP",
-        "queues",
-    ] {
+    for topic in ["AF_XDP", "XDP programs", "bpf_link", "need_wakeup"] {
+        assert_eq!(state(&report["kernel"], topic), "good", "{topic}");
+    }
+    for topic in ["privileges", "native XDP", "generic XDP", "queues"] {
         assert_eq!(state(&report["machine"], topic), "good", "{topic}");
+    }
+    for topic in ["MTUs", "workers", "shared memory"] {
+        assert_eq!(state(&report["together"], topic), "good", "{topic}");
     }
     for (interface, name) in report["interfaces"]
         .as_array()
@@ -58,7 +63,11 @@ fn healthy_interfaces_would_get_native_mode_and_are_left_as_they_were() {
     {
         assert_eq!(interface["name"], name);
         assert_eq!(interface["driver"], "veth");
-        assert_eq!(interface["forward"], "native mode, copy");
+        let forward = interface["forward"].as_str().expect("words");
+        assert!(
+            forward.ends_with("copy; 1 queue; frames in up to 1 chunk; management traffic taken"),
+            "{forward}"
+        );
     }
     assert_eq!([state_of(wire.left()), state_of(wire.right())], before);
 }
@@ -79,9 +88,77 @@ fn interface_that_is_down_is_named_with_the_remedy() {
     assert!(text.contains("→ run `ip link set left up`"), "{text}");
     assert_eq!(
         String::from_utf8_lossy(&named.stderr),
-        "wharf: left, state: down\n"
+        "wharf: left, state: down: run `ip link set left up`\n"
     );
     assert_eq!(unnamed.status.code(), Some(0), "{unnamed:?}");
+}
+
+/// What of the kernel is tried on sockets alone has to agree with what a real bind
+/// and a real program get.
+#[test]
+fn kernel_features_are_those_that_a_queue_really_gets() {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::options().mtu(9000).wire().expect("a wire");
+    let _inside = wire.forwarder().enter().expect("the host lives");
+    let left = Interface::by_name("left").expect("it exists");
+    let features = KernelFeatures::probe();
+
+    let steering = Steering::attach(&left, Attach::Generic, 1, &SteeringConfig::default());
+    let umem = Umem::new(&UmemConfig::new(256)).expect("memory");
+    let config = QueueConfig::new(RingCapacity::new(64).expect("a power of two"));
+    let index = QueueIndex::new(0).expect("a small index");
+    let bound = Queue::bind(&umem, &left, index, &config);
+
+    let yes = |really| if really { Support::Yes } else { Support::No };
+    let attached = steering.expect("Linux 5.9");
+    assert_eq!(features.xdp_links, Support::Yes);
+    assert_eq!(features.xdp_programs, Support::Yes);
+    assert_eq!(features.frags_programs, yes(attached.report().multi_buffer));
+    assert_eq!(features.multi_buffer, yes(bound.is_ok()), "{bound:?}");
+    if let Ok((_, report)) = bound {
+        assert_eq!(features.tx_budget, yes(report.tx_budget.is_some()));
+    }
+    let told = left.xdp_features().expect("an answer");
+    assert_eq!(features.driver_features, yes(told.is_some()));
+}
+
+#[test]
+fn interfaces_that_do_not_fit_each_other_are_told_together() {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::wire().expect("a wire");
+    wire.right().set_mtu(9000).expect("veth takes it");
+
+    let both = doctor(&wire, &["left", "right", "--json"]);
+    let one = doctor(&wire, &["right", "--json"]);
+
+    assert_eq!(both.status.code(), Some(0), "{both:?}");
+    assert_eq!(state(&report(&both)["together"], "MTUs"), "poor");
+    let one = report(&one);
+    assert_eq!(one["together"], Value::Array(Vec::new()));
+    let forward = one["interfaces"][0]["forward"].as_str().expect("words");
+    assert!(forward.contains("frames in up to 3 chunks"), "{forward}");
+}
+
+#[test]
+fn default_route_keeps_management_traffic() {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::wire().expect("a wire");
+    let left = wire.left();
+    let [own, gateway] = [1, 2].map(|last| Ipv4Addr::new(192, 0, 2, last));
+    left.add_address(own, 24).expect("an address");
+    left.add_route(Ipv4Addr::UNSPECIFIED, 0, gateway)
+        .expect("a route");
+
+    let output = doctor(&wire, &["left", "--json"]);
+
+    let forward = report(&output)["interfaces"][0]["forward"].to_string();
+    assert!(forward.contains("management traffic kept"), "{forward}");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use wharf_testbed::{
     PacketSocket, SERVER_IPV4, Testbed, Wire, require_privileges, require_program,
 };
 use wharf_tests::{
-    Forward, SOON, Stream, assert_no_program, in_both_modes, quiet_flow, single_line, state_of,
-    wait_until, wharf_in,
+    Forward, SOON, Stream, assert_no_program, in_both_modes, keep_sockets_apart, last_line,
+    quiet_flow, single_line, state_of, wait_until, wharf, wharf_in,
 };
 
 in_both_modes! {
@@ -279,4 +279,33 @@ fn kernel_carries_on_where_the_forwarder_was_killed() {
     assert!(said.contains(" 0% packet loss"), "{said}");
     assert_no_program(pair.client_interface());
     assert_no_program(spare.near());
+}
+
+/// A closed terminal ends a run as a signal of the user's does, with its account.
+#[test]
+fn hangup_ends_it_in_order() {
+    let Some(wire) = wire() else { return };
+    let mut forward = Forward::start(&wire, Attach::Auto, &[]);
+
+    forward.process().signal(libc::SIGHUP).expect("it runs");
+
+    let output = forward.finish();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(last_line(&output)["type"], "summary");
+    assert_no_program(wire.left());
+}
+
+#[test]
+fn hangup_that_is_ignored_from_the_start_stays_ignored() {
+    let Some(wire) = wire() else { return };
+    let command = "trap '' HUP; exec \"$0\" \"$@\"";
+    let mut shell = wire.forwarder().command("sh");
+    keep_sockets_apart(&mut shell);
+    shell.args(["-c", command]).arg(wharf());
+    let mut forward = Forward::start_as(shell, &wire, Attach::Auto, &[]);
+
+    forward.process().signal(libc::SIGHUP).expect("it runs");
+    assert_forwards(&wire);
+
+    forward.stop().assert_conserved();
 }

@@ -1,7 +1,7 @@
 //! What the engine can be told on the command line.
 
 use clap::{Args, ValueEnum};
-use wharf::EngineBuilder;
+use wharf::{EngineBuilder, UmemConfig};
 
 /// What the engine is told.
 #[derive(Args, Debug)]
@@ -27,8 +27,16 @@ pub struct EngineArgs {
     #[arg(long, value_name = "CHUNKS", default_value_t = EngineBuilder::DEFAULT_FRAMES, allow_negative_numbers = true)]
     pub frames: u32,
     /// Bytes of a chunk, 2048 or 4096, of which a frame has all but 256
-    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_CHUNK_SIZE, allow_negative_numbers = true)]
+    #[arg(long, value_name = "BYTES", default_value_t = UmemConfig::DEFAULT_CHUNK_SIZE, allow_negative_numbers = true)]
     pub chunk_size: u32,
+    /// Lay chunks back to back across pages, so that --chunk-size may be any
+    /// number from 2048 to 4096; zero copy then takes --huge-pages
+    #[arg(long)]
+    pub unaligned_chunks: bool,
+    /// Make packet memory of huge pages, reserved before with
+    /// `sysctl vm.nr_hugepages=N`; each worker takes whole ones
+    #[arg(long)]
+    pub huge_pages: bool,
     /// Entries of each ring, a power of two from 64
     #[arg(long, value_name = "ENTRIES", default_value_t = EngineBuilder::DEFAULT_RING_SIZE, allow_negative_numbers = true)]
     pub ring_size: u32,
@@ -57,7 +65,9 @@ impl Default for EngineArgs {
             multi_buffer: MultiBufferArg::default(),
             attach: AttachArg::default(),
             frames: EngineBuilder::DEFAULT_FRAMES,
-            chunk_size: DEFAULT_CHUNK_SIZE,
+            chunk_size: UmemConfig::DEFAULT_CHUNK_SIZE,
+            unaligned_chunks: false,
+            huge_pages: false,
             ring_size: EngineBuilder::DEFAULT_RING_SIZE,
             batch: EngineBuilder::DEFAULT_BATCH_SIZE,
             cpus: Vec::new(),
@@ -154,7 +164,3 @@ impl From<WaitArg> for wharf::Wait {
         }
     }
 }
-
-/// The engine's own default: a frame of any usual MTU fits, twice the memory of
-/// the least.
-const DEFAULT_CHUNK_SIZE: u32 = 4096;

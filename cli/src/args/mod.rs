@@ -200,9 +200,10 @@ Exit codes: 0 only if every payload arrived intact and every frame is accounted
 for, 1 otherwise, 2 wrong usage.";
 
 const DOCTOR_NOTES: &str = "\
-What the kernel can do is found out by doing it, on virtual interfaces in a
-private namespace. The machine's own interfaces are only asked: attaching and
-binding would reset many NICs.
+What the kernel can do is found out by doing it, on sockets and programs made for
+that and on virtual interfaces in a private namespace. The machine's own interfaces
+are only asked: attaching and binding would reset many NICs. Of two that are named
+it also says what they mean for each other.
 
 Examples:
   sudo wharf doctor

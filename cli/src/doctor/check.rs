@@ -61,6 +61,15 @@ impl Check {
         Self::new(topic, State::Bad, finding, Some(remedy.into()))
     }
 
+    /// All of it in one line.
+    pub fn line(&self) -> String {
+        let Self { topic, finding, .. } = self;
+        match &self.remedy {
+            Some(remedy) => format!("{topic}: {finding}: {remedy}"),
+            None => format!("{topic}: {finding}"),
+        }
+    }
+
     fn new(
         topic: &'static str,
         state: State,

@@ -4,7 +4,10 @@
 //! word is taken, and said to be that.
 
 use serde::Serialize;
-use wharf::{Interface, InterfaceError, QueuesSource};
+use wharf::{
+    ChunkSize, Interface, InterfaceError, InterfaceQueues, KeepManagement, KernelFeatures,
+    ManagementReport, QueuesSource, Support, UmemConfig, XdpFeatures,
+};
 
 use super::check::{Check, State, worst};
 
@@ -20,19 +23,42 @@ pub struct Examined {
 
 impl Examined {
     /// Looks at `interface` of a machine that is as good as `machine`.
-    pub fn of(interface: &Interface, machine: State) -> Result<Self, InterfaceError> {
-        let driver = interface.driver();
-        let mut checks = vec![state(interface)?, mtu(interface)?, queues(interface)?];
-        checks.push(program(interface)?);
-        let (xdp, modes) = features(interface)?;
-        checks.push(xdp);
+    pub fn of(
+        interface: &Interface,
+        kernel: &KernelFeatures,
+        machine: State,
+    ) -> Result<Self, InterfaceError> {
+        let name = interface.name();
+        let features = interface.xdp_features()?;
+        let chunk = UmemConfig::new(1).chunk_size;
+        let mtu = interface.mtu()?;
+        let queues = interface.queue_counts()?;
+        let management = ManagementReport::of(KeepManagement::Auto, interface)?;
+        let (driver, modes) = judge_driver(features, chunk.chunks_for_mtu(mtu));
+        let checks = vec![
+            state(interface)?,
+            program(interface)?,
+            driver,
+            judge_mtu(name, mtu, chunk, features, kernel),
+            judge_queues(name, queues),
+            Check::good("management", kept(&management)),
+        ];
         let forward = match worst(&checks).max(machine) {
             State::Bad => "nothing, as it is".to_owned(),
-            _ => modes.to_owned(),
+            _ => format!(
+                "{modes}; {}; frames in up to {}; management traffic {}",
+                counted(queues.rx.max(1), "queue"),
+                counted(chunk.chunks_for_mtu(mtu), "chunk"),
+                if management.is_kept() {
+                    "kept"
+                } else {
+                    "taken"
+                }
+            ),
         };
         Ok(Self {
-            name: interface.name().to_owned(),
-            driver,
+            name: name.to_owned(),
+            driver: interface.driver(),
             checks,
             forward,
         })
@@ -49,57 +75,8 @@ fn state(interface: &Interface) -> Result<Check, InterfaceError> {
         Check::poor(
             "state",
             "up, without a carrier: nothing is received or sent",
-            "plug it in",
+            "plug it in, or bring up its other end",
         )
-    })
-}
-
-fn mtu(interface: &Interface) -> Result<Check, InterfaceError> {
-    let mtu = interface.mtu()?;
-    // The kernel that tells this at all is as old as 6.3.
-    let zero_copy = interface
-        .xdp_features()?
-        .filter(|features| features.zero_copy())
-        .map(|features| features.zero_copy_segments());
-    Ok(judge_mtu(interface.name(), mtu, zero_copy))
-}
-
-/// `zero_copy` is the number of chunks that a frame may have in zero-copy mode,
-/// where the driver has that.
-fn judge_mtu(name: &str, mtu: u32, zero_copy: Option<u32>) -> Check {
-    let chunks = (mtu + CHUNK_ROOM - LARGEST_MTU).div_ceil(CHUNK_ROOM);
-    let lower = format!("run `ip link set {name} mtu {LARGEST_MTU}`, or less");
-    if chunks <= 1 {
-        return Check::good("MTU", mtu.to_string());
-    }
-    match zero_copy {
-        Some(most) if most < chunks => Check::poor(
-            "MTU",
-            format!(
-                "{mtu}, whose frames take {chunks} chunks of 4096 bytes, more than the driver \
-                 takes with zero copy"
-            ),
-            format!("it works, in copy mode; for zero copy, {lower}"),
-        ),
-        _ => Check::good(
-            "MTU",
-            format!(
-                "{mtu}, whose frames take {chunks} chunks of 4096 bytes: multi-buffer, which needs \
-                 Linux 6.6"
-            ),
-        ),
-    }
-}
-
-fn queues(interface: &Interface) -> Result<Check, InterfaceError> {
-    let queues = interface.queue_counts()?;
-    let finding = format!("{} to receive, {} to send", queues.rx, queues.tx);
-    Ok(match queues.source {
-        QueuesSource::Driver => Check::good("queues", finding),
-        QueuesSource::Allocated => Check::good(
-            "queues",
-            format!("{finding}, as allocated: the driver does not say how many are in use"),
-        ),
     })
 }
 
@@ -114,65 +91,164 @@ fn program(interface: &Interface) -> Result<Check, InterfaceError> {
     })
 }
 
-/// The driver's word, and the modes that it promises.
-fn features(interface: &Interface) -> Result<(Check, &'static str), InterfaceError> {
-    let Some(features) = interface.xdp_features()? else {
-        let unknown = Check::unknown(
-            "driver",
-            "the kernel cannot tell what it can do, before 6.3",
-        );
-        return Ok((
+/// The driver's word, and the modes that it promises for frames of so many chunks.
+fn judge_driver(features: Option<XdpFeatures>, chunks: u32) -> (Check, String) {
+    let topic = "driver";
+    let Some(features) = features else {
+        let unknown = Check::unknown(topic, "the kernel cannot tell what it can do, before 6.3");
+        return (
             unknown,
-            "the best of what its driver has; the report of a run says which",
-        ));
+            "the best mode that its driver has, which the start of a run shows".to_owned(),
+        );
     };
-    Ok(if !(features.native() && features.redirect()) {
+    if !(features.native() && features.redirect()) {
         let generic = Check::poor(
-            "driver",
+            topic,
             "no native XDP as it is set up",
             "it works, in generic mode, which is the slowest; a NIC with native XDP is faster",
         );
-        (generic, "generic mode, copy")
+        (generic, "generic mode, copy".to_owned())
     } else if !features.zero_copy() {
         let copy = Check::poor(
-            "driver",
+            topic,
             "native XDP, without zero copy",
             "it works, in copy mode; a NIC with zero copy is faster",
         );
-        (copy, "native mode, copy")
+        (copy, "native mode, copy".to_owned())
     } else {
-        let zero_copy = Check::good("driver", "native XDP with zero copy, as it says itself");
-        (zero_copy, "native mode, zero copy")
-    })
+        let zero_copy = Check::good(topic, "native XDP with zero copy, as it says itself");
+        let mode = if chunks > features.zero_copy_segments().max(1) {
+            "native mode, copy"
+        } else {
+            "native mode, zero copy"
+        };
+        (zero_copy, mode.to_owned())
+    }
 }
 
-/// A chunk of a page, without the kernel's headroom.
-const CHUNK_ROOM: u32 = 4096 - 256;
+fn judge_mtu(
+    name: &str,
+    mtu: u32,
+    chunk: ChunkSize,
+    features: Option<XdpFeatures>,
+    kernel: &KernelFeatures,
+) -> Check {
+    let topic = "MTU";
+    let chunks = chunk.chunks_for_mtu(mtu);
+    if chunks <= 1 {
+        return Check::good(topic, mtu.to_string());
+    }
+    let found = format!(
+        "{mtu}, whose frames take {chunks} chunks of {}",
+        chunk.get()
+    );
+    let lower = format!(
+        "run `ip link set {name} mtu {}`, or less",
+        chunk.largest_mtu()
+    );
+    let zero_copy = features
+        .filter(|features| features.zero_copy())
+        .map(|features| features.zero_copy_segments().max(1));
+    match zero_copy {
+        _ if kernel.multi_buffer == Support::No => Check::bad(
+            topic,
+            format!("{found} bytes, and this kernel takes frames in one, before 6.6"),
+            lower,
+        ),
+        Some(most) if most < chunks => Check::poor(
+            topic,
+            format!("{found} bytes, and with zero copy the driver takes up to {most}"),
+            format!("it works, in copy mode; for zero copy, {lower}"),
+        ),
+        _ => Check::good(topic, format!("{found} bytes")),
+    }
+}
 
-/// That without an Ethernet header and a VLAN tag, which a frame has beyond its
-/// MTU.
-const LARGEST_MTU: u32 = CHUNK_ROOM - 18;
+fn judge_queues(name: &str, queues: InterfaceQueues) -> Check {
+    let topic = "queues";
+    let InterfaceQueues { rx, tx, source } = queues;
+    let found = format!("{rx} to receive, {tx} to send");
+    let found = match source {
+        QueuesSource::Driver => found,
+        QueuesSource::Allocated => {
+            format!("{found}, as allocated: the driver does not say how many are in use")
+        }
+    };
+    if tx < rx && tx > 0 {
+        Check::poor(
+            topic,
+            format!(
+                "{found}: a worker whose queues here are all beyond the first {tx} cannot send"
+            ),
+            format!("run `ethtool -L {name} rx {tx}`, or take {tx} with `--queues {tx}`"),
+        )
+    } else if tx > rx {
+        Check::good(topic, format!("{found}: the first {rx} are used"))
+    } else {
+        Check::good(topic, found)
+    }
+}
+
+fn kept(management: &ManagementReport) -> String {
+    let report = management.to_string();
+    // The topic says the rest.
+    let report = report.strip_prefix("management traffic is ");
+    report.unwrap_or_default().to_owned()
+}
+
+fn counted(count: u32, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn mtu_beyond_a_chunk_is_fine_unless_zero_copy_is_lost_by_it() {
-        for (mtu, zero_copy, state) in [
-            (1500, None, State::Good),
-            (3822, Some(1), State::Good),
-            (3823, None, State::Good),
-            (3823, Some(1), State::Poor),
-            (9000, Some(8), State::Good),
-            (9000, Some(2), State::Poor),
-            (65_535, None, State::Good),
-        ] {
-            let check = judge_mtu("eth0", mtu, zero_copy);
+    fn judged(mtu: u32, multi_buffer: Support) -> Check {
+        let chunk = ChunkSize::new(4096).expect("the smallest page");
+        let mut kernel = KernelFeatures::probe();
+        kernel.multi_buffer = multi_buffer;
+        judge_mtu("eth0", mtu, chunk, None, &kernel)
+    }
 
-            assert_eq!(check.state, state, "{mtu} {zero_copy:?}");
+    #[test]
+    fn mtu_beyond_a_chunk_is_fine_unless_the_kernel_takes_one_only() {
+        for (mtu, multi_buffer, state) in [
+            (1500, Support::No, State::Good),
+            (3822, Support::No, State::Good),
+            (3823, Support::No, State::Bad),
+            (3823, Support::Yes, State::Good),
+            (65_535, Support::Unknown, State::Good),
+        ] {
+            assert_eq!(judged(mtu, multi_buffer).state, state, "{mtu}");
         }
-        assert!(judge_mtu("eth0", 9000, None).finding.contains("3 chunks"));
-        assert!(judge_mtu("eth0", 3823, None).finding.contains("2 chunks"));
+        let check = judged(9000, Support::No);
+        assert!(check.finding.contains("3 chunks of 4096 bytes"));
+        let remedy = check.remedy.expect("there is one");
+        assert!(remedy.contains("ip link set eth0 mtu 3822"), "{remedy}");
+    }
+
+    #[test]
+    fn fewer_queues_to_send_than_to_receive_are_worth_a_word() {
+        let queues = |rx, tx| InterfaceQueues {
+            rx,
+            tx,
+            source: QueuesSource::Driver,
+        };
+
+        assert_eq!(judge_queues("eth0", queues(2, 2)).state, State::Good);
+        assert_eq!(judge_queues("eth0", queues(1, 2)).state, State::Good);
+        let check = judge_queues("eth0", queues(4, 2));
+        assert_eq!(check.state, State::Poor);
+        assert!(check.remedy.expect("there is one").contains("--queues 2"));
+    }
+
+    #[test]
+    fn kernel_that_does_not_tell_leaves_the_modes_open() {
+        let (check, modes) = judge_driver(None, 1);
+
+        assert_eq!(check.state, State::Unknown);
+        assert!(modes.contains("the start of a run shows"), "{modes}");
     }
 }

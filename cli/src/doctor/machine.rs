@@ -1,15 +1,11 @@
-//! What of the kernel, the privileges and the limits matters to forwarding.
-//!
-//! What the kernel can do is found out by doing it, on a veth pair in a
-//! namespace made for that; only the known panic goes by the version.
+//! What of the privileges and the limits matters to forwarding, and whether a
+//! queue can be had: tried on a veth pair in a namespace made for that.
 
 use std::fs;
 
-use caps::{CapSet, Capability};
-use socket2::{Domain, Socket, Type};
 use wharf::{
-    Attach, EngineBuilder, Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Steering,
-    SteeringConfig, Umem, UmemConfig,
+    Attach, EngineBuilder, Interface, MissingCapabilities, Queue, QueueConfig, QueueIndex,
+    RingCapacity, Steering, SteeringConfig, Umem, UmemConfig, pinnable_bytes,
 };
 use wharf_testbed::Testbed;
 
@@ -17,91 +13,53 @@ use super::check::Check;
 
 /// All that is looked at.
 pub fn examine() -> Vec<Check> {
-    let mut checks = vec![kernel(), privileges(), sockets()];
-    checks.push(locked_memory());
-    checks.push(jit());
+    let mut checks = vec![privileges(), locked_memory(), huge_pages()];
     checks.extend(attempts());
     checks
 }
 
-fn kernel() -> Check {
-    let release = read("/proc/sys/kernel/osrelease");
-    if wharf::KnownPanics::affect(&release) {
-        return Check::bad(
-            "kernel",
-            format!(
-                "Linux {release} panics on copy-mode frames that reach a stack on this machine"
-            ),
-            "use Linux 6.18 or later, or 6.15 or earlier; on NICs, and in zero copy, it is safe",
-        );
-    }
-    Check::good("kernel", format!("Linux {release}"))
-}
-
 fn privileges() -> Check {
-    let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    let missing: Vec<_> = [
-        Capability::CAP_NET_RAW,
-        Capability::CAP_NET_ADMIN,
-        Capability::CAP_BPF,
-    ]
-    .into_iter()
-    .filter(|&capability| {
-        let stands_in = capability == Capability::CAP_BPF && has(Capability::CAP_SYS_ADMIN);
-        !has(capability) && !stands_in
-    })
-    .map(|capability| capability.to_string())
-    .collect();
-    if missing.is_empty() && has(Capability::CAP_PERFMON) {
-        Check::good(
-            "privileges",
-            "CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON are held",
-        )
-    } else if missing.is_empty() {
-        Check::poor(
-            "privileges",
-            "CAP_PERFMON missing, which rules, flows and kept management traffic take",
-            "run as root, or grant it; without it, --take-everything and no rules",
-        )
-    } else {
-        Check::bad(
-            "privileges",
-            format!("{} missing", missing.join(", ")),
+    let topic = "privileges";
+    let (basic, all) = (
+        MissingCapabilities::to_take_frames(),
+        MissingCapabilities::to_read_frames(),
+    );
+    match (basic, all) {
+        (Some(missing), _) => Check::bad(
+            topic,
+            format!("{} missing", listed(&missing)),
             "run as root, for example with sudo",
-        )
+        ),
+        (None, Some(missing)) => Check::poor(
+            topic,
+            format!(
+                "{} missing, which rules, flows and kept management traffic take",
+                listed(&missing)
+            ),
+            "run as root, or grant it; without it, --take-everything and no rules",
+        ),
+        (None, None) => Check::good(topic, "all that forwarding takes, by rules too"),
     }
 }
 
-fn sockets() -> Check {
-    match Socket::new(Domain::from(AF_XDP), Type::RAW, None) {
-        Ok(_) => Check::good("AF_XDP", "a socket opens"),
-        Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) => Check::bad(
-            "AF_XDP",
-            "this kernel is built without it",
-            "use a kernel with CONFIG_XDP_SOCKETS=y",
-        ),
-        Err(error) if error.raw_os_error() == Some(EPERM) => Check::unknown(
-            "AF_XDP",
-            "not allowed to open a socket, which takes CAP_NET_RAW",
-        ),
-        Err(error) => Check::bad("AF_XDP", error.to_string(), "see `dmesg`"),
-    }
+fn listed(missing: &MissingCapabilities) -> String {
+    missing.names().collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the memory that `wharf forward` pins by default may be pinned.
 fn locked_memory() -> Check {
-    let needed = u64::from(EngineBuilder::DEFAULT_FRAMES) * 4096;
-    if caps::has_cap(None, CapSet::Effective, Capability::CAP_IPC_LOCK).unwrap_or(false) {
-        return Check::good("locked memory", "no limit, by CAP_IPC_LOCK");
-    }
-    let limits = read("/proc/self/limits");
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max locked memory"));
-    let limit = line.and_then(|line| line.split_whitespace().next());
-    match limit.map(str::parse::<u64>) {
-        Some(Ok(limit)) if limit < needed => Check::bad(
-            "locked memory",
+    let needed = UmemConfig::new(EngineBuilder::DEFAULT_FRAMES).len_bytes();
+    judge_locked_memory(needed, pinnable_bytes().ok())
+}
+
+/// `limit` is `None` where the kernel does not tell.
+fn judge_locked_memory(needed: u64, limit: Option<Option<u64>>) -> Check {
+    let topic = "locked memory";
+    match limit {
+        None => Check::unknown(topic, "the kernel does not tell the limit"),
+        Some(None) => Check::good(topic, "no limit"),
+        Some(Some(limit)) if limit < needed => Check::bad(
+            topic,
             format!(
                 "{} MiB, and each worker takes {} MiB by default",
                 limit >> 20,
@@ -109,21 +67,34 @@ fn locked_memory() -> Check {
             ),
             "grant CAP_IPC_LOCK, raise `ulimit -l`, or ask for fewer --frames",
         ),
-        Some(Ok(limit)) => Check::good("locked memory", format!("{} MiB", limit >> 20)),
-        Some(Err(_)) => Check::good("locked memory", "no limit"),
-        None => Check::unknown("locked memory", "/proc/self/limits cannot be read"),
+        Some(Some(limit)) => Check::good(
+            topic,
+            format!(
+                "{} MiB, of which each worker takes {} MiB by default",
+                limit >> 20,
+                needed >> 20
+            ),
+        ),
     }
 }
 
-fn jit() -> Check {
-    match read("/proc/sys/net/core/bpf_jit_enable").as_str() {
-        "" => Check::unknown("BPF compiler", "the kernel does not tell"),
-        "0" => Check::poor(
-            "BPF compiler",
-            "off: the XDP program is interpreted, several times slower",
-            "run `sysctl net.core.bpf_jit_enable=1`",
+fn huge_pages() -> Check {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let number = |name: &str| {
+        let rest = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+        rest.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let topic = "huge pages";
+    match (number("HugePages_Free:"), number("Hugepagesize:")) {
+        (Some(0), _) => Check::good(topic, "none free, which only `--huge-pages` takes"),
+        (Some(free), Some(kib)) => Check::good(
+            topic,
+            format!("{free} of {} MiB free, for `--huge-pages`", kib >> 10),
         ),
-        _ => Check::good("BPF compiler", "on"),
+        _ => Check::good(
+            topic,
+            "this kernel has none, which only `--huge-pages` takes",
+        ),
     }
 }
 
@@ -154,16 +125,8 @@ fn attempts() -> Vec<Check> {
 
 fn attach(interface: &Interface, attach: Attach, topic: &'static str) -> Check {
     match Steering::attach(interface, attach, 1, &SteeringConfig::default()) {
-        Ok(steering) if steering.report().multi_buffer => Check::good(
-            topic,
-            "the program loads and attaches, frames in several buffers",
-        ),
-        Ok(_) => Check::poor(
-            topic,
-            "the program attaches, for frames in one buffer, which bounds the MTU in native mode",
-            "use Linux 5.18 or later for a larger MTU",
-        ),
-        Err(error) => Check::bad(topic, error.to_string(), "use Linux 5.9 or later"),
+        Ok(_) => Check::good(topic, "the program loads and attaches to a veth"),
+        Err(error) => Check::bad(topic, error.to_string(), SEE_ABOVE),
     }
 }
 
@@ -177,25 +140,29 @@ fn bind(interface: &Interface) -> Check {
             Queue::bind(&umem, interface, queue, &QueueConfig::new(ring))
         });
     match bound {
-        Ok((_, report)) if report.tx_budget.is_some() => Check::good(
-            topic,
-            "an xsk binds; one wake-up sends a whole ring in copy mode",
-        ),
-        Ok(_) => Check::good(
-            topic,
-            "an xsk binds; one wake-up sends 32 frames in copy mode, before Linux 6.17",
-        ),
-        Err(error) => Check::bad(topic, error.to_string(), "see the line above"),
+        Ok(_) => Check::good(topic, "an xsk binds to a veth"),
+        Err(error) => Check::bad(topic, error.to_string(), SEE_ABOVE),
     }
 }
 
-/// A file of `/proc` without the line's end, empty where it cannot be read.
-fn read(path: &str) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.trim_end().to_owned()
-}
+/// Errors end with what to do; where the kernel is what is wrong, its lines say it
+/// better.
+const SEE_ABOVE: &str = "see what this kernel lacks, above";
 
-/// Source: `include/linux/socket.h` and `include/uapi/asm-generic/errno.h`.
-const AF_XDP: i32 = 44;
-const EAFNOSUPPORT: i32 = 97;
-const EPERM: i32 = 1;
+#[cfg(test)]
+mod tests {
+    use super::super::check::State;
+    use super::*;
+
+    #[test]
+    fn limit_below_the_memory_of_one_worker_is_bad() {
+        for (limit, state) in [
+            (None, State::Unknown),
+            (Some(None), State::Good),
+            (Some(Some(64 << 20)), State::Good),
+            (Some(Some((64 << 20) - 1)), State::Bad),
+        ] {
+            assert_eq!(judge_locked_memory(64 << 20, limit).state, state);
+        }
+    }
+}

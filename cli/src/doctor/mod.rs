@@ -1,19 +1,23 @@
 //! `wharf doctor`: what forwarding would get on this machine, and what to change.
 //!
 //! ```text
-//! machine    kernel, privileges, limits; what the kernel can do, by trying it
-//! interface  state, queues, what the driver says
+//! kernel     what the kernel can do, by trying it
+//! machine    privileges, limits; a program attached and a queue bound, by trying it
+//! interface  state, program, driver, MTU, queues, management
+//! together   what two interfaces mean for each other
 //! check      one finding
 //! ```
 
 mod check;
 mod interface;
+mod kernel;
 mod machine;
+mod together;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
-use wharf::Interface;
+use wharf::{Interface, KernelFeatures};
 
 use crate::args::DoctorArgs;
 use crate::exit::Failure;
@@ -38,15 +42,25 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
             .collect::<Result<Vec<_>, _>>()
             .map_err(wharf::Error::from)?
     };
-    let machine = machine::examine();
+    let features = KernelFeatures::probe();
+    let (kernel, machine) = (kernel::examine(&features), machine::examine());
+    let so_far = worst(kernel.iter().chain(&machine));
+    let together = match &interfaces[..] {
+        [a, b] if !arguments.interfaces.is_empty() => {
+            together::examine(a, b).map_err(wharf::Error::from)?
+        }
+        _ => Vec::new(),
+    };
     let interfaces = interfaces
         .iter()
-        .map(|interface| Examined::of(interface, worst(&machine)))
+        .map(|interface| Examined::of(interface, &features, so_far))
         .collect::<Result<_, _>>()
         .map_err(wharf::Error::from)?;
     let report = Report {
+        kernel,
         machine,
         interfaces,
+        together,
     };
     let written = if arguments.json {
         report.write_json(&mut io::stdout().lock())
@@ -55,10 +69,7 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
     };
     session::judge_output(written)?;
     match report.obstacle(!arguments.interfaces.is_empty()) {
-        Some((place, check)) => Err(Failure::Run(format!(
-            "{place}, {}: {}",
-            check.topic, check.finding
-        ))),
+        Some((place, check)) => Err(Failure::Run(format!("{place}, {}", check.line()))),
         None => Ok(()),
     }
 }
@@ -66,8 +77,11 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
 /// All that was found.
 #[derive(Debug, Serialize)]
 struct Report {
+    kernel: Vec<Check>,
     machine: Vec<Check>,
     interfaces: Vec<Examined>,
+    /// Where two interfaces were named.
+    together: Vec<Check>,
 }
 
 impl Report {
@@ -77,7 +91,9 @@ impl Report {
     }
 
     fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "this machine")?;
+        writeln!(out, "this kernel")?;
+        write_checks(out, &self.kernel)?;
+        writeln!(out, "\nthis machine")?;
         write_checks(out, &self.machine)?;
         for interface in &self.interfaces {
             let driver = interface.driver.as_deref().unwrap_or("no driver");
@@ -85,18 +101,23 @@ impl Report {
             write_checks(out, &interface.checks)?;
             writeln!(out, "  `wharf forward` would get: {}", interface.forward)?;
         }
+        if let ([a, b], false) = (&self.interfaces[..], self.together.is_empty()) {
+            writeln!(out, "\n{} and {}", a.name, b.name)?;
+            write_checks(out, &self.together)?;
+        }
         Ok(())
     }
 
     /// The first thing without which nothing works, and where it is.
     fn obstacle(&self, count_interfaces: bool) -> Option<(&str, &Check)> {
+        let kernel = self.kernel.iter().map(|check| ("this kernel", check));
         let machine = self.machine.iter().map(|check| ("this machine", check));
         let interfaces = self.interfaces.iter().filter(|_| count_interfaces);
         let of_interfaces = interfaces.flat_map(|interface| {
             let checks = interface.checks.iter();
             checks.map(|check| (interface.name.as_str(), check))
         });
-        let mut all = machine.chain(of_interfaces);
+        let mut all = kernel.chain(machine).chain(of_interfaces);
         all.find(|(_, check)| check.state == State::Bad)
     }
 }
@@ -118,13 +139,15 @@ mod tests {
 
     fn report() -> Report {
         Report {
-            machine: vec![Check::good("kernel", "Linux 6.18")],
+            kernel: vec![Check::good("version", "Linux 6.18")],
+            machine: vec![Check::good("locked memory", "no limit")],
             interfaces: vec![Examined {
                 name: "eth0".to_owned(),
                 driver: None,
                 checks: vec![Check::bad("state", "down", "run `ip link set eth0 up`")],
                 forward: "nothing, as it is".to_owned(),
             }],
+            together: Vec::new(),
         }
     }
 

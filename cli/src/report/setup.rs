@@ -65,6 +65,8 @@ pub struct Worker {
     pub memory_bytes: u64,
     pub chunks: u32,
     pub chunk_size_bytes: u32,
+    pub unaligned_chunks: bool,
+    pub huge_pages: bool,
     pub queues: Vec<Queue>,
 }
 
@@ -204,6 +206,8 @@ impl Worker {
             memory_bytes: report.memory_bytes,
             chunks: report.chunks,
             chunk_size_bytes: report.chunk_size,
+            unaligned_chunks: report.unaligned_chunks,
+            huge_pages: report.pages == wharf::Pages::Huge,
             queues: queues_of(&report.queues),
         }
     }
@@ -267,6 +271,8 @@ pub mod tests {
                 memory_bytes: 16 << 20,
                 chunks: 4096,
                 chunk_size_bytes: 4096,
+                unaligned_chunks: false,
+                huge_pages: false,
                 queues: vec![queue("eth0"), queue("eth1")],
             }],
             steering: Steering {

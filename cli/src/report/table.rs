@@ -103,10 +103,20 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
             .collect();
         writeln!(
             out,
-            "worker {} on {cpu}: {} MiB, {} chunks of {} bytes; {}",
+            "worker {} on {cpu}: {} MiB{}, {}{} chunks of {} bytes; {}",
             worker.worker,
             mebibytes(worker.memory_bytes),
+            if worker.huge_pages {
+                " in huge pages"
+            } else {
+                ""
+            },
             worker.chunks,
+            if worker.unaligned_chunks {
+                " unaligned"
+            } else {
+                ""
+            },
             worker.chunk_size_bytes,
             queues.join(", "),
         )?;

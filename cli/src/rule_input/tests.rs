@@ -131,3 +131,19 @@ fn flows_of_a_file_may_each_name_an_action() {
     let none = flows_of_file(&path, Action::Drop).expect_err("no flows");
     assert!(none.to_string().contains("has no flows"), "{none}");
 }
+
+#[test]
+fn mark_at_the_beginning_of_a_file_is_no_part_of_its_text() {
+    let scratch = Scratch::new("mark");
+    let path = file(&scratch, "\u{feff}udp port 53\n");
+
+    let rules = rules_of_file(&path).expect("good rules");
+    let wrong = file(&scratch, "\u{feff}udp prot 53\n");
+    let wrong = rules_of_file(&wrong).expect_err("`prot` is no word");
+    let nothing = file(&scratch, "\u{feff}");
+    let nothing = rules_of_file(&nothing).expect_err("no rules");
+
+    assert_eq!(rules.rules, ["udp port 53".parse().expect("a good rule")]);
+    assert!(wrong.to_string().contains("rules.txt:1:5: "), "{wrong}");
+    assert!(nothing.to_string().contains("it is empty"), "{nothing}");
+}

@@ -7,8 +7,8 @@ use crate::application::{Application, WorkerContext};
 use crate::config::{ChunkSize, ConfigError, KnownPanics, Mode, MultiBuffer, RingCapacity, Wait};
 use crate::rules::RuleSet;
 use crate::steering::{Attach, Steering, SteeringConfig};
-use crate::umem::UmemConfig;
 use crate::umem::ledger::Member;
+use crate::umem::{Pages, UmemConfig};
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
 #[derive(Clone, Debug)]
@@ -131,10 +131,27 @@ impl EngineBuilder {
         self
     }
 
-    /// The size of a chunk, 4096 bytes by default.
+    /// The size of a chunk, 4096 bytes by default, and whether chunks are aligned
+    /// to it, as they are by default.
     #[must_use]
     pub fn chunk_size(mut self, chunk_size: ChunkSize) -> Self {
         self.umem.chunk_size = chunk_size;
+        self
+    }
+
+    /// The pages that chunks lie on; [`Pages::Base`] by default. Every worker has
+    /// its own.
+    #[must_use]
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.umem.pages = pages;
+        self
+    }
+
+    /// Bytes that stay free in front of every received frame beside XDP's own 256,
+    /// none by default: see [`UmemConfig::headroom`].
+    #[must_use]
+    pub fn headroom(mut self, bytes: u32) -> Self {
+        self.umem.headroom = bytes;
         self
     }
 

@@ -37,13 +37,20 @@ impl ManagementReport {
         requested: KeepManagement,
         interfaces: &[Interface],
     ) -> Result<Vec<Self>, InterfaceError> {
-        let of = |interface: &Interface| {
-            Ok(Self {
-                requested,
-                default_route: interface.default_route()?,
-            })
-        };
+        let of = |interface| Self::of(requested, interface);
         interfaces.iter().map(of).collect()
+    }
+
+    /// What an engine would do on `interface`, from what is there now.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError`] when the kernel does not tell the routes.
+    pub fn of(requested: KeepManagement, interface: &Interface) -> Result<Self, InterfaceError> {
+        Ok(Self {
+            requested,
+            default_route: interface.default_route()?,
+        })
     }
 
     /// Whether management traffic goes to the kernel.

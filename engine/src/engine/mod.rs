@@ -39,6 +39,7 @@ use crate::shutdown::Shutdown;
 use crate::stats::{DropReason, Snapshot, Summary};
 use crate::steering::{Steering, SteeringConfig};
 use crate::umem::Audit;
+use crate::xsk;
 use own_addresses::AddressFollower;
 use plan::WorkerPlan;
 use rules::SteeringTable;
@@ -106,6 +107,9 @@ impl Engine {
         F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
     {
         privileges::check(config.steering.reading())?;
+        // Said before an interface is touched, and better than by the loader, which
+        // misses a type of map then.
+        xsk::check_kernel()?;
         let names = config.interfaces.iter();
         let interfaces: Vec<_> = names
             .map(|name| Interface::by_name(name))

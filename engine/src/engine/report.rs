@@ -7,6 +7,7 @@ use crate::bind_report::BindReport;
 use crate::interface::Interface;
 use crate::interface_id::InterfaceId;
 use crate::steering::{AttachReport, Steering};
+use crate::umem::Pages;
 
 /// What an engine got: see [`Engine::report`](crate::Engine::report).
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,10 @@ pub struct WorkerReport {
     pub chunks: u32,
     /// The size of a chunk in bytes.
     pub chunk_size: u32,
+    /// Whether the chunks are unaligned.
+    pub unaligned_chunks: bool,
+    /// The pages that its UMEM is made of.
+    pub pages: Pages,
     /// Bytes of its UMEM, which are pinned.
     pub memory_bytes: u64,
     /// Its queues, and what each of them got.
@@ -84,7 +89,9 @@ impl WorkerReport {
             cpu: context.cpu,
             chunks,
             chunk_size,
-            memory_bytes: u64::from(chunks) * u64::from(chunk_size),
+            unaligned_chunks: context.umem.is_unaligned(),
+            pages: context.umem.pages(),
+            memory_bytes: context.umem.memory_bytes(),
             queues: context.queues.clone(),
         }
     }

@@ -117,7 +117,7 @@ impl WorkerThread {
 
     fn bind_all(&self, mode: Mode) -> Result<(Umem, Bound), Error> {
         let umem = Umem::new(&self.config.umem)?;
-        let multi_buffer = self.multi_buffer(umem.chunk_size())?;
+        let multi_buffer = self.multi_buffer(&umem)?;
         // An eighth stays out of the fill rings, for frames that the application
         // makes.
         let share = umem.chunks() - umem.chunks() / 8;
@@ -144,12 +144,12 @@ impl WorkerThread {
 
     /// What all queues ask for: those that share a UMEM do as the first, so where
     /// the frames of one interface need several chunks, all take such.
-    fn multi_buffer(&self, chunk_size: u32) -> Result<MultiBuffer, Error> {
+    fn multi_buffer(&self, umem: &Umem) -> Result<MultiBuffer, Error> {
         if self.config.multi_buffer != MultiBuffer::Auto {
             return Ok(self.config.multi_buffer);
         }
         for interface in &self.interfaces {
-            if needs_several_chunks(interface, chunk_size)? {
+            if needs_several_chunks(interface, umem)? {
                 return Ok(MultiBuffer::Always);
             }
         }

@@ -5,11 +5,12 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::metadata::in_front_of;
 use super::{Frame, Segments, SegmentsMut, debug};
 use crate::umem::Home;
+use crate::umem::geometry::Place;
 use crate::umem::ledger::Claim;
 use crate::umem::links::{Next, Part};
-use crate::umem::region::Place;
 
 /// A frame that may travel between threads. It reads and writes like a
 /// [`Frame`]; dropping it sends its chunk home, which never blocks.
@@ -64,6 +65,15 @@ impl DetachedFrame {
     #[must_use]
     pub fn is_contiguous(&self) -> bool {
         self.parts.is_none()
+    }
+
+    /// See [`Frame::metadata`].
+    #[must_use]
+    pub fn metadata(&self, len_bytes: u32) -> Option<&[u8]> {
+        let place = in_front_of(self.place(), len_bytes)?;
+        let start = self.home.region.bytes(place, len_bytes);
+        // SAFETY: as for `Frame`: the chunk is this handle's alone.
+        Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), len_bytes as usize) })
     }
 
     fn first(&self) -> Part {

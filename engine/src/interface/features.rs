@@ -63,14 +63,9 @@ impl XdpFeatures {
 /// before Linux 6.3, which does not know the question.
 pub(super) fn of(index: InterfaceIndex) -> io::Result<Option<XdpFeatures>> {
     let socket = Socket::new(NETLINK_GENERIC)?;
-    let name = DefaultNla::new(CTRL_ATTR_FAMILY_NAME, b"netdev\0".to_vec());
-    let family = match ask(&socket, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, name) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
-        family => family?,
+    let Some(family) = family(&socket)? else {
+        return Ok(None);
     };
-    let family = find(&family, CTRL_ATTR_FAMILY_ID)?
-        .and_then(|value| Some(u16::from_ne_bytes(value.try_into().ok()?)))
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     let interface = DefaultNla::new(NETDEV_A_DEV_IFINDEX, index.get().to_ne_bytes().to_vec());
     let device = ask(&socket, family, NETDEV_CMD_DEV_GET, interface)?;
     let bits = match find(&device, NETDEV_A_DEV_XDP_FEATURES)? {
@@ -85,6 +80,46 @@ pub(super) fn of(index: InterfaceIndex) -> io::Result<Option<XdpFeatures>> {
         bits,
         zero_copy_segments,
     }))
+}
+
+/// Which of the family's questions the kernel answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Questions {
+    /// None: there is no such family.
+    None,
+    /// Those about interfaces. Linux 6.3.
+    Interfaces,
+    /// Those about queues, too. Linux 6.8.
+    Queues,
+}
+
+/// Finds out which questions the kernel answers, by asking.
+pub(crate) fn questions() -> io::Result<Questions> {
+    let socket = Socket::new(NETLINK_GENERIC)?;
+    let Some(family) = family(&socket)? else {
+        return Ok(Questions::None);
+    };
+    // Half a question: the queue's number and type are missing, which the kernel
+    // says (EINVAL) if it knows the question at all.
+    let loopback = DefaultNla::new(NETDEV_A_QUEUE_IFINDEX, 1_u32.to_ne_bytes().to_vec());
+    match ask(&socket, family, NETDEV_CMD_QUEUE_GET, loopback) {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(Questions::Interfaces),
+        Err(error) if error.raw_os_error() != Some(libc::EINVAL) => Err(error),
+        _ => Ok(Questions::Queues),
+    }
+}
+
+/// The kernel's number for the family; `None` before Linux 6.3.
+fn family(socket: &Socket) -> io::Result<Option<u16>> {
+    let name = DefaultNla::new(CTRL_ATTR_FAMILY_NAME, b"netdev\0".to_vec());
+    let family = match ask(socket, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, name) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
+        family => family?,
+    };
+    let number = find(&family, CTRL_ATTR_FAMILY_ID)?
+        .and_then(|value| Some(u16::from_ne_bytes(value.try_into().ok()?)))
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(Some(number))
 }
 
 /// Sends one question with one attribute, and gives the attributes of the answer.
@@ -160,7 +195,9 @@ const GENL_HEADER_LEN: usize = 4;
 
 /// Source: `include/uapi/linux/netdev.h`.
 const NETDEV_CMD_DEV_GET: u8 = 1;
+const NETDEV_CMD_QUEUE_GET: u8 = 10;
 const NETDEV_A_DEV_IFINDEX: u16 = 1;
+const NETDEV_A_QUEUE_IFINDEX: u16 = 2;
 const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
 const NETDEV_A_DEV_XDP_ZC_MAX_SEGS: u16 = 4;
 const BASIC: u64 = 1;

@@ -40,6 +40,7 @@ pub use addresses::AddressWatch;
 pub use default_route::DefaultRoute;
 pub use error::InterfaceError;
 pub use features::XdpFeatures;
+pub(crate) use features::{Questions, questions};
 pub use program::{AttachedProgram, Holder, ProgramMode};
 pub use promiscuous::Promiscuous;
 pub use queues::{InterfaceQueues, QueuesSource};

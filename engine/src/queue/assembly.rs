@@ -11,8 +11,8 @@ use std::rc::Rc;
 use super::rx::QueueRx;
 use crate::frame::Frame;
 use crate::sys::if_xdp::{Descriptor, XDP_PKT_CONTD};
+use crate::umem::geometry::Place;
 use crate::umem::links::{Next, Part};
-use crate::umem::region::Place;
 
 /// The most chunks of a received frame. A frame is at most 64 KiB long, or a
 /// little more with its headers, and a chunk takes at least 1792 bytes of it;

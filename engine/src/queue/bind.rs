@@ -95,8 +95,8 @@ impl Queue {
             multi_buffer,
         } = *target;
         panic_gate::check(interface, mode, config.known_panics)?;
-        if multi_buffer && mode == CopyMode::ZeroCopy {
-            fit::check_zero_copy(umem, interface, queue)?;
+        if mode == CopyMode::ZeroCopy {
+            fit::check_zero_copy(umem, interface, queue, multi_buffer)?;
         }
         let umem = umem.shared();
         let deadline = Instant::now() + config.bind_patience;
@@ -114,7 +114,7 @@ impl Queue {
                 bound.set_socket(&socket, got);
                 bound.tx.most_chunks = match (multi_buffer, got) {
                     (false, _) => 1,
-                    (true, CopyMode::Copy) => most_chunks_copy(driver.as_deref()),
+                    (true, CopyMode::Copy) => most_chunks_copy(driver.as_deref(), &umem.geometry),
                     (true, CopyMode::ZeroCopy) => fit::chunks_in_zero_copy(interface),
                 };
                 let report = BindReport {

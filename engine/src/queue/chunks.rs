@@ -5,7 +5,8 @@ use std::rc::Rc;
 use super::tx::{QueueTx, TransmitError};
 use crate::frame::Frame;
 use crate::sys::if_xdp::{Descriptor, XDP_PKT_CONTD};
-use crate::umem::region::Place;
+use crate::sys::memory::page_size;
+use crate::umem::geometry::{Geometry, Place};
 
 /// The most chunks of a frame in copy mode: the kernel puts the first into the
 /// head of an skb, and each of the others into a fragment, of which an skb has
@@ -19,10 +20,15 @@ pub(crate) const MOST_CHUNKS_COPY: u32 = 17 + 1;
 /// and 7.2 its chunks never come back (`xsk_build_skb_zerocopy`).
 const WITHOUT_HEAD: [&str; 1] = ["virtio_net"];
 
-/// The most chunks of a frame that is sent in copy mode through a driver.
-pub(super) fn most_chunks_copy(driver: Option<&str>) -> u32 {
+/// The most chunks of a frame that is sent in copy mode through a driver. Without
+/// a head, a chunk takes a fragment for each page that it lies on.
+pub(super) fn most_chunks_copy(driver: Option<&str>, geometry: &Geometry) -> u32 {
     let headless = driver.is_some_and(|driver| WITHOUT_HEAD.contains(&driver));
-    MOST_CHUNKS_COPY - u32::from(headless)
+    match (headless, geometry.straddles(page_size())) {
+        (false, _) => MOST_CHUNKS_COPY,
+        (true, false) => MOST_CHUNKS_COPY - 1,
+        (true, true) => (MOST_CHUNKS_COPY - 1) / 2,
+    }
 }
 
 /// Bytes that the first of several chunks must have. The kernel takes the
@@ -78,11 +84,23 @@ impl QueueTx {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ChunkSize;
 
     #[test]
     fn driver_whose_skbs_have_no_head_takes_a_chunk_less() {
-        assert_eq!(most_chunks_copy(Some("virtio_net")), 17);
-        assert_eq!(most_chunks_copy(Some("veth")), 18);
-        assert_eq!(most_chunks_copy(None), 18);
+        let whole = Geometry::new(1, ChunkSize::new(2048).expect("a chunk size"), 0, None);
+
+        assert_eq!(most_chunks_copy(Some("virtio_net"), &whole), 17);
+        assert_eq!(most_chunks_copy(Some("veth"), &whole), 18);
+        assert_eq!(most_chunks_copy(None, &whole), 18);
+    }
+
+    #[test]
+    fn chunk_across_two_pages_takes_two_fragments_where_skbs_have_no_head() {
+        let size = ChunkSize::unaligned(3000).expect("a chunk size");
+        let across = Geometry::new(1, size, 0, None);
+
+        assert_eq!(most_chunks_copy(Some("virtio_net"), &across), 8);
+        assert_eq!(most_chunks_copy(Some("veth"), &across), 18);
     }
 }

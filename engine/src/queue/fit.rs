@@ -6,10 +6,10 @@
 
 use super::chunks::MOST_CHUNKS_COPY;
 use crate::Error;
-use crate::config::{MultiBuffer, QueueIndex, XDP_PACKET_HEADROOM};
+use crate::config::{FRAME_OVERHEAD, MultiBuffer, QueueIndex};
 use crate::interface::{Interface, InterfaceError};
 use crate::umem::Umem;
-use crate::xsk::{FRAME_OVERHEAD, XskError};
+use crate::xsk::XskError;
 
 /// How the longest frames of an interface fit the chunks of a UMEM.
 struct Fit {
@@ -22,13 +22,13 @@ struct Fit {
 }
 
 impl Fit {
-    fn of(interface: &Interface, chunk: u32) -> Result<Self, InterfaceError> {
+    fn of(interface: &Interface, umem: &Umem) -> Result<Self, InterfaceError> {
         let mtu = interface.mtu()?;
         Ok(Self {
             mtu,
             frame: mtu.saturating_add(FRAME_OVERHEAD),
-            chunk,
-            usable: chunk - XDP_PACKET_HEADROOM,
+            chunk: umem.chunk_size(),
+            usable: umem.receivable(),
         })
     }
 
@@ -48,12 +48,12 @@ impl Fit {
     }
 }
 
-/// Whether frames of `interface` may not fit a chunk of `chunk` bytes.
+/// Whether frames of `interface` may not fit a chunk of `umem`.
 pub(crate) fn needs_several_chunks(
     interface: &Interface,
-    chunk: u32,
+    umem: &Umem,
 ) -> Result<bool, InterfaceError> {
-    Ok(Fit::of(interface, chunk)?.chunks() > 1)
+    Ok(Fit::of(interface, umem)?.chunks() > 1)
 }
 
 /// Whether a queue is to be bound for frames in several chunks. `shares` says
@@ -64,7 +64,7 @@ pub(super) fn decide(
     asked: MultiBuffer,
     shares: bool,
 ) -> Result<bool, Error> {
-    let fit = Fit::of(interface, umem.chunk_size())?;
+    let fit = Fit::of(interface, umem)?;
     let needed = fit.chunks();
     let several = match asked {
         _ if shares => umem.shared().takes_multi_buffer(),
@@ -89,23 +89,49 @@ pub(super) fn decide(
     Ok(several)
 }
 
-/// Checks that frames of the interface fit as many chunks as its driver takes in
-/// zero-copy mode. A driver without zero copy is left to say so itself.
+/// Checks what zero copy takes beside a driver that has it: a driver without is
+/// left to say so itself.
+///
+/// The chunks must be whole for the NIC, else the kernel passes over them in the
+/// fill ring without a word; and frames must fit as many chunks as the driver
+/// takes.
 pub(super) fn check_zero_copy(
     umem: &Umem,
     interface: &Interface,
     queue: QueueIndex,
+    multi_buffer: bool,
 ) -> Result<(), XskError> {
+    let refuse = |reason| {
+        Err(XskError::NoZeroCopy {
+            interface: interface.name().to_owned(),
+            queue,
+            reason,
+        })
+    };
+    if umem.shared().region().scatters_chunks() && may_zero_copy(interface) {
+        return refuse(format!(
+            "unaligned chunks of {} bytes lie across pages, which takes huge pages: `wharf forward --huge-pages`, \
+             in code `Pages::Huge`",
+            umem.chunk_size()
+        ));
+    }
+    if !multi_buffer {
+        return Ok(());
+    }
     let most = chunks_in_zero_copy(interface);
-    let needed = Fit::of(interface, umem.chunk_size()).map_or(1, |fit| fit.chunks());
+    let needed = Fit::of(interface, umem).map_or(1, |fit| fit.chunks());
     if most == 1 || needed <= most {
         return Ok(());
     }
-    Err(XskError::NoZeroCopy {
-        interface: interface.name().to_owned(),
-        queue,
-        reason: format!("its frames take {needed} chunks, and the driver sends up to {most}"),
-    })
+    refuse(format!(
+        "its frames take {needed} chunks, and the driver sends up to {most}"
+    ))
+}
+
+/// Whether the driver has zero copy, as far as the kernel tells: it can since 6.3.
+fn may_zero_copy(interface: &Interface) -> bool {
+    let features = interface.xdp_features().ok().flatten();
+    features.is_none_or(crate::interface::XdpFeatures::zero_copy)
 }
 
 /// The most chunks of a frame that the driver takes in zero-copy mode, as it says

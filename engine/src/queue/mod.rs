@@ -25,9 +25,13 @@ mod tx;
 #[cfg(test)]
 mod chunks_tests;
 #[cfg(test)]
+mod layouts;
+#[cfg(test)]
 mod shared_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unaligned_tests;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -80,6 +84,51 @@ use share::Origin;
 /// }
 /// # }
 /// ```
+///
+/// # An XDP program of your own
+///
+/// The queue gets what an XDP program redirects to its [`socket`](Self::socket).
+/// [`Steering`](crate::Steering) brings a program; yours does as well, loaded and
+/// attached by any library, with the socket in its XSKMAP. With aya:
+///
+/// ```no_run
+/// use aya::{Ebpf, maps::XskMap, programs::Xdp, programs::XdpMode};
+/// # use wharf::{Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Umem, UmemConfig};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let umem = Umem::new(&UmemConfig::new(4096))?;
+/// # let config = QueueConfig::new(RingCapacity::new(1024)?);
+///
+/// let mut ebpf = Ebpf::load_file("mine.bpf.o")?;
+/// let program: &mut Xdp = ebpf.program_mut("mine").ok_or("it is in there")?.try_into()?;
+/// program.load()?;
+/// program.attach("eth0", XdpMode::Driver)?;
+/// let interface = Interface::by_name("eth0")?;
+/// let (queue, _) = Queue::bind(&umem, &interface, QueueIndex::new(0)?, &config)?;
+/// let mut xsks = XskMap::try_from(ebpf.map_mut("xsks").ok_or("it is in there")?)?;
+/// xsks.set(0, queue.socket().expect("a bound queue has a socket"), 0)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// - **In this order**: attach, which resets the queues of many NICs; bind; put the
+///   socket into its slot, as frames for one that is not bound are lost. At
+///   the end drop the program, then the queue, then the UMEM. A closed socket
+///   leaves its slot by itself.
+/// - **Redirect by `rx_queue_index`**: a socket takes the frames of the queue it is
+///   bound to. Give `bpf_redirect_map` the flag `XDP_PASS`, its verdict for an
+///   empty slot (Linux 5.3); without, frames are lost before and after.
+/// - **Frames in several chunks** come through a program in the section `xdp.frags`
+///   (Linux 5.18); with another one, native mode limits the MTU.
+/// - **Name the mode**: the kernel's default is generic wherever native fails.
+/// - **Accounting**: [`RxCounters::frames`] is what came, and
+///   [`KernelStatistics`](crate::KernelStatistics) what the socket refused. A frame
+///   redirected to a socket of another queue is in no counter, so let the
+///   program count its redirects if the sum matters.
+/// - **What it knows of a frame** it can hand on in front of it:
+///   [`Frame::metadata`].
+///
+/// `engine/examples/own_program.rs` is the whole of it. An
+/// [`Engine`](crate::Engine) always brings its own program.
 pub struct Queue {
     rx: QueueRx,
     tx: QueueTx,
@@ -216,6 +265,11 @@ impl Queue {
         self.rx.top_up();
     }
 
+    /// See [`QueueTx::publish`].
+    pub fn publish(&mut self) {
+        self.tx.publish();
+    }
+
     /// See [`QueueTx::wake`].
     ///
     /// # Errors
@@ -243,6 +297,9 @@ impl Queue {
     }
 
     /// See [`QueueRx::socket`].
+    ///
+    /// It also goes into the XSKMAP of an [XDP program of your
+    /// own](Self#an-xdp-program-of-your-own).
     #[must_use]
     pub fn socket(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.rx.socket()

@@ -28,8 +28,8 @@ use crate::stats::KernelStatistics;
 use crate::sys::if_xdp::{Descriptor, Statistics};
 use crate::sys::socket;
 use crate::umem;
+use crate::umem::geometry::{Geometry, Place};
 use crate::umem::ledger::Seat;
-use crate::umem::region::{Geometry, Place};
 
 /// The receiving half of a queue.
 pub struct QueueRx {
@@ -188,7 +188,7 @@ impl QueueRx {
     /// application's.
     #[inline]
     fn accept(&mut self, descriptor: Descriptor) -> Option<Frame> {
-        let geometry = self.geometry;
+        let geometry = &self.geometry;
         if let Some(place) = geometry.place(descriptor.addr) {
             let fits = geometry.fits(place.offset, descriptor.len);
             if fits && descriptor.options == 0 && self.assembly.is_idle() {

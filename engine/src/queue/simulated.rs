@@ -3,7 +3,8 @@
 //!
 //! It runs the same ring code with the roles swapped, so a test against it
 //! exercises everything above the system calls. It keeps the kernel's part of
-//! the contract; [`SimulatedNic::inject_received`] and
+//! the contract, for unaligned chunks as well, and panics where the kernel would
+//! refuse what it is given; [`SimulatedNic::inject_received`] and
 //! [`SimulatedNic::inject_completion`] break it on purpose.
 #![expect(
     unsafe_code,
@@ -16,12 +17,12 @@ use std::sync::Arc;
 
 use super::{Queue, QueueConfig};
 use crate::Error;
-use crate::config::{MultiBuffer, XDP_PACKET_HEADROOM};
+use crate::config::MultiBuffer;
 use crate::ring::{CompletionRing, Consumer, FillRing, Producer, RxRing, Shared, TxRing};
 use crate::sys::if_xdp::{Descriptor, RingOffset, XDP_PKT_CONTD};
 use crate::sys::memory::{Mapping, page_size};
+use crate::umem::geometry::Place;
 use crate::umem::ledger::{Group, Member};
-use crate::umem::region::Place;
 use crate::umem::{self, Umem, UmemError};
 use crate::xsk::{Rings, XskError};
 
@@ -98,7 +99,7 @@ impl SimulatedNic {
     /// made for frames in several chunks ([`MultiBuffer::Always`]); the frame is
     /// lost then.
     pub fn deliver(&mut self, bytes: &[u8]) -> bool {
-        let usable = (self.umem.geometry.chunk_size() - XDP_PACKET_HEADROOM) as usize;
+        let usable = self.umem.geometry.receivable() as usize;
         let parts = bytes.len().div_ceil(usable);
         if parts <= 1 {
             return self.deliver_part(bytes, 0);
@@ -204,7 +205,7 @@ impl SimulatedNic {
 
     fn receive(&mut self, len: usize) -> Option<(Place, u32)> {
         let len = u32::try_from(len).ok()?;
-        if self.rx.free(1) == 0 || !self.umem.geometry.fits(XDP_PACKET_HEADROOM, len) {
+        if self.rx.free(1) == 0 || len > self.umem.geometry.receivable() {
             return None;
         }
         let mut fill = self.shared.fill.borrow_mut();
@@ -214,7 +215,7 @@ impl SimulatedNic {
         let place = self.umem.geometry.place(addr)?;
         Some((
             Place {
-                offset: XDP_PACKET_HEADROOM,
+                offset: self.umem.geometry.front(),
                 ..place
             },
             len,
@@ -226,7 +227,33 @@ impl SimulatedNic {
             return None;
         }
         self.tx.available();
-        self.tx.pop()
+        let descriptor = self.tx.pop()?;
+        assert!(
+            self.takes(descriptor),
+            "the kernel would refuse {descriptor:?}"
+        );
+        Some(descriptor)
+    }
+
+    /// Whether the kernel would send it: its own arithmetic, not ours
+    /// (`xp_aligned_validate_desc`, `xp_unaligned_validate_desc` in
+    /// `net/xdp/xsk_queue.h`). Both agree on where the bytes are.
+    fn takes(&self, descriptor: Descriptor) -> bool {
+        let Descriptor { addr, len, .. } = descriptor;
+        let geometry = &self.umem.geometry;
+        let chunk_size = u64::from(geometry.chunk_size());
+        let (start, room) = if geometry.is_unaligned() {
+            let start = (addr & 0xffff_ffff_ffff) + (addr >> 48);
+            (start, chunk_size)
+        } else {
+            (addr, chunk_size - addr % chunk_size)
+        };
+        let end = start + u64::from(len);
+        let place = geometry.place(addr);
+        len > 0
+            && u64::from(len) <= room
+            && end <= geometry.len_bytes()
+            && place.is_some_and(|place| geometry.distance(place) as u64 == start)
     }
 
     fn finish_transmit(&mut self, descriptor: Descriptor) {

@@ -23,8 +23,8 @@ use crate::rules::XskIndex;
 use crate::sys::if_xdp::Descriptor;
 use crate::sys::socket;
 use crate::umem;
+use crate::umem::geometry::Geometry;
 use crate::umem::ledger::Seat;
-use crate::umem::region::Geometry;
 
 /// The sending half of a queue.
 pub struct QueueTx {
@@ -191,6 +191,16 @@ impl QueueTx {
         let completed = self.completion.take_all();
         self.counters.invalid += u64::from(completed.invalid);
         completed.frames
+    }
+
+    /// Publishes the transmitted frames, and leaves it to others to wake the
+    /// kernel: for a loop that calls `poll(2)` on the [socket](crate::QueueRx::socket)
+    /// for frames to receive anyway. In copy mode `poll` sends up to as many frames
+    /// as the TX budget, in zero-copy mode it wakes the driver; neither says how
+    /// it went, so that a frame which the kernel drops there is in no
+    /// counter. No system call.
+    pub fn publish(&mut self) {
+        self.ring.publish();
     }
 
     /// Publishes the transmitted frames and wakes the kernel if it asks for

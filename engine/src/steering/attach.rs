@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::SteeringError;
 use super::program::{Frames, Program};
 use crate::interface::{Interface, ProgramMode};
-use crate::sys::netdev::{self, XdpMode};
+use crate::kernel_features::{self, Support};
+use crate::sys::bpf::{self, XdpMode};
 
 /// Where the XDP program is to run, as asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +87,7 @@ pub(super) struct Attachment(OwnedFd);
 impl Attachment {
     /// Puts `next` in the place of `current`, between two frames.
     pub(super) fn replace(&self, next: &Program, current: &Program) -> io::Result<()> {
-        netdev::replace_xdp(self.0.as_fd(), next.fd(), current.fd())
+        bpf::replace_xdp(self.0.as_fd(), next.fd(), current.fd())
     }
 
     #[cfg(test)]
@@ -99,7 +100,7 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // It fails when the interface is gone, and the attachment with it.
         // Anything else is left to the descriptor, which is closed next.
-        let _ = netdev::detach_xdp(self.0.as_fd());
+        let _ = bpf::detach_xdp(self.0.as_fd());
     }
 }
 
@@ -150,7 +151,7 @@ fn attach_as(
     program: &Program,
 ) -> Result<Attachment, SteeringError> {
     let index = interface.index().get();
-    let source = match netdev::attach_xdp(program.fd(), index, mode.flag()) {
+    let source = match bpf::attach_xdp(program.fd(), index, mode.flag()) {
         Ok(link) => return Ok(Attachment(link)),
         Err(source) => source,
     };
@@ -161,6 +162,13 @@ fn attach_as(
             Some(found) => SteeringError::occupied(interface, found),
             None => refused(interface, mode, program, source),
         }),
+        // Also what a kernel says that does not know the command, or what to attach.
+        Some(libc::EINVAL) if kernel_features::xdp_links() == Support::No => {
+            Err(SteeringError::NoXdpLinks {
+                interface: interface.name().to_owned(),
+                source,
+            })
+        }
         _ => {
             // Gives "gone" where that is the reason: the kernel's word for it
             // is EINVAL.

@@ -33,6 +33,28 @@ pub enum SteeringError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The kernel has no bpf_link for XDP.
+    #[error(
+        "this kernel cannot attach an XDP program to interface `{interface}` by a bpf_link, which goes with its \
+         process (BPF_LINK_CREATE): use Linux 5.9 or later"
+    )]
+    NoXdpLinks {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel has no `bpf(2)`.
+    #[error(
+        "this kernel loads no BPF programs, as steering the frames of interface `{interface}` takes: \
+         use Linux 5.9 or later with CONFIG_BPF_SYSCALL=y"
+    )]
+    NoBpf {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// We may not load or attach programs.
     #[error(
         "not allowed to steer the frames of interface `{interface}`: {source}; \
@@ -185,6 +207,10 @@ impl SteeringError {
             Some(number @ (libc::EPERM | libc::EACCES)) => {
                 Self::privileges(interface, io::Error::from_raw_os_error(number))
             }
+            Some(number @ libc::ENOSYS) => Self::NoBpf {
+                interface: interface.name().to_owned(),
+                source: io::Error::from_raw_os_error(number),
+            },
             _ => Self::Load {
                 interface: interface.name().to_owned(),
                 source,

@@ -8,6 +8,9 @@
 //! Attach before zero-copy sockets are bound: attaching resets the queues of
 //! many NICs. A socket may be inserted before it is bound; until then frames for
 //! its queue are dropped (`xsk_rcv_check`, `net/xdp/xsk.c`), so insert it last.
+//!
+//! Whoever has an XDP program already needs none of this: see
+//! [`Queue`](crate::Queue#an-xdp-program-of-your-own).
 
 mod attach;
 mod config;
@@ -46,7 +49,8 @@ use program::Frames;
 use shared::SharedMaps;
 
 /// Steers the frames of one interface: each goes where flows and rules say, to an
-/// xsk of the queue it arrived on, to the kernel, or nowhere.
+/// xsk of the queue it arrived on, to the kernel, or nowhere. An [XDP program of
+/// your own](crate::Queue#an-xdp-program-of-your-own) can do without it.
 pub struct Steering {
     interface: Interface,
     config: SteeringConfig,

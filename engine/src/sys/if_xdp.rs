@@ -28,6 +28,9 @@ pub(crate) const XDP_OPTIONS: i32 = 8;
 /// Since Linux 6.17.
 pub(crate) const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 
+/// In a registration's flags: `tx_metadata_len` counts. Since Linux 6.11.
+pub(crate) const XDP_UMEM_TX_METADATA_LEN: u32 = 1 << 2;
+
 pub(crate) const XDP_OPTIONS_ZEROCOPY: u32 = 1 << 0;
 
 /// In a descriptor's options: the frame goes on in the next. Since Linux 6.6.
@@ -70,6 +73,11 @@ pub(crate) struct MmapOffsets {
     pub(crate) fill: RingOffset,
     pub(crate) completion: RingOffset,
 }
+
+/// In [`UmemReg::flags`]: chunks of any size, at any address. Ring entries then
+/// have the address of a chunk in their lower 48 bits and an offset to it above.
+pub(crate) const XDP_UMEM_UNALIGNED_CHUNK_FLAG: u32 = 1;
+pub(crate) const XSK_UNALIGNED_BUF_OFFSET_SHIFT: u32 = 48;
 
 /// The argument of `XDP_UMEM_REG`. The last field was padding before Linux 6.8.
 #[repr(C)]

@@ -33,6 +33,13 @@ impl Mapping {
         Self::map(len, flags, -1, 0)
     }
 
+    /// Like [`anonymous`](Self::anonymous), in huge pages of the default size, of
+    /// which `len` is a multiple. An error if too few are reserved.
+    pub(crate) fn huge(len: usize) -> io::Result<Self> {
+        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
+        Self::map(len, kind | libc::MAP_POPULATE, -1, 0)
+    }
+
     /// Maps `len` bytes at `offset` of the file behind `fd`, shared.
     pub(crate) fn of_file(fd: BorrowedFd<'_>, len: usize, offset: i64) -> io::Result<Self> {
         let flags = libc::MAP_SHARED | libc::MAP_POPULATE;

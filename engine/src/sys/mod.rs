@@ -1,6 +1,7 @@
 //! System calls and the kernel's structures. It knows nothing of the rest of
 //! the engine, and does one thing per function.
 
+pub(crate) mod bpf;
 pub(crate) mod if_xdp;
 pub(crate) mod memory;
 pub(crate) mod netdev;

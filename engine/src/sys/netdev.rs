@@ -1,14 +1,12 @@
-//! System calls about a network interface: ethtool's ioctls, promiscuous mode
-//! and the attachment of an XDP program.
+//! System calls about a network interface: ethtool's ioctls and promiscuous mode.
 //!
 //! Everything here acts in the network namespace of the socket it is given, or
 //! of the calling thread where there is no socket. Nothing reads `/sys`, which
 //! shows the namespace it was mounted in.
-#![expect(unsafe_code, reason = "ioctl, setsockopt, socket, dup3 and bpf")]
+#![expect(unsafe_code, reason = "ioctl, setsockopt, socket and dup3")]
 
 use std::ffi::CStr;
 use std::io;
-use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The numbers of queues in use, as a driver tells them. A combined channel is
@@ -110,67 +108,6 @@ fn change_promiscuous(socket: BorrowedFd<'_>, index: u32, option: libc::c_int) -
     check(result.into()).map(drop)
 }
 
-/// The mode bits that an XDP attachment takes, exactly one of them.
-/// Source: `XDP_FLAGS_SKB_MODE` and `_DRV_MODE` in `include/uapi/linux/if_link.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum XdpMode {
-    Generic = 1 << 1,
-    Native = 1 << 2,
-}
-
-/// Attaches `program` to the interface `index` in the calling thread's network
-/// namespace. It stays attached until [`detach_xdp`], or until the last copy of
-/// the descriptor is closed, so a killed process leaves nothing behind. Linux 5.9.
-///
-/// Not done through aya, which falls back to a netlink attachment when the
-/// kernel answers `EINVAL` (aya 0.14, `programs/xdp.rs`): that one survives us.
-pub(crate) fn attach_xdp(
-    program: BorrowedFd<'_>,
-    index: u32,
-    mode: XdpMode,
-) -> io::Result<OwnedFd> {
-    let attributes = LinkCreate {
-        program: program.as_raw_fd(),
-        interface: index,
-        attach_type: BPF_XDP,
-        flags: mode as u32,
-    };
-    // SAFETY: the command takes integers only, and writes nothing.
-    let fd = unsafe { bpf(BPF_LINK_CREATE, &attributes) }?;
-    // SAFETY: `fd` is what the command returned just now: a new link.
-    unsafe { owned(fd) }
-}
-
-/// Detaches what [`attach_xdp`] attached, whoever else holds a copy of `link`.
-/// Linux 5.9.
-///
-/// Closing the descriptor does it too, but only with the last copy, and copies
-/// come about unasked: a child between `fork` and `exec`, or anybody who lists
-/// the host's links.
-pub(crate) fn detach_xdp(link: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the command takes one integer, and writes nothing.
-    unsafe { bpf(BPF_LINK_DETACH, &link.as_raw_fd()) }.map(drop)
-}
-
-/// Puts `program` in the place of `old` in what [`attach_xdp`] attached: no frame
-/// meets both, and none meets neither. Fails, and leaves `old` where it is, when
-/// that is not what is there. Linux 5.9.
-pub(crate) fn replace_xdp(
-    link: BorrowedFd<'_>,
-    program: BorrowedFd<'_>,
-    old: BorrowedFd<'_>,
-) -> io::Result<()> {
-    let attributes = LinkUpdate {
-        link: link.as_raw_fd(),
-        program: program.as_raw_fd(),
-        flags: BPF_F_REPLACE,
-        old: old.as_raw_fd(),
-    };
-    // SAFETY: the command takes integers only, and writes nothing.
-    unsafe { bpf(BPF_LINK_UPDATE, &attributes) }.map(drop)
-}
-
 /// Makes the descriptor `alias`, whoever owns it, one of what `original` is one of.
 /// What it was before is closed.
 pub(crate) fn make_alias(alias: BorrowedFd<'_>, original: BorrowedFd<'_>) -> io::Result<()> {
@@ -178,52 +115,6 @@ pub(crate) fn make_alias(alias: BorrowedFd<'_>, original: BorrowedFd<'_>) -> io:
     // SAFETY: `dup3` takes integers only. Both are open, and `alias` stays open.
     check(unsafe { libc::dup3(from, to, libc::O_CLOEXEC) }.into()).map(drop)
 }
-
-/// `attributes` is the part of `union bpf_attr` that `command` reads.
-///
-/// # Safety
-///
-/// `command` reads no pointer from `attributes` and does not write to it.
-unsafe fn bpf<T: Copy>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
-    // SAFETY: `attributes` is live and of the size given, and the kernel
-    // zero-extends it; the rest is the caller's promise.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_ref(attributes),
-            size_of::<T>(),
-        )
-    };
-    check(result)
-}
-
-/// Source: `link_create` in `union bpf_attr`, `include/uapi/linux/bpf.h`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct LinkCreate {
-    program: RawFd,
-    interface: u32,
-    attach_type: u32,
-    flags: u32,
-}
-
-/// Source: `link_update` in `union bpf_attr`, `include/uapi/linux/bpf.h`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct LinkUpdate {
-    link: RawFd,
-    program: RawFd,
-    flags: u32,
-    old: RawFd,
-}
-
-/// Source: `include/uapi/linux/bpf.h`.
-const BPF_LINK_CREATE: libc::c_int = 28;
-const BPF_LINK_UPDATE: libc::c_int = 29;
-const BPF_F_REPLACE: u32 = 1 << 2;
-const BPF_LINK_DETACH: libc::c_int = 34;
-const BPF_XDP: u32 = 37;
 
 /// Source: `include/uapi/linux/ethtool.h`.
 const ETHTOOL_GDRVINFO: u32 = 0x03;
@@ -259,13 +150,13 @@ unsafe fn ethtool(
 /// # Safety
 ///
 /// `result` is what the call returned, and nobody else owns the descriptor.
-unsafe fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+pub(super) unsafe fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     let fd = RawFd::try_from(check(result)?).expect("descriptors are small numbers");
     // SAFETY: by the caller's promise it is valid, and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+pub(super) fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -288,7 +179,5 @@ mod tests {
     fn structures_have_the_size_of_the_kernel() {
         assert_eq!(size_of::<Channels>(), 36);
         assert_eq!(size_of::<DriverInfo>(), 196);
-        assert_eq!(size_of::<LinkCreate>(), 16);
-        assert_eq!(size_of::<LinkUpdate>(), 16);
     }
 }

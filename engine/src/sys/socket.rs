@@ -6,10 +6,11 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::if_xdp::{self, MmapOffsets, SockaddrXdp, Statistics, UmemReg};
+use super::memory::{Mapping, page_size};
 use super::wait::PollSet;
 
 /// Opens an xsk. Needs CAP_NET_RAW in the user namespace that owns the network
@@ -76,6 +77,43 @@ pub(crate) fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
         Statistics::default(),
     )?;
     Ok(statistics)
+}
+
+/// Whether the kernel tells apart what it drops, which is Linux 5.9: it fills in
+/// more of the structure.
+pub(crate) fn has_long_statistics(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let (_, len) = get_option(
+        fd,
+        if_xdp::SOL_XDP,
+        if_xdp::XDP_STATISTICS,
+        Statistics::default(),
+    )?;
+    Ok(len == size_of::<Statistics>())
+}
+
+/// Registers a UMEM of one page with a socket of its own, with `flags` and room
+/// for transmit metadata in front of each frame, and lets go of it.
+pub(crate) fn try_registration(flags: u32, tx_metadata_len: u32) -> io::Result<()> {
+    let fd = open()?;
+    let page = usize::try_from(page_size()).expect("a page size fits usize");
+    let memory = Mapping::anonymous(page)?;
+    let registration = UmemReg {
+        addr: u64::try_from(memory.start().as_ptr().addr()).expect("addresses fit 64 bits"),
+        len: u64::from(page_size()),
+        chunk_size: 4096.min(page_size()),
+        headroom: 0,
+        flags,
+        tx_metadata_len,
+    };
+    // SAFETY: the socket has no fill ring, so the kernel writes nowhere, and there
+    // are no references to the memory.
+    unsafe { register_umem(fd.as_fd(), &registration) }
+}
+
+/// Asks that the socket's queue be polled by whoever reads it. Linux 5.11; earlier
+/// kernels answer `ENOPROTOOPT`. Takes CAP_NET_ADMIN.
+pub(crate) fn prefer_busy_poll(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(fd, libc::SOL_SOCKET, SO_PREFER_BUSY_POLL, &1_i32)
 }
 
 /// Whether the bound socket works in zero-copy mode (`XDP_OPTIONS`).
@@ -205,6 +243,9 @@ fn get_option<T: Plain>(
     let len = usize::try_from(len).expect("the kernel shortens the length, never more");
     Ok((value, len))
 }
+
+/// Source: `include/uapi/asm-generic/socket.h`.
+const SO_PREFER_BUSY_POLL: i32 = 69;
 
 fn option_len<T>() -> libc::socklen_t {
     libc::socklen_t::try_from(size_of::<T>()).expect("options are a few bytes long")

@@ -78,6 +78,12 @@ impl Ledger {
         }
     }
 
+    /// Pool → nobody, before anything else happens: the chunk is never used.
+    pub(crate) fn leave_out(&self, chunk: u32) {
+        let cell = self.expect(chunk, Owner::Pool);
+        cell.set(Record::bare(Owner::Gap));
+    }
+
     /// Pool → fill ring of `group`, to which the caller
     /// [charges](Self::charge) what it lends.
     #[inline]

@@ -15,7 +15,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::region::Place;
+use super::geometry::Place;
 
 /// The links of all chunks of one UMEM.
 #[derive(Debug)]

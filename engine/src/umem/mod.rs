@@ -9,6 +9,8 @@
 mod audit;
 mod budget;
 mod config;
+pub(crate) mod geometry;
+mod huge;
 pub(crate) mod ledger;
 pub(crate) mod links;
 mod pool;
@@ -22,15 +24,18 @@ use std::sync::Arc;
 use crossbeam_queue::ArrayQueue;
 
 pub use audit::Audit;
-pub use budget::pinned_bytes;
-pub use config::{UmemConfig, UmemError};
+pub use budget::{pinnable_bytes, pinned_bytes};
+pub use config::{Pages, UmemConfig, UmemError};
 
-use crate::config::{QueueIndex, XDP_PACKET_HEADROOM};
+use crate::config::QueueIndex;
 use crate::frame::Frame;
+use crate::sys::memory::page_size;
+use geometry::{Geometry, Place};
+use huge::HugePages;
 use ledger::{Claim, Group, Ledger, Member, Owner, Violation};
 use links::{Links, Next};
 use pool::Pool;
-use region::{Geometry, Place, Region};
+use region::Region;
 
 /// A UMEM, with the queues and frames that use it. Cloning gives another handle
 /// to the same UMEM; the memory lives until the last handle, queue and frame are
@@ -96,27 +101,47 @@ impl Umem {
     /// Maps the memory of a UMEM, faulted in on the NUMA node of the calling
     /// thread. It is pinned when the first queue is bound.
     ///
+    /// Blocks for up to a second while huge pages are there and in use, as those
+    /// of a queue that has just closed still are.
+    ///
     /// # Errors
     ///
     /// [`UmemError`] when a limit does not allow it, or the kernel has no
-    /// memory.
+    /// memory, or no huge pages if it is to be made of those.
     pub fn new(config: &UmemConfig) -> Result<Self, UmemError> {
         config.validate()?;
-        let bytes = u64::from(config.frames) * u64::from(config.chunk_size.get());
-        let reservation = budget::Reservation::new(bytes, config.memory_limit)?;
-        let region = Region::new(config.frames, config.chunk_size)
-            .map_err(|source| UmemError::Map { bytes, source })?;
+        let huge = match config.pages {
+            Pages::Base => None,
+            Pages::Huge => Some(HugePages::look()?),
+        };
+        let border = huge.map(|huge| huge.page_bytes);
+        let UmemConfig {
+            frames, chunk_size, ..
+        } = *config;
+        let geometry = Geometry::new(frames, chunk_size, config.headroom, border);
+        let bytes = geometry.len_bytes();
+        let mapped = bytes.next_multiple_of(border.unwrap_or_else(|| page_size().into()));
+        let reservation = budget::Reservation::new(mapped, config.memory_limit)?;
+        let map = || Region::new(geometry, config.pages, mapped);
+        let region = match config.pages {
+            Pages::Base => map().map_err(|source| UmemError::Map { bytes, source })?,
+            Pages::Huge => HugePages::map_patiently(bytes, mapped, map)?,
+        };
+        let chunks = geometry.chunks();
+        let ledger = Ledger::new(chunks);
+        let gaps = (0..chunks).filter(|&chunk| !geometry.is_usable(chunk));
+        gaps.for_each(|chunk| ledger.leave_out(chunk));
         let home = Home {
             region,
-            links: Links::new(config.frames),
-            returns: ArrayQueue::new(config.frames as usize),
+            links: Links::new(chunks),
+            returns: ArrayQueue::new(chunks as usize),
             _reservation: reservation,
         };
         Ok(Self {
             shared: Rc::new(Shared {
-                ledger: Ledger::new(config.frames),
-                pool: Pool::new(config.frames),
-                geometry: home.region.geometry(),
+                ledger,
+                pool: Pool::new((0..chunks).filter(|&chunk| geometry.is_usable(chunk))),
+                geometry,
                 home: Arc::new(home),
                 next_member: Cell::new(0),
                 detached: Cell::new(0),
@@ -133,7 +158,7 @@ impl Umem {
         let chunk = self.shared.take_free()?;
         let claim = self.shared.ledger.allocate(chunk);
         let umem = Rc::clone(&self.shared);
-        Some(Frame::new(umem, claim, XDP_PACKET_HEADROOM, 0))
+        Some(Frame::new(umem, claim, self.shared.geometry.front(), 0))
     }
 
     /// Where every chunk is now. Reads one record per chunk.
@@ -142,7 +167,7 @@ impl Umem {
         self.shared.collect_returns();
         let mut audit = Audit {
             pooled: self.shared.pool.len(),
-            total: self.shared.geometry.chunks(),
+            total: self.chunks(),
             ..Audit::default()
         };
         for (owner, charged) in self.shared.ledger.owners() {
@@ -158,6 +183,7 @@ impl Umem {
                 Owner::Transmit | Owner::TransmitPart => &mut audit.transmit,
                 Owner::Quarantined => &mut audit.quarantined,
                 Owner::Stranded => &mut audit.stranded,
+                Owner::Gap => continue,
             } += 1;
         }
         audit
@@ -172,7 +198,32 @@ impl Umem {
     /// The number of chunks.
     #[must_use]
     pub fn chunks(&self) -> u32 {
-        self.shared.geometry.chunks()
+        self.shared.geometry.usable()
+    }
+
+    /// The most bytes of a received frame that a chunk takes: all but what stays
+    /// free in front of it.
+    #[must_use]
+    pub fn receivable(&self) -> u32 {
+        self.shared.geometry.receivable()
+    }
+
+    /// Whether the chunks are unaligned: see [`ChunkSize::unaligned`](crate::ChunkSize::unaligned).
+    #[must_use]
+    pub fn is_unaligned(&self) -> bool {
+        self.shared.geometry.is_unaligned()
+    }
+
+    /// The pages that the memory is made of.
+    #[must_use]
+    pub fn pages(&self) -> Pages {
+        self.shared.region().pages()
+    }
+
+    /// Bytes of memory, which are pinned while a queue is bound: whole pages.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.shared.region().mapped_bytes()
     }
 
     pub(crate) fn shared(&self) -> &Rc<Shared> {

@@ -11,10 +11,10 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A pool of the chunks `0..chunks`.
-    pub(crate) fn new(chunks: u32) -> Self {
-        // The lowest chunk is on top: a fresh pool is used from the start.
-        let free: Box<[_]> = (0..chunks).rev().map(Cell::new).collect();
+    /// A pool of `chunks`, of which the first is taken first: a fresh pool is used
+    /// from the start of the memory.
+    pub(crate) fn new(chunks: impl DoubleEndedIterator<Item = u32>) -> Self {
+        let free: Box<[_]> = chunks.rev().map(Cell::new).collect();
         Self {
             len: Cell::new(free.len()),
             free,
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn chunk_put_back_last_is_taken_next() {
-        let pool = Pool::new(3);
+        let pool = Pool::new(0..3);
         let (first, second) = (pool.take(), pool.take());
         assert_eq!((first, second), (Some(0), Some(1)));
 

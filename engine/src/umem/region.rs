@@ -8,8 +8,9 @@
 use std::io;
 use std::ptr::NonNull;
 
-use crate::config::ChunkSize;
-use crate::sys::memory::Mapping;
+use super::config::Pages;
+use super::geometry::{Geometry, Place};
+use crate::sys::memory::{Mapping, page_size};
 
 /// The chunks of a UMEM.
 ///
@@ -20,81 +21,44 @@ use crate::sys::memory::Mapping;
 pub(crate) struct Region {
     mapping: Mapping,
     geometry: Geometry,
-}
-
-/// The number and size of chunks, and with them what a ring entry's address
-/// means. A copy of its own spares the hot path the way to the region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Geometry {
-    chunks: u32,
-    chunk_shift: u32,
-}
-
-/// A place in a region that a ring entry named: which chunk, and where in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) chunk: u32,
-    pub(crate) offset: u32,
-}
-
-impl Geometry {
-    pub(crate) fn chunks(self) -> u32 {
-        self.chunks
-    }
-
-    #[inline]
-    pub(crate) fn chunk_size(self) -> u32 {
-        1 << self.chunk_shift
-    }
-
-    pub(crate) fn len_bytes(self) -> u64 {
-        u64::from(self.chunks) << self.chunk_shift
-    }
-
-    /// The UMEM address of a place, as ring entries have it.
-    #[inline]
-    pub(crate) fn addr(self, place: Place) -> u64 {
-        (u64::from(place.chunk) << self.chunk_shift) + u64::from(place.offset)
-    }
-
-    /// The place that a ring entry's address names, if it lies in the region.
-    #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the chunk was compared with a u32, the offset masked by one"
-    )]
-    pub(crate) fn place(self, addr: u64) -> Option<Place> {
-        let chunk = addr >> self.chunk_shift;
-        (chunk < u64::from(self.chunks)).then(|| Place {
-            chunk: chunk as u32,
-            offset: addr as u32 & (self.chunk_size() - 1),
-        })
-    }
-
-    /// Whether `len` bytes at `offset` stay inside a chunk.
-    #[inline]
-    pub(crate) fn fits(self, offset: u32, len: u32) -> bool {
-        u64::from(offset) + u64::from(len) <= u64::from(self.chunk_size())
-    }
+    pages: Pages,
 }
 
 impl Region {
-    /// Maps `chunks` zeroed chunks on the NUMA node of the calling thread.
-    pub(crate) fn new(chunks: u32, chunk_size: ChunkSize) -> io::Result<Self> {
-        let geometry = Geometry {
-            chunks,
-            chunk_shift: chunk_size.get().trailing_zeros(),
+    /// Maps zeroed chunks on the NUMA node of the calling thread: `len` bytes,
+    /// whole `pages`, which hold what `geometry` says.
+    pub(crate) fn new(geometry: Geometry, pages: Pages, len: u64) -> io::Result<Self> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        assert!(
+            len as u64 >= geometry.len_bytes(),
+            "a region is as long as its chunks"
+        );
+        let mapping = match pages {
+            Pages::Base => Mapping::anonymous(len)?,
+            Pages::Huge => Mapping::huge(len)?,
         };
-        let len = usize::try_from(geometry.len_bytes()).map_err(|_| io::ErrorKind::OutOfMemory)?;
         Ok(Self {
-            mapping: Mapping::anonymous(len)?,
+            mapping,
             geometry,
+            pages,
         })
     }
 
-    #[inline]
-    pub(crate) fn geometry(&self) -> Geometry {
-        self.geometry
+    pub(crate) fn pages(&self) -> Pages {
+        self.pages
+    }
+
+    /// The bytes mapped: whole pages.
+    pub(crate) fn mapped_bytes(&self) -> u64 {
+        u64::try_from(self.mapping.len()).expect("lengths fit 64 bits")
+    }
+
+    /// Whether some chunk lies on two pages that need not be neighbours in
+    /// physical memory. In zero-copy mode the kernel passes over such a chunk in
+    /// the fill ring, without a word (`xp_check_unaligned` in
+    /// `net/xdp/xsk_buff_pool.c`).
+    pub(crate) fn scatters_chunks(&self) -> bool {
+        self.pages == Pages::Base && self.geometry.straddles(page_size())
     }
 
     pub(crate) fn start(&self) -> NonNull<u8> {
@@ -109,66 +73,63 @@ impl Region {
     /// caller, never something the kernel said.
     #[inline]
     pub(crate) fn bytes(&self, place: Place, len: u32) -> NonNull<u8> {
-        let Geometry {
-            chunks,
-            chunk_shift,
-        } = self.geometry;
+        let geometry = &self.geometry;
         assert!(
-            place.chunk < chunks && self.geometry.fits(place.offset, len),
+            place.chunk < geometry.chunks() && geometry.fits(place.offset, len),
             "frame bytes lie inside a chunk of the UMEM"
         );
-        let start = ((place.chunk as usize) << chunk_shift) + place.offset as usize;
-        // SAFETY: the assertion and the invariant keep `start` within the
+        // SAFETY: the assertion and the invariant keep the distance within the
         // mapping.
-        unsafe { self.mapping.start().add(start) }
+        unsafe { self.mapping.start().add(geometry.distance(place)) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ChunkSize;
 
-    const FOUR: Geometry = Geometry {
-        chunks: 4,
-        chunk_shift: 11,
-    };
-
-    #[test]
-    fn place_undoes_addr() {
-        let place = Place {
-            chunk: 3,
-            offset: 300,
-        };
-
-        assert_eq!(FOUR.addr(place), 3 * 2048 + 300);
-        assert_eq!(FOUR.place(FOUR.addr(place)), Some(place));
+    fn region(size: ChunkSize) -> Region {
+        let geometry = Geometry::new(4, size, 0, None);
+        Region::new(geometry, Pages::Base, 16 << 10).expect("16 KiB of memory")
     }
 
     #[test]
     fn region_has_the_memory_of_its_chunks() {
-        let size = ChunkSize::new(2048).expect("a chunk size");
-        let region = Region::new(4, size).expect("8 KiB of memory");
+        for size in [ChunkSize::new(2048), ChunkSize::unaligned(3001)] {
+            let size = size.expect("a chunk size");
+            let region = region(size);
 
-        let last = Place {
-            chunk: 3,
-            offset: 2047,
-        };
-        assert_eq!(region.geometry(), FOUR);
-        let start = region.start().as_ptr().addr();
-        assert_eq!(region.bytes(last, 1).as_ptr().addr(), start + 4 * 2048 - 1);
-    }
-
-    #[test]
-    fn place_beyond_the_region_is_none() {
-        for addr in [4 * 2048, 1 << 40, u64::MAX] {
-            assert_eq!(FOUR.place(addr), None, "{addr:#x}");
+            let last = Place {
+                chunk: 3,
+                offset: size.get() - 1,
+            };
+            let start = region.start().as_ptr().addr();
+            let stride = size.get().next_multiple_of(2) as usize;
+            let end = start + 3 * stride + size.get() as usize;
+            assert_eq!(region.bytes(last, 1).as_ptr().addr(), end - 1);
         }
     }
 
     #[test]
-    fn length_that_overflows_does_not_fit() {
-        assert!(FOUR.fits(256, 1792));
-        assert!(!FOUR.fits(256, 1793));
-        assert!(!FOUR.fits(256, u32::MAX));
+    fn chunks_are_scattered_where_they_lie_across_pages_that_need_not_be_neighbours() {
+        let scatters =
+            |size: Result<ChunkSize, _>| region(size.expect("a chunk size")).scatters_chunks();
+
+        assert!(scatters(ChunkSize::unaligned(3000)));
+        assert!(!scatters(ChunkSize::unaligned(2048)));
+        assert!(!scatters(ChunkSize::new(2048)));
+    }
+
+    #[test]
+    #[should_panic(expected = "lie inside a chunk")]
+    fn bytes_across_the_end_of_a_chunk_are_not_given() {
+        let region = region(ChunkSize::unaligned(3001).expect("a chunk size"));
+
+        let last = Place {
+            chunk: 0,
+            offset: 3000,
+        };
+        region.bytes(last, 2);
     }
 }

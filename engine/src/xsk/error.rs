@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::FRAME_OVERHEAD;
 use super::Target;
 use crate::bind_report::CopyMode;
+use crate::config::FRAME_OVERHEAD;
 use crate::config::QueueIndex;
 
 /// A queue could not be bound.
@@ -254,7 +254,7 @@ fn open_remedy(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM) => "CAP_NET_RAW is missing; run as root".to_owned(),
         Some(libc::EAFNOSUPPORT) => {
-            "this kernel is built without AF_XDP (CONFIG_XDP_SOCKETS)".to_owned()
+            "this kernel has no AF_XDP: use Linux 5.9 or later with CONFIG_XDP_SOCKETS=y".to_owned()
         }
         _ => error.to_string(),
     }

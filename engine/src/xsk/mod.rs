@@ -25,7 +25,7 @@ pub use error::XskError;
 pub(crate) use rings::{Rings, remap_completion, remap_fill};
 
 use crate::bind_report::CopyMode;
-use crate::config::{QueueIndex, RingCapacity, XDP_PACKET_HEADROOM};
+use crate::config::{FRAME_OVERHEAD, QueueIndex, RingCapacity, XDP_PACKET_HEADROOM};
 use crate::interface::Interface;
 use crate::ring::{CompletionRing, FillRing, RxRing, TxRing};
 use crate::sys::if_xdp::{self, SockaddrXdp, UmemReg};
@@ -33,10 +33,6 @@ use crate::sys::socket;
 use crate::umem;
 use error::bind_error;
 use rings::{create_ring, map_completion, map_fill, map_own_rings, ring_offsets};
-
-/// Bytes of a frame beyond the MTU: an Ethernet header and one VLAN tag, which
-/// is what the kernel forwards (`is_skb_forwardable`, `net/core/dev.c`).
-pub(crate) const FRAME_OVERHEAD: u32 = 14 + 4;
 
 /// What a socket is to be bound to, and how.
 #[derive(Clone, Copy)]
@@ -180,7 +176,7 @@ impl Xsk {
         let bind = || socket::bind(self.fd.as_fd(), &address);
         retry_while(libc::EBUSY, deadline, bind).map_err(|source| {
             let waited = started.elapsed();
-            let largest = umem.geometry.chunk_size() - XDP_PACKET_HEADROOM - FRAME_OVERHEAD;
+            let largest = umem.geometry.receivable().saturating_sub(FRAME_OVERHEAD);
             BindFailure::Unbound(bind_error(target, source, waited, largest))
         })?;
         let got = mode_of(&self.fd).map_err(BindFailure::Bound)?;
@@ -232,6 +228,11 @@ impl Target<'_> {
     }
 }
 
+/// Whether the kernel has AF_XDP at all, and the calling thread may use it.
+pub(crate) fn check_kernel() -> Result<(), XskError> {
+    socket::open().map(drop).map_err(XskError::Open)
+}
+
 /// The mode that a bound socket really got, which those that share its
 /// registration of the UMEM inherit.
 pub(crate) fn mode_of(socket: &OwnedFd) -> Result<CopyMode, XskError> {
@@ -279,8 +280,12 @@ fn register(fd: &OwnedFd, umem: &umem::Shared) -> io::Result<()> {
         addr: u64::try_from(region.start().as_ptr().addr()).expect("addresses fit 64 bits"),
         len: umem.geometry.len_bytes(),
         chunk_size: umem.geometry.chunk_size(),
-        headroom: 0,
-        flags: 0,
+        headroom: umem.geometry.front() - XDP_PACKET_HEADROOM,
+        flags: if umem.geometry.is_unaligned() {
+            if_xdp::XDP_UMEM_UNALIGNED_CHUNK_FLAG
+        } else {
+            0
+        },
         tx_metadata_len: 0,
     };
     // SAFETY: a region hands out no references, and the ledger lets a `Frame`

@@ -62,7 +62,7 @@ fn try_privileges() -> Result<()> {
     Ok(())
 }
 
-fn met_or_skipped(missing: Option<String>) -> bool {
+pub(crate) fn met_or_skipped(missing: Option<String>) -> bool {
     let Some(missing) = missing else {
         return true;
     };

@@ -5,7 +5,7 @@ use wharf::{
     SteeringConfig, TransmitError, Umem, UmemConfig,
 };
 
-use super::{Side, Track};
+use super::{OwnProgram, Side, Track};
 use crate::{SOON, wait_until};
 
 /// What an end is made of.
@@ -43,13 +43,29 @@ impl EndConfig {
 /// Queue 0 of an interface. Fields drop in the order that the docs ask for: the
 /// program first.
 #[derive(Debug)]
-pub struct End {
-    /// The program.
-    pub steering: Steering,
+pub struct End<P = Steering> {
+    /// The program: Wharf's, or the test's own.
+    pub steering: P,
     /// The queue.
     pub queue: Queue,
     /// The memory.
     pub umem: Umem,
+}
+
+/// A program that hands frames to the xsk, and counts those.
+pub trait Redirects {
+    /// Frames of queue 0 handed to its xsk so far.
+    ///
+    /// # Panics
+    ///
+    /// When its counters are not to be had.
+    fn redirected(&self) -> u64;
+}
+
+impl Redirects for Steering {
+    fn redirected(&self) -> u64 {
+        self.counts(0).expect("there is a slot").redirected
+    }
 }
 
 impl End {
@@ -86,10 +102,7 @@ impl End {
         let attach = track.medium().attach();
         let mut steering =
             Steering::attach(&interface, attach, 1, &config.steering).expect("it attaches");
-        let index = QueueIndex::new(0).expect("small");
-        let bound = Queue::bind(&umem, steering.interface(), index, &config.queue);
-        let (queue, report) = bound.expect("it binds");
-        assert_eq!(report.got, track.medium().copy_mode(), "{report:?}");
+        let queue = bind_queue(track, &umem, steering.interface(), config);
         let socket = queue.socket().expect("a bound queue has a socket");
         steering.insert(0, socket).expect("there is a slot");
         Self {
@@ -98,7 +111,41 @@ impl End {
             umem,
         }
     }
+}
 
+impl End<OwnProgram> {
+    /// An end whose program is `program`, attached as the medium says, and not
+    /// Wharf's. Memory and queue are the usual.
+    ///
+    /// # Panics
+    ///
+    /// As [`End::bind`].
+    #[must_use]
+    pub fn bind_own(track: &Track, side: Side, mut program: OwnProgram) -> Self {
+        let _inside = track.enter(side);
+        let config = EndConfig::new(track);
+        let interface = Interface::by_name(track.interface(side)).expect("it exists");
+        let umem = Umem::new(&config.umem).expect("there is memory");
+        program.attach(interface.name(), track.medium().attach());
+        let queue = bind_queue(track, &umem, &interface, &config);
+        program.insert(queue.socket().expect("a bound queue has a socket"));
+        Self {
+            steering: program,
+            queue,
+            umem,
+        }
+    }
+}
+
+fn bind_queue(track: &Track, umem: &Umem, interface: &Interface, config: &EndConfig) -> Queue {
+    let index = QueueIndex::new(0).expect("small");
+    let bound = Queue::bind(umem, interface, index, &config.queue);
+    let (queue, report) = bound.expect("it binds");
+    assert_eq!(report.got, track.medium().copy_mode(), "{report:?}");
+    queue
+}
+
+impl<P: Redirects> End<P> {
     /// A free chunk, as soon as there is one.
     ///
     /// # Panics
@@ -188,7 +235,7 @@ impl End {
         self.flush();
         let kernel = self.statistics();
         let audit = self.umem.audit();
-        let counts = self.steering.counts(0).expect("there is a slot");
+        let redirected = self.steering.redirected();
         let violations = self.queue.violations();
         let (rx, tx) = self.queue.halves();
         let (received, sent) = (rx.counters(), tx.counters());
@@ -198,7 +245,7 @@ impl End {
         assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
         assert_eq!((violations, kernel.tx_invalid_descs), (0, 0), "{kernel:?}");
         assert_eq!(
-            counts.redirected,
+            redirected,
             received.frames + kernel.rx_dropped + kernel.rx_ring_full,
             "frames are missing: {received:?}, {kernel:?}"
         );

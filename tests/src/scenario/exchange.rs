@@ -1,11 +1,12 @@
 //! Frames from one end to the other, each looked at when it arrives.
 
+use std::fmt::Debug;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wharf::Frame;
+use wharf::{Frame, Steering};
 
-use super::{End, Track};
+use super::{End, Redirects, Track};
 
 /// Frames on their way at once: those in the TX ring, in the NIC, and in the RX
 /// ring.
@@ -26,8 +27,9 @@ pub fn frames_of(track: &Track, count: u64, len_bytes: usize) -> Vec<Vec<u8>> {
     track.flow(4000).sequenced(1, payload, 0..count).collect()
 }
 
-/// What a scenario does with frames on their way; the defaults are the usual.
-pub trait Steps {
+/// What a scenario does with frames on their way to an end with the program `P`;
+/// the defaults are the usual.
+pub trait Steps<P = Steering> {
     /// Gives the kernel the frame of this number and these bytes.
     fn send(&mut self, near: &mut End, _number: usize, bytes: &[u8]) {
         let frame = near.make(bytes);
@@ -40,7 +42,7 @@ pub trait Steps {
     }
 
     /// Waits for frames, or does not.
-    fn wait(&mut self, _far: &mut End) {}
+    fn wait(&mut self, _far: &mut End<P>) {}
 
     /// Whether the frame of this number is to arrive.
     fn arrives(&self, _number: usize) -> bool {
@@ -59,7 +61,7 @@ pub trait Steps {
 /// The usual steps.
 pub struct Usual;
 
-impl Steps for Usual {}
+impl<P> Steps<P> for Usual {}
 
 /// Sends all from one end, and takes at the other those that are to arrive: each
 /// once, in order, and with the right bytes. No more than [`WINDOW`] frames are
@@ -68,7 +70,12 @@ impl Steps for Usual {}
 /// # Panics
 ///
 /// When one does not arrive for long, or one that should not does.
-pub fn exchange(steps: &mut impl Steps, near: &mut End, far: &mut End, sent: &[Vec<u8>]) {
+pub fn exchange<P: Redirects + Debug>(
+    steps: &mut impl Steps<P>,
+    near: &mut End,
+    far: &mut End<P>,
+    sent: &[Vec<u8>],
+) {
     let expected: Vec<usize> = (0..sent.len()).filter(|n| steps.arrives(*n)).collect();
     let (mut next, mut arrived) = (0, 0);
     let deadline = Instant::now() + LIMIT;

@@ -5,6 +5,7 @@
 //! ```text
 //!   medium    what connects the two ends, and in which mode they run
 //!   end       queue 0 of an interface, its program and its UMEM
+//!   own       an XDP program of the test's own
 //!   exchange  frames from one end to the other, looked at one by one
 //! ```
 //!
@@ -15,11 +16,15 @@
 mod end;
 mod exchange;
 mod medium;
+mod own;
+mod programs;
 mod traffic;
 
-pub use end::{End, EndConfig};
+pub use end::{End, EndConfig, Redirects};
 pub use exchange::{Steps, Usual, WINDOW, exchange, frames_of};
 pub use medium::{Medium, Side, Track, TrackOptions};
+pub use own::{Object, Outcome, OwnProgram};
+pub use programs::*;
 pub use traffic::*;
 
 /// Makes a test of each scenario for one medium: `MODULE::NAME`.

@@ -4,9 +4,17 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
-use super::{CHUNKS, RING, USABLE, assert_all_home, bytes, queue};
+use super::{CHUNKS, RING, USABLE, assert_all_home, bytes, config};
 use crate::frame::{AppendError, Frame};
+use crate::queue::layouts::{any_addr, any_layout, chunk_of};
 use crate::queue::{Queue, SimulatedNic, TransmitError};
+use crate::umem::{Umem, UmemConfig};
+
+fn queue_in(layout: &UmemConfig) -> (Umem, Queue, SimulatedNic) {
+    let umem = Umem::new(layout).expect("a small UMEM");
+    let (queue, nic) = Queue::simulated(&umem, &config()).expect("a simulated queue");
+    (umem, queue, nic)
+}
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -27,7 +35,7 @@ enum Operation {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let addr = || prop_oneof![3 => 0..u64::from(CHUNKS) * 4096, 1 => any::<u64>()];
+    let addr = || any_addr(CHUNKS);
     prop_oneof![
         4 => (14_usize..20_000).prop_map(Operation::Deliver),
         4 => (1_usize..USABLE, any::<bool>()).prop_map(|(len, last)| Operation::DeliverPart(len, last)),
@@ -50,8 +58,11 @@ proptest! {
     /// Whatever the application and a lying kernel do with frames in several
     /// chunks: chunks are conserved, each is in one frame, and nobody panics.
     #[test]
-    fn nothing_breaks_conservation(operations in prop::collection::vec(operation(), 1..300)) {
-        let (umem, mut queue, mut nic) = queue();
+    fn nothing_breaks_conservation(
+        layout in any_layout(CHUNKS),
+        operations in prop::collection::vec(operation(), 1..300),
+    ) {
+        let (umem, mut queue, mut nic) = queue_in(&layout);
         let mut frames: Vec<Frame> = Vec::new();
         let mut detached = Vec::new();
 
@@ -108,7 +119,7 @@ proptest! {
         prop_assert_eq!((audit.application + audit.detached) as usize, held);
         let mut owned: Vec<_> = frames.iter().flat_map(Frame::segments).collect();
         owned.extend(detached.iter().flat_map(|frame| frame.segments()));
-        let mut chunks: Vec<_> = owned.iter().map(|bytes| bytes.as_ptr().addr() / 4096).collect();
+        let mut chunks: Vec<_> = owned.iter().map(|bytes| chunk_of(&umem, bytes)).collect();
         prop_assert_eq!(chunks.len(), held + audit.parts as usize);
         chunks.sort_unstable();
         chunks.dedup();
@@ -123,10 +134,11 @@ proptest! {
     /// in comes out, in order and intact.
     #[test]
     fn frames_of_all_sizes_pass_through_intact(
+        layout in any_layout(CHUNKS),
         lengths in prop::collection::vec(prop_oneof![14_usize..200, 3800..3900_usize, 14..20_000_usize], 1..120),
         bite in 1_u32..20,
     ) {
-        let (umem, mut queue, mut nic) = queue();
+        let (umem, mut queue, mut nic) = queue_in(&layout);
         let mut expected = VecDeque::new();
         let mut out = 0;
         let mut take = |queue: &mut Queue, nic: &mut SimulatedNic, expected: &mut VecDeque<Vec<u8>>| {

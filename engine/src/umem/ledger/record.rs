@@ -64,10 +64,12 @@ pub(crate) enum Owner {
     Quarantined,
     /// The kernel still had it when its xsk closed.
     Stranded,
+    /// Nobody, ever: it lies across two pieces of memory.
+    Gap,
 }
 
 impl Owner {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Pool,
         Self::Fill,
         Self::Application,
@@ -77,6 +79,7 @@ impl Owner {
         Self::TransmitPart,
         Self::Quarantined,
         Self::Stranded,
+        Self::Gap,
     ];
 }
 
