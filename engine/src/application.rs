@@ -159,6 +159,22 @@ impl Outbox<'_> {
         self.route(to).map_or(0, |place| self.queues[place].room())
     }
 
+    /// Damages the frame that was sent last to an interface, and of this round:
+    /// see [`QueueTx::damage`].
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[cfg(feature = "fault-injection")]
+    pub fn damage(
+        &mut self,
+        to: InterfaceId,
+        damage: impl FnOnce(crate::TxDescriptor) -> crate::TxDescriptor,
+    ) {
+        let place = self.route(to).expect("something was sent there");
+        self.queues[place].damage(0, damage);
+    }
+
     /// Takes a free chunk as an empty frame, or `None` when there is none.
     #[must_use]
     pub fn allocate(&mut self) -> Option<Frame> {

@@ -83,12 +83,12 @@ pub use interface::{
 pub use interface_id::InterfaceId;
 pub use kernel_features::{KernelFeatures, Support};
 pub use privileges::MissingCapabilities;
-#[cfg(feature = "fault-injection")]
-pub use queue::TxDescriptor;
 pub use queue::{
     Batch, Queue, QueueConfig, QueueRx, QueueTx, RxCounters, SimulatedNic, TransmitError,
     TxCounters, WakeError,
 };
+#[cfg(feature = "fault-injection")]
+pub use queue::{LeakedMapping, TxDescriptor};
 pub use rules::{
     Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,
     Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag,

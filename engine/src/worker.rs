@@ -58,7 +58,8 @@ pub(crate) struct Worker {
     tx: Vec<QueueTx>,
     /// Interface names in the order of `tx`, for errors.
     names: Vec<String>,
-    /// Queues whose interface is gone or down: nothing more comes back.
+    /// Queues on which the kernel does not send any more: their interface is gone or
+    /// down, or it refused a frame. Nothing more comes back.
     dead: Vec<bool>,
     refusals: Vec<Refusals>,
     routes: Routes,
@@ -262,6 +263,12 @@ impl Worker {
     fn wake_with(&mut self, wake: fn(&mut QueueTx) -> Result<(), WakeError>) -> Result<(), Error> {
         let mut outcome = Ok(());
         for (place, tx) in self.tx.iter_mut().enumerate() {
+            // Once it has said no, asking again does harm: Linux 6.18 adds an
+            // entry to the completion ring each time that it refuses a frame's
+            // metadata.
+            if self.dead[place] {
+                continue;
+            }
             let Err(error) = wake(tx) else { continue };
             self.dead[place] = true;
             let interface = self.names[place].clone();

@@ -43,7 +43,7 @@ done
 # In the order in which they need each other.
 i=10
 for m in virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
-    xsk_diag llc stp bridge failover net_failover virtio_net dca i2c-algo-bit igb e1000e vmxnet3 veth; do
+    xsk_diag llc stp bridge failover net_failover virtio_net dca i2c-algo-bit igb e1000e vmxnet3 veth sch_tbf; do
     f=$(find "$MODULES/kernel" -name "$m.ko*" | head -n 1)
     case $f in
         *.xz) "$BUSYBOX" xzcat "$f" >"$r/mod/$i-$m.ko" ;;

@@ -191,7 +191,7 @@ boot() {
     # A guest that dies takes one case with it, so the others get another boot.
     while [ -s "$logs/$kernel.left" ] && [ $boots -lt 4 ]; do
         boots=$((boots + 1))
-        env "${paths[@]}" FILES="$command $used" PROGRAMS="ip ss" NICS="virtio virtio" \
+        env "${paths[@]}" FILES="$command $used" PROGRAMS="ip ss tc" NICS="virtio virtio" \
             TIMEOUT="$(boot_limit "$(wc -l <"$logs/$kernel.left")")" LOG="$logs/$kernel.console$boots" \
             $here/run-guest.sh "$(script_of guest <"$logs/$kernel.left")" >"$logs/$kernel.boot" 2>&1 &
         pid=$!

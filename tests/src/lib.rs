@@ -4,7 +4,7 @@
 //!   binary    where the `wharf` command is
 //!   forward   `wharf forward` as a process on a wire, and its last JSON line
 //!   control   a directory of control sockets, and `wharf steer` with it
-//!   machine   what an interface must be like before and after
+//!   machine   what an interface must be like before and after, and the kernel's version
 //!   occupant  an XDP program of somebody else
 //!   conversation  TCP between kernels, tried with bounds
 //!   account   frames in = frames out + drops, and chunks in = chunks out
@@ -34,7 +34,7 @@ pub use binary::{keep_sockets_apart, wharf, wharf_in};
 pub use control::ControlDirectory;
 pub use conversation::{Connection, connect, listen, reach};
 pub use forward::{Forward, Report, SOON, error_and_mark, last_line, number, single_line};
-pub use machine::{InterfaceState, assert_no_program, state_of};
+pub use machine::{InterfaceState, assert_no_program, is_older_than, state_of};
 pub use occupant::{Occupant, Place};
 pub use traffic::{Stream, quiet_flow, send_within, unanswered};
 pub use waiting::{eventually, wait_until};

@@ -1,4 +1,5 @@
-//! What an interface is like, so that a test can demand it unchanged.
+//! What an interface is like, so that a test can demand it unchanged, and which
+//! kernel this is.
 
 use wharf_testbed::{Interface, Status};
 
@@ -46,4 +47,22 @@ pub fn assert_no_program(interface: &Interface) {
         "{} is still promiscuous",
         interface.name()
     );
+}
+
+/// Whether this kernel comes before `major.minor`.
+///
+/// # Panics
+///
+/// When the kernel does not say.
+#[must_use]
+pub fn is_older_than(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("it is there");
+    let mut numbers = release.split(['.', '-']).map(str::parse);
+    let mut number = || {
+        numbers
+            .next()
+            .and_then(Result::ok)
+            .expect("a release such as 6.18.2")
+    };
+    (number(), number()) < (major, minor)
 }

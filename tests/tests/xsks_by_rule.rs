@@ -4,17 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Action, Application, Attach, Batch, Engine, Expression, Interface, InterfaceId, MacAddress,
-    Outbox, Primitive, Queue, QueueConfig, QueueIndex, RingCapacity, Rule, RuleSet, Steering,
-    SteeringConfig, Umem, UmemConfig, XskIndex,
+    Action, Application, Attach, Batch, Engine, Expression, InterfaceId, Outbox, RingCapacity,
+    Rule, RuleSet, XskIndex,
 };
 use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Testbed, require_privileges};
-use wharf_tests::{
-    SOON, assert_no_program, assert_nothing_dropped, in_both_modes, unanswered, wait_until,
-};
+use wharf_tests::{SOON, assert_nothing_dropped, in_both_modes, unanswered};
 
 in_both_modes! {
-    xdp_shared_umem,
     each_xsk_of_an_engine_gets_the_flow_that_a_rule_names,
 }
 
@@ -26,87 +22,6 @@ fn to_xsk(xsk: u8, expression: impl Into<Expression>) -> Rule {
         action: Action::Redirect(XskIndex(xsk)),
         expression: expression.into(),
     }
-}
-
-/// The kernel's scenario XDP_SHARED_UMEM: two sockets on one queue with one UMEM,
-/// frames steered by the parity of the destination's MAC address, and each
-/// socket gets its own sequence, whole and in order.
-fn xdp_shared_umem(attach: Attach) {
-    if !require_privileges() {
-        return;
-    }
-    let pair = Testbed::pair().expect("a pair");
-    let _inside = pair.server().enter().expect("the host lives");
-    // Nobody has them, so nobody answers.
-    let addresses = [[2, 0, 0, 0, 9, 8], [2, 0, 0, 0, 9, 9]];
-    let rule = |xsk: u8| {
-        let address = MacAddress(addresses[usize::from(xsk)]);
-        to_xsk(xsk, Primitive::EtherDestination(address))
-    };
-    let mut config = SteeringConfig::new(RuleSet::only([rule(0), rule(1)]));
-    config.xsks_per_queue = 2;
-    let interface = Interface::by_name("eth0").expect("it exists");
-    let mut steering = Steering::attach(&interface, attach, 1, &config).expect("it attaches");
-    let umem = Umem::new(&UmemConfig::new(4096)).expect("there is memory");
-    let config = QueueConfig {
-        xsks: 2,
-        ..QueueConfig::new(RingCapacity::new(1024).expect("a power of two"))
-    };
-    let queue_0 = QueueIndex::new(0).expect("a small index");
-    let (first, _) = Queue::bind(&umem, &interface, queue_0, &config).expect("it binds");
-    let (second, _) = first.share().expect("the kernel shares");
-    let mut xsks = [first, second];
-    for (xsk, queue) in (0..).zip(&xsks) {
-        let socket = queue.socket().expect("a bound queue has a socket");
-        let inserted = steering.insert_xsk(0, XskIndex(xsk), socket);
-        inserted.expect("there is a slot");
-    }
-    let flow = |xsk: usize| {
-        let flow = pair.udp_flow(4000, 4433);
-        let destination = wharf_testbed::MacAddress(addresses[xsk]);
-        flow.macs(flow.source_mac(), destination)
-    };
-    let (even, odd) = (flow(0), flow(1));
-    let frames: Vec<_> = (0..COUNT)
-        .flat_map(|sequence| {
-            let even = even.sequenced(0, 60, sequence..sequence + 1);
-            even.chain(odd.sequenced(1, 60, sequence..sequence + 1))
-        })
-        .collect();
-    let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
-
-    let mut checkers = [FlowChecker::new(), FlowChecker::new()];
-    let mut received = [0, 0];
-    for burst in frames.chunks(200) {
-        sender.send_batch(burst).expect("the link takes them");
-        let expected = received.map(|count| count + 100);
-        wait_until("each xsk gets its own", SOON, || {
-            for (xsk, queue) in xsks.iter_mut().enumerate() {
-                // Either serves both.
-                queue.recycle();
-                for frame in queue.receive(64) {
-                    received[xsk] += 1;
-                    checkers[xsk].observe_frame(&frame);
-                }
-            }
-            received == expected
-        });
-    }
-
-    for (xsk, checker) in checkers.iter_mut().enumerate() {
-        let flow = u32::try_from(xsk).expect("few");
-        checker.expect(flow, COUNT);
-        assert!(checker.total().is_perfect(), "{}", checker.total());
-        assert_eq!(checker.flows().collect::<Vec<_>>(), [flow]);
-        assert_eq!(xsks[xsk].violations(), 0);
-    }
-    let counts = steering.counts(0).expect("there is a slot");
-    assert_eq!(counts.redirected, 2 * COUNT);
-    assert_eq!(umem.audit().held(), 0);
-    drop((steering, xsks));
-    let audit = umem.audit();
-    assert!(audit.is_balanced(), "{audit:?}");
-    assert_no_program(pair.server_interface());
 }
 
 /// What an xsk of an interface got, in order.

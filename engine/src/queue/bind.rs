@@ -36,8 +36,8 @@ impl Queue {
         config: &QueueConfig,
     ) -> Result<(Self, BindReport), Error> {
         let sends = check(interface, queue, umem)?;
-        let inherited = match umem.shared().registrant() {
-            Some(registrant) => Some(xsk::mode_of(&registrant)?),
+        let inherited = match umem.shared().registrants().first() {
+            Some(registrant) => Some(xsk::mode_of(registrant)?),
             None => None,
         };
         let shares = inherited.is_some();

@@ -6,9 +6,15 @@
 //! back against the ledger. A chunk whose completion does not come stays in
 //! transmit until the queue closes, and one that comes back by a wrong address
 //! is a [violation](super::Queue::violations).
+//!
+//! [`QueueRx::leak_mapping`] does the other thing that only a bug can do.
 
-use super::QueueTx;
+use std::sync::Arc;
+
+use super::{QueueRx, QueueTx};
+use crate::frame::Frame;
 use crate::sys::if_xdp::Descriptor;
+use crate::sys::memory::Mapping;
 
 /// An entry of the TX ring, as `struct xdp_desc` in
 /// `include/uapi/linux/if_xdp.h`.
@@ -37,5 +43,35 @@ impl QueueTx {
             Descriptor { addr, len, options }
         });
         assert!(changed, "only what is not published can be damaged");
+    }
+
+    /// Gives the kernel a descriptor of `frame`, which stays the caller's, and
+    /// says whether there was a slot: what a program does that loses count of its
+    /// frames. There may be more such frames than the completion ring has room
+    /// for, and each that comes back is a violation.
+    pub fn transmit_without_giving(&mut self, frame: &Frame) -> bool {
+        let descriptor = Descriptor {
+            addr: self.geometry.addr(frame.place()),
+            len: frame.len_bytes(),
+            options: 0,
+        };
+        self.ring.give(descriptor).is_ok()
+    }
+}
+
+/// The memory of a ring that stays mapped although its queue is gone, as a
+/// forgotten queue leaves it, or another process that mapped it.
+#[derive(Debug)]
+pub struct LeakedMapping(#[expect(dead_code, reason = "keeps the ring mapped")] Arc<Mapping>);
+
+impl QueueRx {
+    /// Keeps the RX ring mapped until what this gives is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Never: rings lie in mappings.
+    #[must_use]
+    pub fn leak_mapping(&self) -> LeakedMapping {
+        LeakedMapping(self.ring.memory().expect("the ring is a mapping"))
     }
 }

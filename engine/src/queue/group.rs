@@ -136,6 +136,13 @@ impl FillSide {
         self.returned.set(self.returned.get() + chunks);
     }
 
+    /// As if so many had been lent and come back before.
+    #[cfg(test)]
+    pub(super) fn count_as_lent_and_returned(&self, chunks: u64) {
+        self.lent.set(self.lent.get() + chunks);
+        self.returned.set(self.returned.get() + chunks);
+    }
+
     /// Chunks lent that have not come back.
     pub(super) fn with_kernel(&self) -> u64 {
         self.lent.get() - self.returned.get()

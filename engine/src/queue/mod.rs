@@ -32,13 +32,15 @@ mod shared_tests;
 mod tests;
 #[cfg(test)]
 mod unaligned_tests;
+#[cfg(test)]
+mod wrap_tests;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 pub use config::QueueConfig;
 #[cfg(feature = "fault-injection")]
-pub use fault_injection::TxDescriptor;
+pub use fault_injection::{LeakedMapping, TxDescriptor};
 pub(crate) use fit::needs_several_chunks;
 pub use rx::{Batch, QueueRx, RxCounters};
 pub use simulated::SimulatedNic;

@@ -203,6 +203,14 @@ impl SimulatedNic {
         pushed
     }
 
+    /// The indices of the fill, RX, TX and completion ring.
+    #[cfg(test)]
+    pub(super) fn indices(&self) -> [u32; 4] {
+        let (fill, completion) = (&self.shared.fill, &self.shared.completion);
+        let shared = (fill.borrow().index(), completion.borrow().index());
+        [shared.0, self.rx.index(), self.tx.index(), shared.1]
+    }
+
     fn receive(&mut self, len: usize) -> Option<(Place, u32)> {
         let len = u32::try_from(len).ok()?;
         if self.rx.free(1) == 0 || len > self.umem.geometry.receivable() {

@@ -348,7 +348,10 @@ impl QueueTx {
 }
 
 impl Drop for QueueTx {
+    /// Chunks that the kernel has given back come home, those that it still has
+    /// are written off.
     fn drop(&mut self) {
+        self.complete();
         self.umem.strand_transmitted(self.seat.member);
         self.completion.leave(self.xsk);
     }

@@ -104,6 +104,18 @@ impl<T: Copy> Consumer<T> {
         self.shared.set_wants_wakeup(wanted);
     }
 
+    /// See [`Shared::memory`].
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn memory(&self) -> Option<std::sync::Arc<crate::sys::memory::Mapping>> {
+        self.shared.memory()
+    }
+
+    /// The index of the next entry to pop.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn index(&self) -> u32 {
+        self.next
+    }
+
     /// Times the producer index made no sense.
     pub(crate) fn faults(&self) -> u64 {
         self.faults

@@ -107,6 +107,12 @@ impl RxRing {
         self.0.release();
     }
 
+    /// See [`Shared::memory`].
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn memory(&self) -> Option<std::sync::Arc<crate::sys::memory::Mapping>> {
+        self.0.memory()
+    }
+
     pub(crate) fn faults(&self) -> u64 {
         self.0.faults()
     }

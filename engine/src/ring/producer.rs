@@ -125,6 +125,12 @@ impl<T: Copy> Producer<T> {
         self.shared.capacity()
     }
 
+    /// The index of the next entry to push.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn index(&self) -> u32 {
+        self.next
+    }
+
     /// Times the consumer index made no sense.
     pub(crate) fn faults(&self) -> u64 {
         self.faults

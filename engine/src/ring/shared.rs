@@ -25,7 +25,11 @@ pub(crate) struct Shared<T> {
     flags: NonNull<AtomicU32>,
     slots: NonNull<Slot<T>>,
     capacity: u32,
-    _memory: Option<Arc<Mapping>>,
+    #[cfg_attr(
+        not(feature = "fault-injection"),
+        expect(dead_code, reason = "keeps the memory mapped")
+    )]
+    memory: Option<Arc<Mapping>>,
 }
 
 impl<T: Copy> Shared<T> {
@@ -70,7 +74,7 @@ impl<T: Copy> Shared<T> {
             .cast(),
             slots: part(memory, offset.desc, slots_len, align_of::<T>())?.cast(),
             capacity,
-            _memory: Some(Arc::clone(memory)),
+            memory: Some(Arc::clone(memory)),
         })
     }
 
@@ -92,7 +96,7 @@ impl<T: Copy> Shared<T> {
             flags,
             slots,
             capacity,
-            _memory: None,
+            memory: None,
         }
     }
 
@@ -104,6 +108,12 @@ impl<T: Copy> Shared<T> {
     pub(crate) unsafe fn start_at(&self, index: u32) {
         self.store_producer(index, Ordering::Relaxed);
         self.store_consumer(index, Ordering::Relaxed);
+    }
+
+    /// The mapping that the ring lies in.
+    #[cfg(feature = "fault-injection")]
+    pub(super) fn memory(&self) -> Option<Arc<Mapping>> {
+        self.memory.clone()
     }
 
     pub(super) fn capacity(&self) -> u32 {

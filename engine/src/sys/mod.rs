@@ -4,6 +4,7 @@
 pub(crate) mod bpf;
 pub(crate) mod if_xdp;
 pub(crate) mod memory;
+pub(crate) mod namespace;
 pub(crate) mod netdev;
 pub(crate) mod socket;
 pub(crate) mod wait;

@@ -30,6 +30,7 @@ pub use config::{Pages, UmemConfig, UmemError};
 use crate::config::QueueIndex;
 use crate::frame::Frame;
 use crate::sys::memory::page_size;
+use crate::sys::namespace::current_namespace;
 use geometry::{Geometry, Place};
 use huge::HugePages;
 use ledger::{Claim, Group, Ledger, Member, Owner, Violation};
@@ -74,7 +75,9 @@ pub(crate) enum Unusual {
 /// A bound socket of a UMEM, and where it is bound.
 struct BoundSocket {
     socket: Weak<OwnedFd>,
-    /// The kernel's index of the interface.
+    /// The network namespace that the socket was bound in.
+    namespace: Option<u64>,
+    /// The kernel's index of the interface there.
     interface: u32,
     queue: QueueIndex,
 }
@@ -407,11 +410,13 @@ impl Shared {
         }
     }
 
-    /// A bound socket that has the UMEM registered.
-    pub(crate) fn registrant(&self) -> Option<Rc<OwnedFd>> {
+    /// The sockets that have the UMEM registered, in the order in which they were
+    /// bound. They are bound still, but for those whose interface is gone.
+    pub(crate) fn registrants(&self) -> Vec<Rc<OwnedFd>> {
         let mut sockets = self.sockets.borrow_mut();
         sockets.retain(|bound| bound.socket.strong_count() > 0);
-        sockets.first().and_then(|bound| bound.socket.upgrade())
+        let open = sockets.iter().filter_map(|bound| bound.socket.upgrade());
+        open.collect()
     }
 
     /// Whether the bound sockets take frames in several chunks, which the first
@@ -425,10 +430,12 @@ impl Shared {
         self.multi_buffer.set(multi_buffer);
     }
 
-    /// Whether a socket of the UMEM is bound to a queue.
+    /// Whether a socket of the UMEM is bound to a queue of an interface in the
+    /// calling thread's network namespace.
     pub(crate) fn is_bound_to(&self, interface: u32, queue: QueueIndex) -> bool {
         let is_there = |bound: &BoundSocket| {
-            bound.socket.strong_count() > 0 && (bound.interface, bound.queue) == (interface, queue)
+            let place = (bound.namespace, bound.interface, bound.queue);
+            bound.socket.strong_count() > 0 && place == (current_namespace(), interface, queue)
         };
         self.sockets.borrow().iter().any(is_there)
     }
@@ -437,6 +444,7 @@ impl Shared {
     pub(crate) fn add_socket(&self, socket: &Rc<OwnedFd>, interface: u32, queue: QueueIndex) {
         self.sockets.borrow_mut().push(BoundSocket {
             socket: Rc::downgrade(socket),
+            namespace: current_namespace(),
             interface,
             queue,
         });

@@ -136,7 +136,8 @@ pub enum XskError {
     /// Another socket is bound to the queue.
     #[error(
         "queue {queue} of `{interface}` is taken by another AF_XDP socket (still busy after {waited:?}): \
-         stop the program that uses it, or choose other queues"
+         stop the program that uses it, or choose other queues; a closed socket keeps its queue while its rings are \
+         mapped or frames it sent are queued elsewhere"
     )]
     QueueTaken {
         /// The interface.
@@ -158,6 +159,17 @@ pub enum XskError {
         queue: QueueIndex,
         /// What the kernel said, in words.
         reason: String,
+    },
+    /// The UMEM cannot be shared with the queue.
+    #[error(
+        "cannot bind queue {queue} of `{interface}`: the interfaces of the queues that have the UMEM are gone: drop \
+         those queues first, or use another UMEM"
+    )]
+    RegistrantsGone {
+        /// The interface.
+        interface: String,
+        /// The queue.
+        queue: QueueIndex,
     },
     /// The bind failed for another reason.
     #[error("cannot bind queue {queue} of `{interface}` in {} mode: {source}", mode.label())]
@@ -226,8 +238,13 @@ pub(super) fn bind_error(
             queue,
             waited,
         },
-        // No interface, or a socket that cannot lend its UMEM: not the mode.
-        (Some(libc::ENODEV | libc::EBADF), _) | (_, CopyMode::Copy) => XskError::Bind {
+        // Every socket that could lend the UMEM is bound no more.
+        (Some(libc::EBADF), _) => XskError::RegistrantsGone {
+            interface: name,
+            queue,
+        },
+        // No interface: not the mode.
+        (Some(libc::ENODEV), _) | (_, CopyMode::Copy) => XskError::Bind {
             interface: name,
             queue,
             mode,

@@ -56,8 +56,8 @@ pub(crate) enum BindFailure {
 /// A socket with its UMEM and rings, ready to be bound.
 pub(crate) struct Xsk {
     fd: OwnedFd,
-    /// The bound socket whose registration of the UMEM this one shares.
-    shares_with: Option<Rc<OwnedFd>>,
+    /// The bound sockets whose registration of the UMEM this one can share.
+    shares_with: Vec<Rc<OwnedFd>>,
     pub(crate) tx_budget: Option<u32>,
     pub(crate) send_buffer_bytes: u32,
 }
@@ -75,8 +75,8 @@ impl Xsk {
         deadline: Instant,
     ) -> Result<(Self, Rings), XskError> {
         let fd = socket::open().map_err(XskError::Open)?;
-        let shares_with = umem.registrant();
-        if shares_with.is_none() {
+        let shares_with = umem.registrants();
+        if shares_with.is_empty() {
             let register = || register(&fd, umem);
             retry_while(libc::ENOBUFS, deadline, register).map_err(|source| {
                 XskError::Register {
@@ -121,13 +121,13 @@ impl Xsk {
         create_ring(&fd, "RX", if_xdp::XDP_RX_RING, entries)?;
         create_ring(&fd, "TX", if_xdp::XDP_TX_RING, entries)?;
         let rings = map_own_rings(&fd, &ring_offsets(&fd)?, entries)?;
-        let xsk = Self::equip(fd, Some(Rc::clone(first)), umem, entries)?;
+        let xsk = Self::equip(fd, vec![Rc::clone(first)], umem, entries)?;
         Ok((xsk, rings))
     }
 
     fn equip(
         fd: OwnedFd,
-        shares_with: Option<Rc<OwnedFd>>,
+        shares_with: Vec<Rc<OwnedFd>>,
         umem: &umem::Shared,
         entries: u32,
     ) -> Result<Self, XskError> {
@@ -157,23 +157,30 @@ impl Xsk {
         let Target {
             interface, queue, ..
         } = *target;
-        let address = SockaddrXdp {
+        let address = |flags, shared_umem_fd| SockaddrXdp {
             family: if_xdp::AF_XDP,
-            flags: match &self.shares_with {
-                // All else is inherited, and any other flag beside this one is
-                // EINVAL.
-                Some(_) => if_xdp::XDP_SHARED_UMEM,
-                None => target.flags(),
-            },
+            flags,
             ifindex: interface.index().get(),
             queue_id: queue.get(),
-            shared_umem_fd: match &self.shares_with {
-                Some(fd) => number(fd),
-                None => 0,
-            },
+            shared_umem_fd,
         };
         let started = Instant::now();
-        let bind = || socket::bind(self.fd.as_fd(), &address);
+        let bind = || {
+            let mut outcome = None;
+            for sharer in &self.shares_with {
+                // All else is inherited, and any other flag beside this one is
+                // EINVAL.
+                let address = address(if_xdp::XDP_SHARED_UMEM, number(sharer));
+                match socket::bind(self.fd.as_fd(), &address) {
+                    // The interface of that one is gone.
+                    Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
+                        outcome = Some(Err(error));
+                    }
+                    done => return done,
+                }
+            }
+            outcome.unwrap_or_else(|| socket::bind(self.fd.as_fd(), &address(target.flags(), 0)))
+        };
         retry_while(libc::EBUSY, deadline, bind).map_err(|source| {
             let waited = started.elapsed();
             let largest = umem.geometry.receivable().saturating_sub(FRAME_OVERHEAD);
@@ -193,7 +200,7 @@ impl Xsk {
         interface: &Interface,
         queue: QueueIndex,
     ) -> Result<Rc<OwnedFd>, XskError> {
-        let first = self.shares_with.as_ref().expect("a sharer shares");
+        let first = self.shares_with.first().expect("a sharer shares");
         let address = SockaddrXdp {
             family: if_xdp::AF_XDP,
             flags: if_xdp::XDP_SHARED_UMEM,

@@ -80,9 +80,11 @@ mod packet_socket;
 mod payload;
 mod queueing;
 mod requirements;
+mod ring_sizes;
 mod sys;
 mod topology;
 mod xdp;
+mod xsk;
 
 pub use channels::Channels;
 pub use child::ChildGuard;
@@ -102,8 +104,10 @@ pub use packet_socket::PacketSocket;
 pub use payload::{Corrupted, SequencedPayload};
 pub use queueing::Queueing;
 pub use requirements::{REQUIRED_VARIABLE, require_privileges, require_program};
+pub use ring_sizes::RingSizes;
 pub use topology::{
     CLIENT_IPV4, CLIENT_IPV6, Neighbours, Pair, SERVER_IPV4, SERVER_IPV6, Testbed, TopologyOptions,
     Wire,
 };
 pub use xdp::{AttachedXdp, XdpMode};
+pub use xsk::set_tx_budget;

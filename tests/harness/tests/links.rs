@@ -4,7 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use wharf_testbed::{
-    Error, Host, Link, MacAddress, Offload, Queueing, Switch, require_privileges, require_program,
+    Error, Host, Link, MacAddress, Offload, Queueing, RingSizes, Switch, require_privileges,
+    require_program,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -259,6 +260,25 @@ fn channels_mtu_and_napi_change() {
     assert_eq!(end.status().unwrap().mtu, 9000);
     assert!(end.set_channels(5, 1).is_err());
     end.set_threaded_napi(Switch::Off).unwrap();
+}
+
+#[test]
+fn interface_without_rings_has_no_ring_sizes() {
+    if !require_privileges() {
+        return;
+    }
+    let (a, b) = hosts();
+    let _link = Link::between(&a, &b).create().unwrap();
+    let _inside = a.enter().unwrap();
+
+    for (interface, reason) in [("eth0", "not supported"), ("eth9", "No such device")] {
+        let read = RingSizes::of(interface).unwrap_err().to_string();
+        let set = RingSizes::set(interface, 64, 128).unwrap_err().to_string();
+
+        assert!(read.contains(interface) && read.contains(reason), "{read}");
+        assert!(set.contains("64 rx and 128 tx frames"), "{set}");
+        assert!(set.contains(reason), "{set}");
+    }
 }
 
 #[test]

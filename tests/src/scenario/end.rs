@@ -1,8 +1,8 @@
 //! One end of a scenario: queue 0 of an interface, its program and its UMEM.
 
 use wharf::{
-    Frame, Interface, KernelStatistics, Queue, QueueConfig, QueueIndex, RingCapacity, Steering,
-    SteeringConfig, TransmitError, Umem, UmemConfig,
+    BindReport, Frame, Interface, KernelStatistics, Queue, QueueConfig, QueueIndex, RingCapacity,
+    Steering, SteeringConfig, TransmitError, Umem, UmemConfig,
 };
 
 use super::{OwnProgram, Side, Track};
@@ -50,6 +50,33 @@ pub struct End<P = Steering> {
     pub queue: Queue,
     /// The memory.
     pub umem: Umem,
+    /// What binding gave.
+    pub report: BindReport,
+    headroom: u32,
+}
+
+/// What a case brought about at an end, which a plain stream does not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Provoked {
+    /// Frames received by other xsks of the queue than the end's.
+    pub elsewhere: u64,
+    /// Entries on rings that failed a check.
+    pub violations: u64,
+}
+
+/// Both ends of a track, as `change` makes them of the usual ones.
+///
+/// # Panics
+///
+/// As [`End::bind`].
+#[must_use]
+pub fn ends(track: &Track, change: impl Fn(Side, &mut EndConfig)) -> (End, End) {
+    let bind = |side| {
+        let mut config = EndConfig::new(track);
+        change(side, &mut config);
+        End::bind_with(track, side, &config)
+    };
+    (bind(Side::Near), bind(Side::Far))
 }
 
 /// A program that hands frames to the xsk, and counts those.
@@ -102,13 +129,15 @@ impl End {
         let attach = track.medium().attach();
         let mut steering =
             Steering::attach(&interface, attach, 1, &config.steering).expect("it attaches");
-        let queue = bind_queue(track, &umem, steering.interface(), config);
+        let (queue, report) = bind_queue(track, &umem, steering.interface(), config);
         let socket = queue.socket().expect("a bound queue has a socket");
         steering.insert(0, socket).expect("there is a slot");
         Self {
             steering,
             queue,
             umem,
+            report,
+            headroom: config.umem.headroom,
         }
     }
 }
@@ -127,22 +156,29 @@ impl End<OwnProgram> {
         let interface = Interface::by_name(track.interface(side)).expect("it exists");
         let umem = Umem::new(&config.umem).expect("there is memory");
         program.attach(interface.name(), track.medium().attach());
-        let queue = bind_queue(track, &umem, &interface, &config);
+        let (queue, report) = bind_queue(track, &umem, &interface, &config);
         program.insert(queue.socket().expect("a bound queue has a socket"));
         Self {
             steering: program,
             queue,
             umem,
+            report,
+            headroom: config.umem.headroom,
         }
     }
 }
 
-fn bind_queue(track: &Track, umem: &Umem, interface: &Interface, config: &EndConfig) -> Queue {
+fn bind_queue(
+    track: &Track,
+    umem: &Umem,
+    interface: &Interface,
+    config: &EndConfig,
+) -> (Queue, BindReport) {
     let index = QueueIndex::new(0).expect("small");
     let bound = Queue::bind(umem, interface, index, &config.queue);
     let (queue, report) = bound.expect("it binds");
     assert_eq!(report.got, track.medium().copy_mode(), "{report:?}");
-    queue
+    (queue, report)
 }
 
 impl<P: Redirects> End<P> {
@@ -200,6 +236,13 @@ impl<P: Redirects> End<P> {
         });
     }
 
+    /// Where in its chunk a received frame begins: behind XDP's own headroom and
+    /// the UMEM's.
+    #[must_use]
+    pub fn front(&self) -> u32 {
+        256 + self.headroom
+    }
+
     /// The kernel's counters of the socket.
     ///
     /// # Panics
@@ -223,6 +266,20 @@ impl<P: Redirects> End<P> {
         });
     }
 
+    /// As [`flush`](Self::flush), though `lost` of the frames need not come back.
+    ///
+    /// # Panics
+    ///
+    /// When others have not for long.
+    pub fn flush_or_stay(&mut self, lost: u32) {
+        wait_until("the kernel completes", SOON, || {
+            self.queue.wake().expect("the interface is up");
+            self.queue.recycle();
+            let (_, tx) = self.queue.halves();
+            tx.pending() == 0 && tx.in_flight() <= lost
+        });
+    }
+
     /// All that was sent has been completed, no chunk is missing or held, every
     /// frame that the program redirected is in a counter, and the kernel put no
     /// nonsense on a ring and saw none.
@@ -232,6 +289,17 @@ impl<P: Redirects> End<P> {
     /// When that is not so.
     #[track_caller]
     pub fn assert_settled(&mut self) {
+        self.assert_settled_but(Provoked::default());
+    }
+
+    /// As [`assert_settled`](Self::assert_settled), but for what the case brought
+    /// about, which there must be.
+    ///
+    /// # Panics
+    ///
+    /// When that is not so.
+    #[track_caller]
+    pub fn assert_settled_but(&mut self, provoked: Provoked) {
         self.flush();
         let kernel = self.statistics();
         let audit = self.umem.audit();
@@ -243,10 +311,11 @@ impl<P: Redirects> End<P> {
         assert!(audit.is_balanced(), "{audit:?}");
         let out = (audit.held(), audit.parts, audit.transmit, audit.quarantined);
         assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
-        assert_eq!((violations, kernel.tx_invalid_descs), (0, 0), "{kernel:?}");
+        assert_eq!(violations, provoked.violations, "{:?}", self.queue);
+        assert_eq!(kernel.tx_invalid_descs, 0, "{kernel:?}");
         assert_eq!(
             redirected,
-            received.frames + kernel.rx_dropped + kernel.rx_ring_full,
+            received.frames + provoked.elsewhere + kernel.rx_dropped + kernel.rx_ring_full,
             "frames are missing: {received:?}, {kernel:?}"
         );
         let (completed, lost) = (sent.completed, sent.dropped_by_kernel);

@@ -41,6 +41,11 @@ pub trait Steps<P = Steering> {
         near.queue.wake().expect("the interface is up");
     }
 
+    /// Frames that may be on their way at once.
+    fn window(&self) -> usize {
+        WINDOW
+    }
+
     /// Waits for frames, or does not.
     fn wait(&mut self, _far: &mut End<P>) {}
 
@@ -63,9 +68,11 @@ pub struct Usual;
 
 impl<P> Steps<P> for Usual {}
 
-/// Sends all from one end, and takes at the other those that are to arrive: each
-/// once, in order, and with the right bytes. No more than [`WINDOW`] frames are
-/// on their way at once.
+/// Sends all from one end, and takes at the other those that are to arrive, with
+/// the checks of the kernel's own harness: each arrives once, in order, with the
+/// right bytes and no others, and where the headroom ends; and the kernel never
+/// gives back more frames than it has. No more than [`Steps::window`] are on
+/// their way at once.
 ///
 /// # Panics
 ///
@@ -88,21 +95,24 @@ pub fn exchange<P: Redirects + Debug>(
         );
         // Those before the first that has not arrived are off the way.
         let reached = expected.get(arrived).map_or(next, |first| next.min(*first));
-        while next < sent.len().min(reached + WINDOW) {
+        while next < sent.len().min(reached + steps.window()) {
             steps.send(near, next, &sent[next]);
             next += 1;
         }
         steps.wake(near);
-        near.queue.recycle();
+        take_back(near);
         steps.wait(far);
-        let before = arrived;
+        let (before, front) = (arrived, far.front());
         for frame in far.queue.receive(64) {
             let number = *expected.get(arrived).expect("no more than are to arrive");
             let bytes: Vec<u8> = frame.segments().flatten().copied().collect();
             assert!(
                 bytes == steps.arriving(number, &sent[number]),
-                "frame {number}, the {arrived}th to arrive: {bytes:x?}"
+                "frame {number}, the {arrived}th to arrive: {} bytes at {} of its chunk: {bytes:x?}",
+                bytes.len(),
+                frame.headroom()
             );
+            assert_eq!(frame.headroom(), front, "frame {number} begins elsewhere");
             steps.look(number, &frame);
             arrived += 1;
         }
@@ -111,4 +121,13 @@ pub fn exchange<P: Redirects + Debug>(
             thread::yield_now();
         }
     }
+}
+
+/// Takes back what the kernel is done with: no more frames than it had.
+fn take_back(end: &mut End) {
+    let (_, tx) = end.queue.halves();
+    let had = tx.in_flight();
+    let back = tx.complete();
+    assert!(back <= had, "{back} frames came back of {had}: {tx:?}");
+    end.queue.recycle();
 }

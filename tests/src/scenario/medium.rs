@@ -1,10 +1,13 @@
 //! What connects the two ends of a scenario: a veth pair of the test's own, or
 //! two NICs of the guest it runs in.
 
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
+use std::process::Command;
+
 use wharf::{Attach, CopyMode, Mode};
 use wharf_testbed::{Entered, MacAddress, Pair, Testbed, UdpFlow, require_privileges};
 
-use crate::unanswered;
+use crate::{SOON, unanswered};
 
 /// Where the program runs and how frames travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,8 @@ impl Default for TrackOptions {
 impl Track {
     /// Two interfaces with one queue and an MTU of 1500. `None` says that the
     /// case is skipped.
+    ///
+    /// The calling thread stays on one CPU if the program is behind the driver.
     #[must_use]
     pub fn new(medium: Medium) -> Option<Self> {
         Self::with(medium, TrackOptions::default())
@@ -110,11 +115,21 @@ impl Track {
                 if !require_privileges() {
                     return None;
                 }
+                if medium == Medium::Generic {
+                    stay_on_one_cpu();
+                }
                 let pair = Testbed::options().queues(options.queues).mtu(options.mtu);
                 Some(pair.pair().expect("a pair"))
             }
         };
         Some(Self { medium, pair })
+    }
+
+    /// A track whose interfaces another process has made, and at whose near or far
+    /// end this one was started.
+    #[must_use]
+    pub fn inherited(medium: Medium) -> Self {
+        Self { medium, pair: None }
     }
 
     /// The medium.
@@ -145,6 +160,49 @@ impl Track {
         Some(host.enter().expect("the host lives"))
     }
 
+    /// Sets the interface of `side` down.
+    ///
+    /// # Panics
+    ///
+    /// When the kernel refuses.
+    pub fn set_down(&self, side: Side) {
+        match self.wire(side) {
+            Some(interface) => interface.set_down().expect("it can be set down"),
+            None => self.set_link(side, "down"),
+        }
+    }
+
+    /// Sets the interface of `side` up, and waits until it carries frames.
+    ///
+    /// # Panics
+    ///
+    /// When the kernel refuses.
+    pub fn set_up(&self, side: Side) {
+        match self.wire(side) {
+            Some(interface) => {
+                interface.set_up().expect("it can be set up");
+                interface.wait_for_carrier(SOON).expect("both are up");
+            }
+            None => self.set_link(side, "up"),
+        }
+    }
+
+    fn wire(&self, side: Side) -> Option<&wharf_testbed::Interface> {
+        let pair = self.pair.as_ref()?;
+        Some(match side {
+            Side::Near => pair.client_interface(),
+            Side::Far => pair.server_interface(),
+        })
+    }
+
+    /// In a guest, which has `ip`.
+    fn set_link(&self, side: Side, state: &str) {
+        let mut command = Command::new("ip");
+        command.args(["link", "set", self.interface(side), state]);
+        let status = command.status().expect("the guest has it");
+        assert!(status.success(), "{command:?}: {status}");
+    }
+
     /// The name of the interface of `side`, where that is.
     #[must_use]
     pub fn interface(&self, side: Side) -> &'static str {
@@ -170,3 +228,13 @@ impl Track {
 
 /// Set by `tests/guest/run.sh` inside the guest.
 const GUEST: &str = "WHARF_GUEST";
+
+/// Keeps the calling thread on the CPU it is on. A veth without NAPI puts frames
+/// into the backlog of the sender's CPU (`netif_rx` in `net/core/dev.c`), so those
+/// sent after the thread has moved to another may overtake the ones before, if
+/// the first CPU is busy.
+fn stay_on_one_cpu() {
+    let mut cpus = CpuSet::new();
+    cpus.set(sched_getcpu());
+    sched_setaffinity(None, &cpus).expect("it runs there already");
+}

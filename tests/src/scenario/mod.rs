@@ -7,6 +7,7 @@
 //!   end       queue 0 of an interface, its program and its UMEM
 //!   own       an XDP program of the test's own
 //!   exchange  frames from one end to the other, looked at one by one
+//!   gaps      what that suite leaves untested, under names of our own
 //! ```
 //!
 //! Each scenario is a function of the [`Medium`] it runs over, so that the same
@@ -15,16 +16,26 @@
 
 mod end;
 mod exchange;
+mod gaps;
 mod medium;
 mod own;
+mod poll;
 mod programs;
+mod rings;
+mod sharing;
+mod statistics;
 mod traffic;
 
-pub use end::{End, EndConfig, Redirects};
+pub use end::{End, EndConfig, Provoked, Redirects, ends};
 pub use exchange::{Steps, Usual, WINDOW, exchange, frames_of};
+pub use gaps::*;
 pub use medium::{Medium, Side, Track, TrackOptions};
 pub use own::{Object, Outcome, OwnProgram};
+pub use poll::*;
 pub use programs::*;
+pub use rings::*;
+pub use sharing::*;
+pub use statistics::*;
 pub use traffic::*;
 
 /// Makes a test of each scenario for one medium: `MODULE::NAME`.

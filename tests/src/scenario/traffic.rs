@@ -1,19 +1,13 @@
 //! Scenarios of plain traffic.
 
+use std::mem;
+
 use wharf::ChunkSize;
 
-use super::{End, EndConfig, Medium, Side, Track, Usual, exchange, frames_of};
+use super::{Medium, Side, Track, Usual, ends, exchange, frames_of};
 
-/// Frames of the default stream.
-const STREAM: u64 = 4096;
-
-/// Both ends of a track, as `config` changes the usual one.
-fn ends(track: &Track, config: impl Fn(&mut EndConfig)) -> (End, End) {
-    let mut changed = EndConfig::new(track);
-    config(&mut changed);
-    let bind = |side| End::bind_with(track, side, &changed);
-    (bind(Side::Near), bind(Side::Far))
-}
+/// Frames of the default stream, of 64 bytes each.
+pub const STREAM: u64 = 4096;
 
 /// `SEND_RECEIVE`: all arrive, in order.
 ///
@@ -24,7 +18,7 @@ pub fn send_receive(medium: Medium) {
     let Some(track) = Track::new(medium) else {
         return;
     };
-    let (mut near, mut far) = ends(&track, |_| ());
+    let (mut near, mut far) = ends(&track, |_, _| ());
 
     exchange(
         &mut Usual,
@@ -46,7 +40,7 @@ pub fn send_receive_2k_frame(medium: Medium) {
     let Some(track) = Track::new(medium) else {
         return;
     };
-    let (mut near, mut far) = ends(&track, |end| {
+    let (mut near, mut far) = ends(&track, |_, end| {
         end.umem.chunk_size = ChunkSize::new(2048).expect("a chunk size");
     });
 
@@ -59,4 +53,89 @@ pub fn send_receive_2k_frame(medium: Medium) {
 
     near.assert_settled();
     far.assert_settled();
+}
+
+/// `SEND_RECEIVE_SINGLE_PKT`: one frame alone arrives, without others to push
+/// it.
+///
+/// # Panics
+///
+/// When it does not hold.
+pub fn send_receive_single_pkt(medium: Medium) {
+    let Some(track) = Track::new(medium) else {
+        return;
+    };
+    let (mut near, mut far) = ends(&track, |_, _| ());
+
+    exchange(&mut Usual, &mut near, &mut far, &frames_of(&track, 1, 64));
+
+    near.assert_settled();
+    far.assert_settled();
+}
+
+/// `UMEM_HEADROOM`: with 128 bytes of headroom frames begin 128 bytes later.
+///
+/// # Panics
+///
+/// When it does not hold.
+pub fn umem_headroom(medium: Medium) {
+    let Some(track) = Track::new(medium) else {
+        return;
+    };
+    let (mut near, mut far) = ends(&track, |side, end| {
+        if side == Side::Far {
+            end.umem.headroom = 128;
+        }
+    });
+    assert_eq!(far.front(), 256 + 128);
+
+    exchange(
+        &mut Usual,
+        &mut near,
+        &mut far,
+        &frames_of(&track, STREAM, 64),
+    );
+
+    near.assert_settled();
+    far.assert_settled();
+}
+
+/// `TEARDOWN`: ten times over, everything is made, used and taken down, on the
+/// same interfaces. Each time goes once around the rings.
+///
+/// # Panics
+///
+/// When it does not hold.
+pub fn teardown(medium: Medium) {
+    let Some(track) = Track::new(medium) else {
+        return;
+    };
+    let sent = frames_of(&track, 600, 64);
+
+    for _ in 0..10 {
+        let (mut near, mut far) = ends(&track, |_, _| ());
+        exchange(&mut Usual, &mut near, &mut far, &sent);
+        near.assert_settled();
+        far.assert_settled();
+    }
+}
+
+/// `BIDIRECTIONAL`: the same ends carry a stream one way, and then the other.
+///
+/// # Panics
+///
+/// When it does not hold.
+pub fn bidirectional(medium: Medium) {
+    let Some(track) = Track::new(medium) else {
+        return;
+    };
+    let (mut near, mut far) = ends(&track, |_, _| ());
+    let sent = frames_of(&track, STREAM, 64);
+
+    for _ in 0..2 {
+        exchange(&mut Usual, &mut near, &mut far, &sent);
+        near.assert_settled();
+        far.assert_settled();
+        mem::swap(&mut near, &mut far);
+    }
 }

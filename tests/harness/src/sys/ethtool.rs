@@ -1,4 +1,4 @@
-//! Ethtool over `ioctl(SIOCETHTOOL)`: features, statistics, queue counts.
+//! Ethtool over `ioctl(SIOCETHTOOL)`: features, statistics, queue counts, ring sizes.
 //!
 //! The ioctl is the oldest of ethtool's interfaces and the only one for
 //! statistics by name. Every structure of it is a row of 32-bit words that
@@ -23,6 +23,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use crate::channels::Channels;
+use crate::ring_sizes::RingSizes;
 
 /// One feature bit of an interface.
 pub(crate) struct Feature {
@@ -148,6 +149,38 @@ fn read_channels(socket: BorrowedFd<'_>, interface: &str) -> io::Result<Vec<u32>
     Ok(words)
 }
 
+/// Reads how many frames the rings hold.
+pub(crate) fn ring_sizes(socket: BorrowedFd<'_>, interface: &str) -> io::Result<RingSizes> {
+    let words = read_ring_sizes(socket, interface)?;
+    Ok(RingSizes {
+        max_rx: words[1],
+        max_tx: words[4],
+        rx: words[5],
+        tx: words[8],
+    })
+}
+
+/// Sets how many frames the rings hold.
+pub(crate) fn set_ring_sizes(
+    socket: BorrowedFd<'_>,
+    interface: &str,
+    rx: u32,
+    tx: u32,
+) -> io::Result<()> {
+    let mut words = read_ring_sizes(socket, interface)?;
+    words[0] = ETHTOOL_SRINGPARAM;
+    words[5] = rx;
+    words[8] = tx;
+    ioctl(socket, interface, &mut words)
+}
+
+/// {cmd, max_rx, max_rx_mini, max_rx_jumbo, max_tx, rx, rx_mini, rx_jumbo, tx}
+fn read_ring_sizes(socket: BorrowedFd<'_>, interface: &str) -> io::Result<Vec<u32>> {
+    let mut words = request(ETHTOOL_GRINGPARAM, 9);
+    ioctl(socket, interface, &mut words)?;
+    Ok(words)
+}
+
 fn strings(socket: BorrowedFd<'_>, interface: &str, set: u32) -> io::Result<Vec<String>> {
     let count = strings_count(socket, interface, set)?;
     if count == 0 {
@@ -238,6 +271,8 @@ const STRING_WORDS: usize = 8;
 
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GLINK: u32 = 0x0a;
+const ETHTOOL_GRINGPARAM: u32 = 0x10;
+const ETHTOOL_SRINGPARAM: u32 = 0x11;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GSTATS: u32 = 0x1d;
 const ETHTOOL_GSSET_INFO: u32 = 0x37;

@@ -3,3 +3,4 @@
 pub(crate) mod ethtool;
 pub(crate) mod namespace;
 pub(crate) mod packet;
+pub(crate) mod xsk;
