@@ -37,4 +37,12 @@ scenarios! { zero_copy: ZeroCopy =>
     xdp_metadata_copy,
     xdp_adjust_tail_shrink,
     xdp_adjust_tail_grow,
+    aligned_inv_desc,
+    aligned_inv_desc_2k_frame_size,
+    stat_tx_invalid,
+    refused_descriptors_in_a_row,
+    descriptors_of_other_chunks,
+    send_receive_unaligned,
+    unaligned_inv_desc,
+    unaligned_inv_desc_4001_frame_size,
 }

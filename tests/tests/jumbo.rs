@@ -1,5 +1,6 @@
 //! Frames that do not fit a chunk, on a real kernel: an MTU of 9000 between
-//! queues and packet sockets, both ways.
+//! queues and packet sockets, both ways. From queue to queue they are among the
+//! kernel's own [scenarios](wharf_tests::scenario).
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +15,6 @@ use wharf_tests::{SOON, in_both_modes, unanswered, wait_until};
 in_both_modes! {
     frames_of_all_sizes_are_received_whole_and_in_order,
     frames_of_all_sizes_are_sent_whole_and_in_order,
-    frames_of_9000_bytes_travel_from_queue_to_queue,
     frame_in_the_most_chunks_arrives_and_one_more_is_refused,
     detached_frame_of_9000_bytes_is_attached_again_and_sent,
 }
@@ -25,9 +25,8 @@ const CHUNKS: u32 = 512;
 const MTU: u32 = 9000;
 /// Bytes of the longest frame, without a VLAN tag.
 const LONGEST: usize = 9014;
-/// Bytes of a frame that a chunk takes, and chunks that the longest has.
+/// Bytes of a frame that a chunk takes.
 const USABLE: usize = 4096 - 256;
-const LONGEST_CHUNKS: usize = LONGEST.div_ceil(USABLE);
 
 /// A steered queue. Fields drop in the order that the docs ask for: the program
 /// first.
@@ -253,35 +252,6 @@ fn frames_of_all_sizes_are_sent_whole_and_in_order(attach: Attach) {
     let bytes: usize = made.iter().map(Vec::len).sum();
     assert_eq!((counters.frames, counters.bytes), (1000, bytes as u64));
     client.assert_accounted();
-}
-
-fn frames_of_9000_bytes_travel_from_queue_to_queue(attach: Attach) {
-    let Some(pair) = pair() else { return };
-    let mut client = Steered::bind(pair.client(), attach);
-    let mut server = Steered::bind(pair.server(), attach);
-    let flow = unanswered(pair.udp_flow(4000, 4433));
-    let sent: Vec<_> = flow.sequenced(1, LONGEST - 42, 0..1000).collect();
-    let mut received = Vec::new();
-    let deadline = Instant::now() + SOON;
-
-    for (number, bytes) in sent.iter().enumerate() {
-        let frame = client.make(bytes, USABLE);
-        assert_eq!(frame.chunks() as usize, LONGEST_CHUNKS);
-        client.transmit(frame);
-        client.queue.wake().expect("the interface is up");
-        while received.len() < number {
-            assert!(Instant::now() < deadline, "{} came", received.len());
-            server.take(&mut received);
-        }
-    }
-    wait_until("the last one comes", SOON, || {
-        server.take(&mut received);
-        received.len() == sent.len()
-    });
-
-    assert_same(&received, &sent);
-    client.assert_accounted();
-    server.assert_accounted();
 }
 
 fn frame_in_the_most_chunks_arrives_and_one_more_is_refused(attach: Attach) {

@@ -5,7 +5,8 @@
 //! against the UMEM, which is all it could read, and the queue checks what comes
 //! back against the ledger. A chunk whose completion does not come stays in
 //! transmit until the queue closes, and one that comes back by a wrong address
-//! is a [violation](super::Queue::violations).
+//! is a [violation](super::Queue::violations). A simulated NIC panics at what the
+//! kernel would refuse.
 //!
 //! [`QueueRx::leak_mapping`] does the other thing that only a bug can do.
 

@@ -21,6 +21,7 @@ mod rx;
 mod share;
 mod simulated;
 mod tx;
+mod wake;
 
 #[cfg(test)]
 mod chunks_tests;
@@ -44,7 +45,8 @@ pub use fault_injection::{LeakedMapping, TxDescriptor};
 pub(crate) use fit::needs_several_chunks;
 pub use rx::{Batch, QueueRx, RxCounters};
 pub use simulated::SimulatedNic;
-pub use tx::{QueueTx, TransmitError, TxCounters, WakeError};
+pub use tx::{QueueTx, TransmitError, TxCounters};
+pub use wake::WakeError;
 
 use crate::bind_report::CopyMode;
 use crate::config::{MultiBuffer, QueueIndex};

@@ -1,15 +1,7 @@
 //! The sending half of a queue: hands frames to the kernel through the TX ring,
 //! and takes their chunks back from the completion ring.
-//!
-//! What was sent is read off the rings, never off `sendto`'s return value, which
-//! says 0 for a drained ring, for an invalid descriptor, and (to 6.12) for a full
-//! completion ring. Two of its errors mean something: `EBUSY` says, in copy mode,
-//! that the kernel took exactly one frame and dropped it (`__xsk_generic_xmit` in
-//! `net/xdp/xsk.c`), and `ENXIO` or `ENETDOWN` that the interface is gone or
-//! down.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use thiserror::Error;
@@ -21,7 +13,6 @@ use crate::interface_id::InterfaceId;
 use crate::ring::TxRing;
 use crate::rules::XskIndex;
 use crate::sys::if_xdp::Descriptor;
-use crate::sys::socket;
 use crate::umem;
 use crate::umem::geometry::Geometry;
 use crate::umem::ledger::Seat;
@@ -122,22 +113,6 @@ impl TransmitError {
     }
 }
 
-/// The kernel cannot send on this queue now.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum WakeError {
-    /// The interface is down. Frames stay in the TX ring until it is up.
-    #[error("the interface is down")]
-    Down,
-    /// The interface was deleted or moved to another network namespace: the
-    /// socket is dead for good.
-    #[error("the interface is gone")]
-    Gone,
-    /// Anything else.
-    #[error(transparent)]
-    Other(io::Error),
-}
-
 impl QueueTx {
     /// Hands `frame` to the kernel for sending and returns without waiting.
     ///
@@ -201,82 +176,6 @@ impl QueueTx {
     /// counter. No system call.
     pub fn publish(&mut self) {
         self.ring.publish();
-    }
-
-    /// Publishes the transmitted frames and wakes the kernel if it asks for
-    /// that. In copy mode it always asks, and sends inside the call: this goes on
-    /// until it has taken them all or takes no more, which is one system call for
-    /// up to as many frames as the TX budget. None if nothing is pending.
-    ///
-    /// # Errors
-    ///
-    /// [`WakeError`] when the interface is down or gone.
-    pub fn wake(&mut self) -> Result<(), WakeError> {
-        self.ring.publish();
-        if self.ring.pending() > 0 && self.ring.wants_wakeup() {
-            self.kick_until_stalled()?;
-        }
-        Ok(())
-    }
-
-    /// Wakes the kernel although it does not ask, if it has frames to take: in
-    /// case the request was missed.
-    pub(crate) fn wake_regardless(&mut self) -> Result<(), WakeError> {
-        self.ring.publish();
-        self.kick_until_stalled()
-    }
-
-    /// Makes system calls while frames are pending and the kernel takes them.
-    fn kick_until_stalled(&mut self) -> Result<(), WakeError> {
-        let mut progress = self.progress();
-        // The kernel may not show what it did, so that one call without visible
-        // progress proves nothing.
-        let mut stalled = 0;
-        while self.ring.pending() > 0 && stalled < 2 {
-            self.kick()?;
-            if self.mode == CopyMode::ZeroCopy {
-                // The driver goes on by itself.
-                break;
-            }
-            let now = self.progress();
-            stalled = if now == progress { stalled + 1 } else { 0 };
-            progress = now;
-        }
-        Ok(())
-    }
-
-    /// Changes whenever the kernel has visibly taken or finished a frame. Before
-    /// Linux 6.17 it publishes its consumer index late, but completes in time.
-    fn progress(&mut self) -> (u32, u32, u64) {
-        let pending = self.ring.pending();
-        let completed = self.completion.available();
-        (pending, completed, self.counters.dropped_by_kernel)
-    }
-
-    /// One system call.
-    fn kick(&mut self) -> Result<(), WakeError> {
-        let Some(socket) = &self.socket else {
-            return Ok(());
-        };
-        self.counters.wakeups += 1;
-        let Err(error) = socket::kick_tx(socket.as_fd()) else {
-            return Ok(());
-        };
-        match (error.raw_os_error(), self.mode) {
-            (Some(libc::EBUSY), CopyMode::Copy) => {
-                self.counters.dropped_by_kernel += 1;
-                Ok(())
-            }
-            // Out of budget, send buffer or memory, or a busy driver: what is
-            // left stays in the ring.
-            (
-                Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::ENOMEM | libc::EOVERFLOW),
-                _,
-            ) => Ok(()),
-            (Some(libc::ENETDOWN), _) => Err(WakeError::Down),
-            (Some(libc::ENXIO | libc::EBADF), _) => Err(WakeError::Gone),
-            _ => Err(WakeError::Other(error)),
-        }
     }
 
     /// Frames that [`transmit`](Self::transmit) takes now, even if each has the

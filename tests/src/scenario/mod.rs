@@ -8,35 +8,51 @@
 //!   own       an XDP program of the test's own
 //!   exchange  frames from one end to the other, looked at one by one
 //!   gaps      what that suite leaves untested, under names of our own
+//!   place     frames in places of a test's choice
+//!   damaged   what becomes of frames whose descriptors were damaged
 //! ```
 //!
 //! Each scenario is a function of the [`Medium`] it runs over, so that the same
 //! code runs on a veth pair (`tests/tests/scenarios`) and in a guest whose NICs
 //! do zero copy (`tests/guest/scenarios.rs`).
 
+mod damaged;
+mod descriptors;
 mod end;
 mod exchange;
 mod gaps;
 mod medium;
+mod multi_buffer;
 mod own;
+mod place;
 mod poll;
 mod programs;
+mod refused;
 mod rings;
 mod sharing;
 mod statistics;
+mod torn;
 mod traffic;
+mod unaligned;
 
+pub use damaged::Damaged;
+pub use descriptors::*;
 pub use end::{End, EndConfig, Provoked, Redirects, ends};
 pub use exchange::{Steps, Usual, WINDOW, exchange, frames_of};
 pub use gaps::*;
 pub use medium::{Medium, Side, Track, TrackOptions};
+pub use multi_buffer::*;
 pub use own::{Object, Outcome, OwnProgram};
+pub use place::{Chunks, put, put_across};
 pub use poll::*;
 pub use programs::*;
+pub use refused::*;
 pub use rings::*;
 pub use sharing::*;
 pub use statistics::*;
+pub use torn::*;
 pub use traffic::*;
+pub use unaligned::*;
 
 /// Makes a test of each scenario for one medium: `MODULE::NAME`.
 #[macro_export]
