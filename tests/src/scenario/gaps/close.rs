@@ -147,6 +147,7 @@ pub fn leaked_mapping_and_rebind(medium: Medium) {
         mut steering,
         queue,
         umem,
+        ..
     } = near;
     let (rx, tx) = queue.into_halves();
     let leaked = rx.leak_mapping();

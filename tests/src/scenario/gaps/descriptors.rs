@@ -111,6 +111,7 @@ pub fn bad_tx_metadata(medium: Medium) {
         steering,
         queue,
         umem,
+        ..
     } = near;
     at_once("closing", || drop(queue));
     drop(steering);
