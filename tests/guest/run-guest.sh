@@ -16,12 +16,13 @@
 #   PROGRAMS  this machine's programs by name, copied with their libraries
 #   QEMU (qemu-system-x86_64)  BUSYBOX (/bin/busybox, static)  CPIO (cpio)
 #   SMP (2)  MEM (768)  ACCEL (tcg)  TIMEOUT (120)  LOG: keeps the serial line
+#   OPTIONS: more of QEMU's  APPEND: more of the kernel's command line
 #
 # exit: the script's status; 124 timeout; 125 the guest died or never got there
 set -eu
 : "${KERNEL:?}" "${MODULES:?}" "${NICS:=}" "${FILES:=}" "${PROGRAMS:=}"
 : "${QEMU:=qemu-system-x86_64}" "${BUSYBOX:=/bin/busybox}" "${CPIO:=cpio}"
-: "${WIRE:=socket}" "${SMP:=2}" "${MEM:=768}" "${ACCEL:=tcg,thread=multi}" "${TIMEOUT:=120}" "${LOG:=}"
+: "${WIRE:=socket}" "${SMP:=2}" "${MEM:=768}" "${ACCEL:=tcg,thread=multi}" "${TIMEOUT:=120}" "${LOG:=}" "${OPTIONS:=}" "${APPEND:=}"
 tmp=$(mktemp -d)
 qemu=""
 # Whoever ends this script ends the guest.
@@ -93,10 +94,10 @@ for t in $NICS; do
     done
 done
 rc=0
-# shellcheck disable=SC2086 # $nics is several words
+# shellcheck disable=SC2086 # $nics and $OPTIONS are several words
 timeout -k 5 "$TIMEOUT" "$QEMU" -accel "$ACCEL" -cpu max -M q35 -smp "$SMP" -m "$MEM" -nodefaults -nographic \
-    -no-reboot -serial stdio -kernel "$KERNEL" -initrd "$tmp/initrd" -append "console=ttyS0 quiet panic=-1 mitigations=off" \
-    $nics </dev/null >"$tmp/log" 2>&1 &
+    -no-reboot -serial stdio -kernel "$KERNEL" -initrd "$tmp/initrd" -append "console=ttyS0 quiet panic=-1 mitigations=off $APPEND" \
+    $nics $OPTIONS </dev/null >"$tmp/log" 2>&1 &
 qemu=$!
 wait "$qemu" || rc=$?
 qemu=""

@@ -54,8 +54,8 @@ done
 
 # Seconds a case may take. A boot has some to spare, and a part of that for each
 # of its cases: when most of them hang, it is over before the last has its turn.
-case_limit=60
-boot_limit() { echo $((120 + 12 * $1)); }
+case_limit=${CASE_LIMIT:-60}
+boot_limit() { echo "${BOOT_LIMIT:-$((120 + 12 * $1))}"; }
 guest=${CARGO_TARGET_DIR:-target}/guest
 mkdir -p "$guest"
 guest=$(cd "$guest" && pwd)
@@ -116,7 +116,7 @@ while read -r path; do
     name=$(basename "$path")
     binaries[${name%-*}]=$path
 done < <(sed -n 's/^ *Executable .* (\(.*\))$/\1/p' "$logs/build" | xargs -r realpath)
-command=${guest%/guest}/x86_64-unknown-linux-gnu/guest/wharf
+command=${WHARF_COMMAND:-${guest%/guest}/x86_64-unknown-linux-gnu/guest/wharf}
 
 for suite in "${suites[@]}"; do
     "${binaries[$suite]}" --list --format terse | sed -n "s/^\(.*\): test\$/$suite \1/p"
@@ -168,7 +168,7 @@ run() {
     echo
     echo "@@DONE $rc $(($(seconds) - begin))"
 }'
-    [ "$1" = host ] || echo 'export WHARF_GUEST=1 WHARF_BINARY=/wharf
+    [ "$1" = host ] || echo 'export WHARF_GUEST=1 WHARF_BINARY=/wharf '"${GUEST_ENVIRONMENT:-}"'
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 for nic in eth0 eth1 eth2 eth3; do ip link set $nic up; done'
     while read -r suite test rest; do

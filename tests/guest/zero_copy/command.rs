@@ -1,19 +1,13 @@
 //! `wharf forward`: every frame arrives as it was sent, and is in its account.
 
 use crate::NICS;
-use crate::end::{End, carry, flow, frames};
+use crate::end::{carry, flow, frames};
 use crate::wire::{GuestWire, assert_zero_copy};
 
 #[test]
 fn forward_carries_frames_intact_and_accounts_for_every_one() {
     let wire = GuestWire::new();
-    let bind = |host: &wharf_testbed::Host, name| {
-        let inside = host.enter().expect("the host lives");
-        let end = End::bind(name);
-        drop(inside);
-        end
-    };
-    let (mut near, mut far) = (bind(&wire.near, NICS[0]), bind(&wire.far, NICS[3]));
+    let (mut near, mut far) = (wire.end(NICS[0]), wire.end(NICS[3]));
     let forward = wire.forward();
     let sent = frames(flow(), COUNT);
 

@@ -23,7 +23,7 @@ const IN_FLIGHT: usize = 128;
 /// Queue 0 of an interface in zero copy. The program drops first.
 pub struct End {
     steering: Steering,
-    queue: Queue,
+    pub queue: Queue,
     umem: Umem,
 }
 

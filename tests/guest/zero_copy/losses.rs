@@ -32,7 +32,7 @@ fn killed_forwarder_leaves_zero_copy_to_the_next_one_at_once() {
     }
     let forward = wire.forward();
     wait_for_traffic(&wire);
-    stream.stop();
+    drop(stream);
     let report = forward.stop();
 
     assert_zero_copy(&report.summary);
@@ -56,7 +56,7 @@ fn far_end_going_down_and_up_holds_frames_up_and_loses_no_count() {
     }
     wait_for_traffic(&wire);
     assert_running(forward.process());
-    stream.stop();
+    drop(stream);
     let report = forward.stop();
 
     assert_zero_copy(&report.summary);
@@ -82,7 +82,7 @@ fn interface_set_down_ends_the_run_and_the_next_one_has_zero_copy_again() {
     left.set_up().expect("it can be");
     let next = wire.forward();
     wait_for_traffic(&wire);
-    stream.stop();
+    drop(stream);
     let after = next.stop();
 
     assert_eq!(status.code(), Some(1));

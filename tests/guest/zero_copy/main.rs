@@ -8,11 +8,15 @@
 //!   command   `wharf forward`: frames, counted and compared
 //!   stacks    `wharf forward` between two kernel stacks
 //!   losses    what the forwarder or an interface does not survive, under traffic
+//!   compare   the same bursts in every mode; compare.sh has them counted
+//!   busy      how long tasks ran
 //! ```
 //!
 //! It takes over these interfaces by name, so it refuses to run anywhere else.
 
+mod busy;
 mod command;
+mod compare;
 mod end;
 mod library;
 mod losses;

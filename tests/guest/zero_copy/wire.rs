@@ -6,6 +6,7 @@ use wharf::Attach;
 use wharf_testbed::{Host, Interface};
 use wharf_tests::{Forward, wharf_in};
 
+use crate::end::End;
 use crate::{LIMIT, NICS, ip, require_guest};
 
 /// Three hosts. The kernel takes the NICs home when they are dropped.
@@ -42,13 +43,31 @@ impl GuestWire {
     /// whether that is what it does.
     pub fn forward(&self) -> Forward {
         let options = ["--mode", "zero-copy", "--queues", "1", "--cpus", "0"];
-        let names = [NICS[1], NICS[2]];
-        let forward =
-            Forward::start_between(wharf_in(&self.middle), names, Attach::Native, &options);
-        for name in names {
+        let forward = self.forward_as(Attach::Native, &options);
+        for name in [NICS[1], NICS[2]] {
             assert_eq!(self.umems_of(name), ["zc:1"], "{name}");
         }
         forward
+    }
+
+    /// Starts the command in the middle.
+    pub fn forward_as(&self, attach: Attach, options: &[&str]) -> Forward {
+        let command = wharf_in(&self.middle);
+        Forward::start_between(command, [NICS[1], NICS[2]], attach, options)
+    }
+
+    /// Binds a NIC in zero copy, wherever it is.
+    pub fn end(&self, name: &str) -> End {
+        let place = NICS.iter().position(|nic| *nic == name);
+        let host = match place.expect("a NIC of the guest") {
+            0 => &self.near,
+            1 | 2 => &self.middle,
+            _ => &self.far,
+        };
+        let inside = host.enter().expect("the host lives");
+        let end = End::bind(name);
+        drop(inside);
+        end
     }
 
     /// What the kernel's socket diagnosis says about the mode of the UMEM of each
