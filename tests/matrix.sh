@@ -202,6 +202,14 @@ awk -F '\t' -v kernels="$kernels" -v host="$host" -v scenarios="$scenarios" -v w
     done
     echo
     cat "$report.table"
+    grep '^the kernel complained on' "$report" | sed 's/\(zero_copy_\)\?scenarios //; s/^the kernel complained on/-/' >"$report.complaints" || true
+    if [ -s "$report.complaints" ]; then
+        echo
+        echo "What a guest's kernel said of itself in a case, whatever became of the case:"
+        echo
+        # Page frames and process ids are others each time.
+        sed 's/ *pfn:.*//; s/ for address.*//; s/, probably for.*//' "$report.complaints"
+    fi
 } >"$report.text"
 cat "$report.text"
 [ "$kernels,$scenarios" != "$all,.*" ] || record matrix "$report.text"

@@ -230,7 +230,7 @@ wait
 
 # One line a case and kernel: KERNEL, VERDICT, SECONDS, `SUITE TEST`, REASON.
 for kernel in "${kernels[@]}"; do
-    awk -v kernel="$kernel" -v limit=$case_limit -v OFS='\t' '
+    awk -v kernel="$kernel" -v limit=$case_limit -v complaints="$logs/$kernel.complaints" -v OFS='\t' '
         FILENAME ~ /cases$/ {
             name = $1 " " $2; order[++count] = name
             if ($3 != "") { kind[name] = $3; reason = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", reason); reasons[name] = reason }
@@ -251,6 +251,7 @@ for kernel in "${kernels[@]}"; do
         }
         panicked { said[name] = substr($0, 1, 200); panicked = 0 }
         /panicked at / && running && !(name in said) { panicked = 1 }
+        /(BUG|Oops): / && running && !(running in complaint) { complaint[running] = 1; print kernel, running, $0 >complaints }
         /^SKIPPED / { said[name] = $0; sub(/^SKIPPED [^ ]*: /, "", said[name]) }
         /^test result: ok. 1 passed/ { ran = 1 }
         END {
@@ -277,6 +278,7 @@ for kernel in "${kernels[@]}"; do
 done
 awk -F '\t' '$2 == "hole" { print "hole on " $1 ": " $4 ": " $5 } $2 == "passes" { print "PASSES on " $1 ": " $4 ": " $5 }' "$logs/results"
 awk -F '\t' '$2 == "skip" { print "skipped on " $1 ": " $4 ": " $5 }' "$logs/results"
+cat "$logs"/*.complaints 2>/dev/null | tr -d '\r' | sed 's/\(.*\)\t\(.*\)\t.*\(BUG\|Oops\)/the kernel complained on \1: \2: \3/' || true
 while IFS=$'\t' read -r kernel _ _ name reason; do
     echo
     echo "FAILED on $kernel: $name: $reason"

@@ -1,6 +1,8 @@
 //! Scenarios of the NIC's own rings, beside those of the xsk. A veth has none.
 
-use wharf::RingCapacity;
+use wharf::{
+    Error, Interface, Mode, Queue, QueueConfig, QueueIndex, RingCapacity, Umem, UmemConfig,
+};
 use wharf_testbed::RingSizes;
 
 use super::traffic::STREAM;
@@ -30,12 +32,31 @@ impl Resized {
 impl Drop for Resized {
     fn drop(&mut self) {
         for (interface, sizes) in &self.0 {
+            let free = wait_for_teardown(interface);
             let restored = RingSizes::set(interface, sizes.rx, sizes.tx);
             if !std::thread::panicking() {
+                free.expect("the other goes");
                 restored.expect("the NIC had them before");
             }
         }
     }
+}
+
+/// Waits until the kernel is done with the xsk that was bound to queue 0 in zero
+/// copy, some 50 ms after it was closed. Until then virtio_net fills its ring by
+/// way of an array with an entry for each place that the ring had when the xsk was
+/// bound, and writes past the end of that if the ring has grown
+/// (`virtnet_add_recvbuf_xsk` in `drivers/net/virtio_net.c`, seen on 6.18.15).
+fn wait_for_teardown(interface: &str) -> Result<(), Error> {
+    let interface = Interface::by_name(interface)?;
+    let umem = Umem::new(&UmemConfig::new(64))?;
+    let config = QueueConfig {
+        mode: Mode::Copy,
+        ..QueueConfig::new(RingCapacity::new(64).expect("a power of two"))
+    };
+    let index = QueueIndex::new(0).expect("small");
+    // The queue is busy for as long as the other is there, and this waits.
+    Queue::bind(&umem, &interface, index, &config).map(drop)
 }
 
 /// So many frames at once, and no more before they have arrived.
