@@ -34,7 +34,7 @@ export OPTIONS="-icount shift=0 -cpu max,-erms,-fsrm"
 # Interrupts in threads, so that the scheduler knows how long each of them takes.
 export APPEND=threadirqs
 export GUEST_ENVIRONMENT="WHARF_COMPARE_ROUNDS=$rounds" WHARF_TESTS_REQUIRED=1
-tests/guest/run.sh --kernels "$kernel" --cases '^zero_copy compare::' >&2
+tests/guest/run.sh --kernels "$kernel" --suites zero_copy --cases "^$kernel zero_copy compare::" >&2
 
 log=$target/guest/logs/$kernel.log
 echo

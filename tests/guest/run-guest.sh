@@ -24,7 +24,10 @@ set -eu
 : "${QEMU:=qemu-system-x86_64}" "${BUSYBOX:=/bin/busybox}" "${CPIO:=cpio}"
 : "${WIRE:=socket}" "${SMP:=2}" "${MEM:=768}" "${ACCEL:=tcg,thread=multi}" "${TIMEOUT:=120}" "${LOG:=}" "${OPTIONS:=}" "${APPEND:=}"
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+qemu=""
+# Whoever ends this script ends the guest.
+trap 'exit 143' HUP INT TERM
+trap '[ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true; rm -rf "$tmp"' EXIT
 r=$tmp/root
 mkdir -p "$r/bin" "$r/mod" "$r/proc" "$r/sys" "$r/dev" "$r/tmp"
 cp "$BUSYBOX" "$r/bin/busybox"
@@ -94,7 +97,10 @@ rc=0
 # shellcheck disable=SC2086 # $nics and $OPTIONS are several words
 timeout -k 5 "$TIMEOUT" "$QEMU" -accel "$ACCEL" -cpu max -M q35 -smp "$SMP" -m "$MEM" -nodefaults -nographic \
     -no-reboot -serial stdio -kernel "$KERNEL" -initrd "$tmp/initrd" -append "console=ttyS0 quiet panic=-1 mitigations=off $APPEND" \
-    $nics $OPTIONS </dev/null >"$tmp/log" 2>&1 || rc=$?
+    $nics $OPTIONS </dev/null >"$tmp/log" 2>&1 &
+qemu=$!
+wait "$qemu" || rc=$?
+qemu=""
 [ -z "$LOG" ] || cp "$tmp/log" "$LOG"
 sed -n '/@@BEGIN/,/@@EXIT/p' "$tmp/log" | tr -d '\r' | grep -v '@@BEGIN\|^@@EXIT' || true
 st=$(tr -d '\r' <"$tmp/log" | sed -n 's/^@@EXIT \([0-9]*\)$/\1/p' | tail -n 1)

@@ -6,6 +6,12 @@
 # target/guest, where the logs are too.
 #
 #   tests/guest/run.sh [--kernels 5.10,6.1,6.12,6.18,7.2] [--cases REGEX]
+#                      [--suites a,b] [--try-holes]
+#
+#   --kernels     `host` is this machine as it is, without a guest; takes root
+#   --cases       those whose `KERNEL SUITE TEST` it matches: '^7.2 zero_copy'
+#   --suites      builds and runs only these
+#   --try-holes   runs only what would be skipped, and says what of it passes
 #
 #   QEMU, BUSYBOX, CPIO      programs to use in place of downloaded ones
 #   WHARF_TESTS_REQUIRED=1   where it cannot run at all, that is a failure (CI);
@@ -22,29 +28,43 @@ usage() {
 }
 kernels=5.10,6.1,6.12,6.18,7.2
 filter=.
+suites=$(sed -n 's/^\([a-z_]\+\) .*/\1/p' $here/cases | sort -u | paste -sd,)
+tried=""
 while [ $# -gt 0 ]; do
+    case $1 in
+        --try-holes) tried=yes; shift; continue ;;
+    esac
     [ $# -ge 2 ] || usage "$1 is unknown or lacks its value"
     case $1 in
         --kernels) kernels=$2 ;;
         --cases) filter=$2 ;;
+        --suites) suites=$2 ;;
         *) usage "$1 is unknown" ;;
     esac
     shift 2
 done
 IFS=, read -r -a kernels <<<"$kernels"
+IFS=, read -r -a suites <<<"$suites"
 for kernel in "${kernels[@]}"; do
-    [[ $kernel =~ ^[0-9]+\.[0-9]+$ ]] || usage "\`$kernel\` is no kernel version such as 6.12"
+    [[ $kernel =~ ^([0-9]+\.[0-9]+|host)$ ]] || usage "\`$kernel\` is no kernel version such as 6.12"
+done
+for suite in "${suites[@]}"; do
+    grep -q "^$suite " $here/cases || usage "\`$suite\` is no suite that $here/cases names"
 done
 
-# Seconds a case may take, and a boot with all its cases.
+# Seconds a case may take. A boot has some to spare, and a part of that for each
+# of its cases: when most of them hang, it is over before the last has its turn.
 case_limit=${CASE_LIMIT:-60}
-boot_limit=${BOOT_LIMIT:-300}
+boot_limit() { echo "${BOOT_LIMIT:-$((120 + 12 * $1))}"; }
 guest=${CARGO_TARGET_DIR:-target}/guest
 mkdir -p "$guest"
 guest=$(cd "$guest" && pwd)
 logs=$guest/logs
 rm -rf "$logs"
 mkdir -p "$logs"
+# An interrupted run leaves no guest behind.
+trap 'exit 130' INT TERM HUP
+trap 'jobs -rp | xargs -r kill 2>/dev/null' EXIT
 
 unavailable() {
     if [ "${WHARF_TESTS_REQUIRED:-0}" = 1 ]; then
@@ -70,15 +90,15 @@ if [ -z "${QEMU:-}" ] || [ -z "${BUSYBOX:-}" ] || [ -z "${CPIO:-}" ]; then
     export "${tools[@]}"
 fi
 for kernel in "${kernels[@]}"; do
+    [ "$kernel" != host ] || continue
     reason=$(fetch "kernel-$kernel" $here/get-kernel.sh "$guest/kernel-$kernel" "$kernel") ||
         unavailable "no kernel $kernel: $reason"
 done
 
 # The tests, static: the guest has no libraries. Some optimisation, because
 # emulation is slow; the checks of a debug build stay.
-suites=$(sed -n 's/^\([a-z_]\+\) .*/\1/p' $here/cases | sort -u)
 targets=()
-for suite in $suites; do
+for suite in "${suites[@]}"; do
     [ "$suite" = wharf ] && targets+=(--lib) || targets+=(--test "$suite")
 done
 profile=()
@@ -98,71 +118,149 @@ while read -r path; do
 done < <(sed -n 's/^ *Executable .* (\(.*\))$/\1/p' "$logs/build" | xargs -r realpath)
 command=${WHARF_COMMAND:-${guest%/guest}/x86_64-unknown-linux-gnu/guest/wharf}
 
-# $1 is older than $2
-older() { [ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+for suite in "${suites[@]}"; do
+    "${binaries[$suite]}" --list --format terse | sed -n "s/^\(.*\): test\$/$suite \1/p"
+done >"$logs/tests"
+# A hole is a line like those of `cases`, for each of its modes.
+awk '!/^#/ && NF {
+    count = split($2 == "all" ? "native,generic,zero_copy" : $2, mode, ",")
+    rest = $0; sub(/^[^ ]+ +[^ ]+ +/, "", rest)
+    for (i = 1; i <= count; i++) print (mode[i] == "zero_copy" ? "zero_copy_" : "") "scenarios", mode[i] "::(" $1 ")", rest
+}' $here/holes >"$logs/holes"
 
 # The cases of one kernel: `SUITE TEST`, or `SUITE TEST skip REASON`. The first
-# line of the file that matches a test decides.
+# line that matches a test decides. With --try-holes only the latter, as `hole`.
 cases_of() {
-    local kernel=$1 suite pattern condition version reason test skip
-    while read -r suite pattern condition version reason; do
-        skip=""
-        case $condition in
-            since) ! older "$kernel" "$version" || skip=" skip $reason" ;;
-            before) older "$kernel" "$version" || skip=" skip $reason" ;;
-        esac
-        "${binaries[$suite]}" --list --format terse | sed -n 's/: test$//p' | grep -Ex -- "$pattern" |
-            while read -r test; do echo "$suite $test$skip"; done ||
-            { echo "tests/guest/cases: no test of $suite matches $pattern" >&2; return 1; }
-    done < <(grep -v '^#' $here/cases | grep .) | awk '!seen[$1 " " $2]++' | grep -E -- "$filter"
+    local version=$1
+    [ "$version" != host ] || version=$(uname -r)
+    filter=$filter awk -v kernel="$1" -v version="$version" -v suites="${suites[*]}" -v tried="$tried" '
+        function number(text,  part) { split(text, part, "."); return part[1] * 1000 + part[2] }
+        FILENAME ~ /tests$/ { suite[++count] = $1; test[count] = $2; next }
+        /^#/ || !NF || index(" " suites " ", " " $1 " ") == 0 { next }
+        {
+            reason = $0
+            sub("^[^ ]+ +[^ ]+ +[^ ]+ *" ($3 == "never" ? "" : "[^ ]+ *"), "", reason)
+            skipped = $3 == "never" || ($3 == "since" && number(version) < number($4)) || ($3 == "before" && number(version) >= number($4))
+            matched = FILENAME ~ /holes$/
+            for (i = 1; i <= count; i++) {
+                if (suite[i] != $1 || test[i] !~ "^(" $2 ")$") continue
+                matched = 1
+                if (seen[i]++ || (kernel " " suite[i] " " test[i]) !~ ENVIRON["filter"]) continue
+                if (!tried && !skipped) print suite[i], test[i]
+                if (!tried && skipped) print suite[i], test[i], "skip", reason
+                if (tried && skipped) print suite[i], test[i], "hole", reason
+            }
+            if (!matched) { print "tests/guest/cases: no test of " $1 " matches " $2 >"/dev/stderr"; exit 1 }
+        }' "$logs/tests" "$logs/holes" $here/cases
 }
 
-boot() {
-    local kernel=$1 suite test rest paths
-    local script='echo "@@KERNEL $(uname -r)"
-export WHARF_TESTS_REQUIRED=1 WHARF_GUEST=1 WHARF_BINARY=/wharf '"${GUEST_ENVIRONMENT:-}"'
+# A script that runs these cases, from the folder $1.
+script_of() {
+    local suite test rest
+    echo 'echo "@@KERNEL $(uname -r) $(uname -v)"
+export WHARF_TESTS_REQUIRED=1
+seconds() { cut -d. -f1 /proc/uptime; }
+run() {
+    echo "@@CASE $1 $2"
+    begin=$(seconds)
+    timeout -s KILL '$case_limit' "$3" --exact "$2" --test-threads 1 2>&1
+    rc=$?
+    echo
+    echo "@@DONE $rc $(($(seconds) - begin))"
+}'
+    [ "$1" = host ] || echo 'export WHARF_GUEST=1 WHARF_BINARY=/wharf '"${GUEST_ENVIRONMENT:-}"'
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 for nic in eth0 eth1 eth2 eth3; do ip link set $nic up; done'
     while read -r suite test rest; do
-        [ -z "$rest" ] || continue
-        script+=$'\n'"echo '@@CASE $suite $test'; s=\$(cut -d. -f1 /proc/uptime)"
-        script+=$'\n'"timeout -s KILL $case_limit /$(basename "${binaries[$suite]}") --exact '$test' --test-threads 1 2>&1; rc=\$?"
-        script+=$'\n'"echo; echo \"@@DONE \$rc \$((\$(cut -d. -f1 /proc/uptime) - s))\""
-    done <"$logs/$kernel.cases"
-    read -r -a paths <"$guest/kernel-$kernel.paths"
-    env "${paths[@]}" FILES="$command ${binaries[*]}" PROGRAMS="ip ss tc" NICS="virtio virtio" TIMEOUT=$boot_limit LOG="$logs/$kernel.console" \
-        $here/run-guest.sh "$script" >"$logs/$kernel.log" 2>&1 && echo 0 >"$logs/$kernel.status" || echo $? >"$logs/$kernel.status"
+        [ "$1" = host ] && path=${binaries[$suite]} || path=/$(basename "${binaries[$suite]}")
+        echo "run $suite '$test' $path"
+    done
 }
 
+boot() {
+    local kernel=$1 boots=0 status pid="" begun paths used
+    trap 'kill $pid 2>/dev/null; exit 143' TERM
+    grep -v '^[^ ]* [^ ]* skip ' "$logs/$kernel.cases" >"$logs/$kernel.left" || true
+    : >"$logs/$kernel.log"
+    if [ "$kernel" = host ]; then
+        bash -c "$(script_of host <"$logs/host.left")" >"$logs/host.log" 2>&1 </dev/null || true
+        return
+    fi
+    read -r -a paths <"$guest/kernel-$kernel.paths"
+    used=$(cut -d' ' -f1 "$logs/$kernel.left" | sort -u | while read -r suite; do echo "${binaries[$suite]}"; done)
+    # A guest that dies takes one case with it, so the others get another boot.
+    while [ -s "$logs/$kernel.left" ] && [ $boots -lt 4 ]; do
+        boots=$((boots + 1))
+        env "${paths[@]}" FILES="$command $used" PROGRAMS="ip ss tc" NICS="virtio virtio" \
+            TIMEOUT="$(boot_limit "$(wc -l <"$logs/$kernel.left")")" LOG="$logs/$kernel.console$boots" \
+            $here/run-guest.sh "$(script_of guest <"$logs/$kernel.left")" >"$logs/$kernel.boot" 2>&1 &
+        pid=$!
+        status=0
+        wait "$pid" || status=$?
+        cat "$logs/$kernel.boot" >>"$logs/$kernel.log"
+        begun=$(grep -c '^@@CASE ' "$logs/$kernel.boot" || true)
+        case $status in
+            124) echo "@@DIED the boot took too long" ;;
+            125) echo "@@DIED the guest died" ;;
+            *) break ;;
+        esac >>"$logs/$kernel.log"
+        [ "$begun" -gt 0 ] || break
+        sed -i "1,${begun}d" "$logs/$kernel.left"
+    done
+}
+
+selected=()
 for kernel in "${kernels[@]}"; do
-    cases_of "$kernel" >"$logs/$kernel.cases" || usage "no case matches \`$filter\`"
+    cases_of "$kernel" >"$logs/$kernel.cases" || exit 1
+    [ ! -s "$logs/$kernel.cases" ] || selected+=("$kernel")
+done
+[ ${#selected[@]} -gt 0 ] || usage "no case matches \`$filter\`"
+kernels=("${selected[@]}")
+for kernel in "${kernels[@]}"; do
+    if [ "$kernel" = host ]; then
+        [ "$(id -u)" = 0 ] || unavailable "the host's cases take root"
+        boot host
+        continue
+    fi
     # Two boots at a time: each has two CPUs.
-    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
     boot "$kernel" &
 done
 wait
 
 # One line a case and kernel: KERNEL, VERDICT, SECONDS, `SUITE TEST`, REASON.
 for kernel in "${kernels[@]}"; do
-    awk -v kernel="$kernel" -v status="$(cat "$logs/$kernel.status")" -v limit=$case_limit -v boot_limit=$boot_limit -v OFS='\t' '
-        FILENAME ~ /cases$/ { name = $1 " " $2; order[++count] = name; if ($3 == "skip") { sub(/^.* skip /, ""); skipped[name] = $0 } next }
-        /^@@CASE / { name = $2 " " $3; begun[name] = 1; ran = 0; next }
-        /^@@DONE / {
-            seconds[name] = $3
-            if ($2 == 0 && ran && name in said) verdict[name] = "skip"
-            else if ($2 == 0 && ran) verdict[name] = "pass"
-            else { verdict[name] = "FAIL"; said[name] = $2 == 137 ? "took longer than " limit " s" : "status " $2 }
+    awk -v kernel="$kernel" -v limit=$case_limit -v complaints="$logs/$kernel.complaints" -v OFS='\t' '
+        FILENAME ~ /cases$/ {
+            name = $1 " " $2; order[++count] = name
+            if ($3 != "") { kind[name] = $3; reason = $0; sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", reason); reasons[name] = reason }
             next
         }
+        /^@@CASE / { name = $2 " " $3; running = name; ran = 0; panicked = 0; next }
+        /^@@DIED / { sub(/^@@DIED /, ""); death = $0; if (running) { verdict[running] = "FAIL"; said[running] = death " in this case"; running = "" } next }
+        /^@@DONE / {
+            running = ""; seconds[name] = $3
+            if ($2 == 0 && ran && name in said) verdict[name] = "skip"
+            else if ($2 == 0 && ran) verdict[name] = "pass"
+            else {
+                verdict[name] = "FAIL"
+                if ($2 == 137) said[name] = "took longer than " limit " s"
+                else if (!(name in said)) said[name] = "status " $2
+            }
+            next
+        }
+        panicked { said[name] = substr($0, 1, 200); panicked = 0 }
+        /panicked at / && running && !(name in said) { panicked = 1 }
+        /(BUG|Oops): / && running && !(running in complaint) { complaint[running] = 1; print kernel, running, $0 >complaints }
         /^SKIPPED / { said[name] = $0; sub(/^SKIPPED [^ ]*: /, "", said[name]) }
         /^test result: ok. 1 passed/ { ran = 1 }
         END {
-            died = status == 124 ? "the boot took longer than " boot_limit " s" : "the guest died"
             for (i = 1; i <= count; i++) {
                 name = order[i]
-                if (name in skipped) print kernel, "skip", 0, name, skipped[name]
-                else if (name in verdict) print kernel, verdict[name], seconds[name], name, said[name]
-                else print kernel, "FAIL", 0, name, (name in begun ? died " in this case" : died " before")
+                if (kind[name] == "skip") print kernel, "skip", 0, name, reasons[name]
+                else if (kind[name] == "hole") print kernel, verdict[name] == "pass" ? "passes" : "hole", seconds[name] + 0, name, reasons[name] (said[name] ? " (" said[name] ")" : "")
+                else if (name in verdict) print kernel, verdict[name], seconds[name] + 0, name, said[name]
+                else print kernel, "FAIL", 0, name, (death ? death : "the run ended") " before"
             }
         }' "$logs/$kernel.cases" "$logs/$kernel.log"
 done >"$logs/results"
@@ -178,14 +276,17 @@ echo
 for kernel in "${kernels[@]}"; do
     echo "kernel $kernel: $(sed -n 's/^@@KERNEL //p' "$logs/$kernel.log" | head -n 1)"
 done
+awk -F '\t' '$2 == "hole" { print "hole on " $1 ": " $4 ": " $5 } $2 == "passes" { print "PASSES on " $1 ": " $4 ": " $5 }' "$logs/results"
 awk -F '\t' '$2 == "skip" { print "skipped on " $1 ": " $4 ": " $5 }' "$logs/results"
+cat "$logs"/*.complaints 2>/dev/null | tr -d '\r' | sed 's/\(.*\)\t\(.*\)\t.*\(BUG\|Oops\)/the kernel complained on \1: \2: \3/' || true
 while IFS=$'\t' read -r kernel _ _ name reason; do
     echo
     echo "FAILED on $kernel: $name: $reason"
     sed -n "/^@@CASE $name\$/,/^@@DONE/p" "$logs/$kernel.log" | grep -v '^@@' | grep . | head -n 60 | sed 's/^/    /'
-    echo "    ($logs/$kernel.log, $logs/$kernel.console)"
+    echo "    ($logs/$kernel.log, $logs/$kernel.console*)"
 done < <(awk -F '\t' '$2 == "FAIL"' "$logs/results")
 echo
-awk -F '\t' '{ n[$2]++ }
+[ -z "$tried" ] || awk -F '\t' '{ n[$2]++ } END { print "holes tried: " NR ", of which pass: " n["passes"] + 0 }' "$logs/results"
+[ -n "$tried" ] || awk -F '\t' '{ n[$2]++ }
     END { printf "test result: %s. %d passed; %d failed; %d skipped, in guests\n", n["FAIL"] ? "FAILED" : "ok", n["pass"], n["FAIL"], n["skip"]; exit n["FAIL"] > 0 }' \
     "$logs/results"

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use wharf::{
     Attach, BindReport, Error, Frame, Interface, MultiBuffer, Queue, QueueConfig, QueueIndex,
-    RingCapacity, Steering, SteeringConfig, TransmitError, Umem, UmemConfig, XskError,
+    RingCapacity, TransmitError, Umem, UmemConfig, XskError,
 };
-use wharf_testbed::{Host, Pacer, PacketSocket, Pair, Testbed, require_privileges};
-use wharf_tests::{SOON, in_both_modes, unanswered, wait_until};
+use wharf_testbed::{Pacer, PacketSocket, Pair, Testbed, require_privileges};
+use wharf_tests::scenario::{End, EndConfig, Medium, Side, Track, TrackOptions};
+use wharf_tests::{SOON, in_both_modes, wait_until};
 
 in_both_modes! {
     frames_of_all_sizes_are_received_whole_and_in_order,
@@ -27,14 +28,6 @@ const MTU: u32 = 9000;
 const LONGEST: usize = 9014;
 /// Bytes of a frame that a chunk takes.
 const USABLE: usize = 4096 - 256;
-
-/// A steered queue. Fields drop in the order that the docs ask for: the program
-/// first.
-struct Steered {
-    steering: Steering,
-    queue: Queue,
-    umem: Umem,
-}
 
 fn config(multi_buffer: MultiBuffer) -> QueueConfig {
     QueueConfig {
@@ -57,105 +50,29 @@ fn bind(
     Queue::bind(umem, interface, queue, &config(multi_buffer))
 }
 
-impl Steered {
-    /// Queue 0 of `eth0` of `host`.
-    fn bind(host: &Host, attach: Attach) -> Self {
-        let _inside = host.enter().expect("the host lives");
-        let interface = Interface::by_name("eth0").expect("it exists");
-        let steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default());
-        let mut steering = steering.expect("it attaches");
-        assert!(
-            steering.report().multi_buffer,
-            "this kernel is not that old"
-        );
-        let umem = umem();
-        let (queue, report) = bind(&umem, &interface, MultiBuffer::Auto).expect("it binds");
-        assert!(report.multi_buffer, "the MTU calls for it");
-        let socket = queue.socket().expect("a bound queue has a socket");
-        steering.insert(0, socket).expect("there is a slot");
-        Self {
-            steering,
-            queue,
-            umem,
-        }
-    }
+/// Queue 0 of one end, for frames in several chunks.
+fn end(track: &Track, side: Side) -> End {
+    let usual = EndConfig::new(track);
+    let end = EndConfig {
+        umem: UmemConfig::new(CHUNKS),
+        queue: QueueConfig {
+            mode: usual.queue.mode,
+            ..config(MultiBuffer::Auto)
+        },
+        ..usual
+    };
+    let end = End::bind_with(track, side, &end);
+    let program = end.steering.report();
+    assert!(program.multi_buffer, "this kernel is not that old");
+    assert!(end.report.multi_buffer, "the MTU calls for it");
+    end
+}
 
-    /// A frame of `bytes`, in chunks of up to `piece` bytes.
-    fn make(&mut self, bytes: &[u8], piece: usize) -> Frame {
-        let mut whole: Option<Frame> = None;
-        for part in bytes.chunks(piece) {
-            let mut frame = self.allocate();
-            let len = u32::try_from(part.len()).expect("short");
-            frame.grow_back(len).expect("room").copy_from_slice(part);
-            match &mut whole {
-                None => whole = Some(frame),
-                Some(whole) => whole.append(frame).expect("a sensible end"),
-            }
-        }
-        whole.expect("some bytes")
-    }
-
-    fn allocate(&mut self) -> Frame {
-        let mut free = None;
-        wait_until("a chunk is free", SOON, || {
-            self.queue.wake().expect("the interface is up");
-            self.queue.recycle();
-            free = self.umem.allocate();
-            free.is_some()
-        });
-        free.expect("waited for")
-    }
-
-    /// Sends `frame` now or as soon as there is room.
-    fn transmit(&mut self, frame: Frame) {
-        let deadline = Instant::now() + SOON;
-        let mut frame = frame;
-        while let Err(error) = self.queue.transmit(frame) {
-            assert!(matches!(error, TransmitError::RingFull(_)), "{error}");
-            assert!(Instant::now() < deadline, "the ring stays full");
-            frame = error.into_frame();
-            self.queue.wake().expect("the interface is up");
-            self.queue.recycle();
-        }
-    }
-
-    /// Waits until the kernel has sent all it was given.
-    fn flush(&mut self) {
-        wait_until("the kernel sends", SOON, || {
-            self.queue.wake().expect("the interface is up");
-            self.queue.recycle();
-            self.queue.halves().1.in_flight() == 0
-        });
-    }
-
-    /// Takes what has come, for as long as there is something.
-    fn take(&mut self, received: &mut Vec<Vec<u8>>) {
-        self.queue.recycle();
-        for frame in self.queue.receive(RING) {
-            received.push(content(&frame));
-        }
-    }
-
-    /// Every frame steered here is in a counter, every chunk has an owner, and
-    /// nothing was nonsense.
-    fn assert_accounted(&mut self) {
-        self.flush();
-        let counts = self.steering.counts(0).expect("there is a slot");
-        assert_eq!(self.queue.violations(), 0);
-        let (rx, tx) = self.queue.halves();
-        let kernel = rx.kernel_statistics().expect("the socket is open");
-        assert_eq!(
-            counts.redirected,
-            rx.counters().frames + kernel.rx_dropped + kernel.rx_ring_full,
-            "frames are missing: {rx:?}, {kernel:?}"
-        );
-        let sent = tx.counters();
-        let lost = (sent.dropped_by_kernel, kernel.tx_invalid_descs);
-        assert_eq!((sent.frames, lost), (sent.completed, (0, 0)), "{sent:?}");
-        let audit = self.umem.audit();
-        assert!(audit.is_balanced(), "{audit:?}");
-        let out = (audit.held(), audit.parts, audit.transmit, audit.quarantined);
-        assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
+/// Takes what has come, for as long as there is something.
+fn take(end: &mut End, received: &mut Vec<Vec<u8>>) {
+    end.queue.recycle();
+    for frame in end.queue.receive(RING) {
+        received.push(content(&frame));
     }
 }
 
@@ -166,14 +83,21 @@ fn content(frame: &Frame) -> Vec<u8> {
 }
 
 /// `None` says that the case is skipped.
-fn pair() -> Option<Pair> {
-    let pair = || Testbed::options().mtu(MTU).pair().expect("a pair");
-    require_privileges().then(pair)
+fn track(attach: Attach) -> Option<Track> {
+    let options = TrackOptions {
+        mtu: MTU,
+        queues: 1,
+    };
+    Track::with(Medium::veth(attach), options)
+}
+
+fn pair(track: &Track) -> &Pair {
+    track.pair().expect("a veth pair")
 }
 
 /// Frames of all lengths, those around the ends of chunks among them.
-fn some_frames(pair: &Pair, count: u64) -> Vec<Vec<u8>> {
-    let flow = unanswered(pair.udp_flow(4000, 4433));
+fn some_frames(track: &Track, count: u64) -> Vec<Vec<u8>> {
+    let flow = track.flow(4000);
     let headers = 42;
     let edges = [
         USABLE - 1,
@@ -208,10 +132,10 @@ fn assert_same(received: &[Vec<u8>], sent: &[Vec<u8>]) {
 }
 
 fn frames_of_all_sizes_are_received_whole_and_in_order(attach: Attach) {
-    let Some(pair) = pair() else { return };
-    let mut server = Steered::bind(pair.server(), attach);
-    let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
-    let sent = some_frames(&pair, 2000);
+    let Some(track) = track(attach) else { return };
+    let mut server = end(&track, Side::Far);
+    let sender = PacketSocket::sender(pair(&track).client_interface()).expect("a socket");
+    let sent = some_frames(&track, 2000);
     let deadline = Instant::now() + SOON;
     let mut received = Vec::new();
 
@@ -220,7 +144,7 @@ fn frames_of_all_sizes_are_received_whole_and_in_order(attach: Attach) {
         sender.send_batch(burst).expect("the link takes them");
         while received.len() < number * 8 + burst.len() {
             assert!(Instant::now() < deadline, "{} came", received.len());
-            server.take(&mut received);
+            take(&mut server, &mut received);
             thread::yield_now();
         }
     }
@@ -229,19 +153,19 @@ fn frames_of_all_sizes_are_received_whole_and_in_order(attach: Attach) {
     let counters = server.queue.halves().0.counters();
     let bytes: usize = sent.iter().map(Vec::len).sum();
     assert_eq!((counters.frames, counters.bytes), (2000, bytes as u64));
-    server.assert_accounted();
+    server.assert_settled();
 }
 
 fn frames_of_all_sizes_are_sent_whole_and_in_order(attach: Attach) {
-    let Some(pair) = pair() else { return };
-    let mut receiver = PacketSocket::open(pair.server_interface()).expect("a socket");
-    let mut client = Steered::bind(pair.client(), attach);
-    let made = some_frames(&pair, 1000);
+    let Some(track) = track(attach) else { return };
+    let mut receiver = PacketSocket::open(pair(&track).server_interface()).expect("a socket");
+    let mut client = end(&track, Side::Near);
+    let made = some_frames(&track, 1000);
 
     for (place, bytes) in made.iter().enumerate() {
         // As received frames lie in chunks, and in chunks of odd sizes.
         let piece = [USABLE, 701, 3333][place % 3];
-        let frame = client.make(bytes, piece);
+        let frame = client.make_in(piece, bytes);
         client.transmit(frame);
     }
     client.flush();
@@ -251,27 +175,27 @@ fn frames_of_all_sizes_are_sent_whole_and_in_order(attach: Attach) {
     let counters = client.queue.halves().1.counters();
     let bytes: usize = made.iter().map(Vec::len).sum();
     assert_eq!((counters.frames, counters.bytes), (1000, bytes as u64));
-    client.assert_accounted();
+    client.assert_settled();
 }
 
 fn frame_in_the_most_chunks_arrives_and_one_more_is_refused(attach: Attach) {
-    let Some(pair) = pair() else { return };
-    let mut receiver = PacketSocket::open(pair.server_interface()).expect("a socket");
-    let mut client = Steered::bind(pair.client(), attach);
+    let Some(track) = track(attach) else { return };
+    let mut receiver = PacketSocket::open(pair(&track).server_interface()).expect("a socket");
+    let mut client = end(&track, Side::Near);
     let most = client.queue.halves().1.most_chunks() as usize;
     assert_eq!(most, 18, "in copy mode");
-    let flow = unanswered(pair.udp_flow(4000, 4433));
+    let flow = track.flow(4000);
     let frames: Vec<_> = flow.sequenced(1, 8500, 0..3).collect();
     let piece = frames[0].len().div_ceil(most);
 
-    let first = client.make(&frames[0], piece);
+    let first = client.make_in(piece, &frames[0]);
     assert_eq!(first.chunks() as usize, most);
     client.transmit(first);
-    let mut one_more = client.make(&frames[1], piece);
-    let end = client.make(&[7; 60], 60);
+    let mut one_more = client.make_in(piece, &frames[1]);
+    let end = client.make_in(60, &[7; 60]);
     one_more.append(end).expect("a sensible end");
     let refused = client.queue.transmit(one_more);
-    let last = client.make(&frames[2], piece);
+    let last = client.make_in(piece, &frames[2]);
     client.transmit(last);
     client.flush();
 
@@ -283,14 +207,14 @@ fn frame_in_the_most_chunks_arrives_and_one_more_is_refused(attach: Attach) {
     let received = receiver.receive_count(3, Duration::from_millis(500));
     let received = received.expect("it is up");
     assert_same(&received, &[frames[0].clone(), frames[2].clone()]);
-    client.assert_accounted();
+    client.assert_settled();
 }
 
 fn detached_frame_of_9000_bytes_is_attached_again_and_sent(attach: Attach) {
-    let Some(pair) = pair() else { return };
-    let mut socket = PacketSocket::open(pair.client_interface()).expect("a socket");
-    let mut server = Steered::bind(pair.server(), attach);
-    let sent = some_frames(&pair, 6);
+    let Some(track) = track(attach) else { return };
+    let mut socket = PacketSocket::open(pair(&track).client_interface()).expect("a socket");
+    let mut server = end(&track, Side::Far);
+    let sent = some_frames(&track, 6);
     socket.send_batch(&sent).expect("the link takes them");
     let mut detached = Vec::new();
     wait_until("all come", SOON, || {
@@ -321,7 +245,7 @@ fn detached_frame_of_9000_bytes_is_attached_again_and_sent(attach: Attach) {
         head.iter().copied().chain(rest).collect::<Vec<u8>>()
     };
     assert_same(&received, &sent.iter().map(inverted).collect::<Vec<_>>());
-    server.assert_accounted();
+    server.assert_settled();
 }
 
 #[test]
@@ -360,10 +284,12 @@ fn frames_beyond_the_mtu_are_lost_one_by_one_and_counted() {
 
 #[test]
 fn flood_that_overruns_the_rings_leaves_whole_frames_and_every_chunk() {
-    let Some(pair) = pair() else { return };
-    let mut server = Steered::bind(pair.server(), Attach::Native);
-    let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
-    let sent = some_frames(&pair, 4000);
+    let Some(track) = track(Attach::Native) else {
+        return;
+    };
+    let mut server = end(&track, Side::Far);
+    let sender = PacketSocket::sender(pair(&track).client_interface()).expect("a socket");
+    let sent = some_frames(&track, 4000);
     let mut received = Vec::new();
 
     thread::scope(|scope| {
@@ -373,12 +299,12 @@ fn flood_that_overruns_the_rings_leaves_whole_frames_and_every_chunk() {
             sender.send_paced(&mut pacer, frames).expect("it is up");
         });
         while !flood.is_finished() {
-            server.take(&mut received);
+            take(&mut server, &mut received);
             thread::sleep(Duration::from_millis(2));
         }
     });
     wait_until("all that came is taken", SOON, || {
-        server.take(&mut received);
+        take(&mut server, &mut received);
         !server.queue.halves().0.has_frames()
     });
 
@@ -387,13 +313,15 @@ fn flood_that_overruns_the_rings_leaves_whole_frames_and_every_chunk() {
     for frame in &received {
         assert!(expected.any(|sent| sent == frame), "whole, and in order");
     }
-    server.assert_accounted();
+    server.assert_settled();
 }
 
 #[test]
 fn queue_for_frames_in_one_chunk_is_refused_on_a_large_mtu() {
-    let Some(pair) = pair() else { return };
-    let _inside = pair.server().enter().expect("the host lives");
+    let Some(track) = track(Attach::Native) else {
+        return;
+    };
+    let _inside = track.enter(Side::Far);
     let interface = Interface::by_name("eth0").expect("it exists");
 
     let error = bind(&umem(), &interface, MultiBuffer::Never).expect_err("an MTU of 9000");

@@ -3,19 +3,19 @@
 //! ways.
 
 use std::collections::BTreeSet;
+use std::ops::{Deref, DerefMut};
 use std::thread;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wharf::{
-    Attach, ChunkSize, Frame, Interface, MultiBuffer, Pages, Queue, QueueConfig, QueueIndex,
-    RingCapacity, Steering, SteeringConfig, TransmitError, Umem, UmemConfig,
+    Attach, ChunkSize, Frame, Interface, Pages, QueueConfig, RingCapacity, Umem, UmemConfig,
 };
 use wharf_testbed::{
-    FlowChecker, Host, HugePages, PacketSocket, Pair, SERVER_IPV4, Testbed, require_privileges,
-    require_program,
+    FlowChecker, HugePages, PacketSocket, SERVER_IPV4, Testbed, require_privileges, require_program,
 };
-use wharf_tests::{Forward, SOON, in_both_modes, unanswered, wait_until};
+use wharf_tests::scenario::{End, EndConfig, Medium, Side, Track, TrackOptions};
+use wharf_tests::{Forward, SOON, in_both_modes, wait_until};
 
 in_both_modes! {
     frames_of_all_lengths_are_received_from_chunks_across_pages,
@@ -48,46 +48,56 @@ fn unaligned(bytes: u32) -> UmemConfig {
     }
 }
 
-/// A steered queue. Fields drop in the order that the docs ask for: the program
-/// first.
-struct Steered {
-    steering: Steering,
-    queue: Queue,
-    umem: Umem,
+/// An end, and where its frames lay.
+struct Noted {
+    end: End,
     /// Frames with bytes on two pages.
     across: usize,
     /// The huge pages that frames were on, if they are such.
     huge: BTreeSet<usize>,
 }
 
-impl Steered {
-    /// Queue 0 of `eth0` of `host`.
-    fn bind(host: &Host, attach: Attach, layout: &UmemConfig) -> Self {
+impl Deref for Noted {
+    type Target = End;
+
+    fn deref(&self) -> &End {
+        &self.end
+    }
+}
+
+impl DerefMut for Noted {
+    fn deref_mut(&mut self) -> &mut End {
+        &mut self.end
+    }
+}
+
+impl Noted {
+    fn bind(track: &Track, side: Side, layout: &UmemConfig) -> Self {
         let umem = Umem::new(layout).expect("there is memory");
-        Self::bind_with(umem, host, attach)
+        Self::bind_to(track, side, layout, umem)
     }
 
-    fn bind_with(umem: Umem, host: &Host, attach: Attach) -> Self {
-        let _inside = host.enter().expect("the host lives");
-        let interface = Interface::by_name("eth0").expect("it exists");
-        let steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default());
-        let mut steering = steering.expect("it attaches");
-        let config = QueueConfig {
-            multi_buffer: MultiBuffer::Auto,
-            chunk_limit: Some(CHUNKS / 2),
-            ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+    fn bind_to(track: &Track, side: Side, layout: &UmemConfig, umem: Umem) -> Self {
+        let usual = EndConfig::new(track);
+        let config = EndConfig {
+            umem: *layout,
+            queue: QueueConfig {
+                ring_size: RingCapacity::new(RING).expect("a power of two"),
+                chunk_limit: Some(CHUNKS / 2),
+                ..usual.queue
+            },
+            ..usual
         };
-        let index = QueueIndex::new(0).expect("a small index");
-        let bound = Queue::bind(&umem, &interface, index, &config);
-        let (queue, report) = bound.expect("it binds");
-        let longest = interface.mtu().expect("it exists") + 18;
-        assert_eq!(report.multi_buffer, longest > umem.receivable());
-        let socket = queue.socket().expect("a bound queue has a socket");
-        steering.insert(0, socket).expect("there is a slot");
+        let end = End::bind_to(track, side, &config, umem);
+        let mtu = {
+            let _inside = track.enter(side);
+            let interface = Interface::by_name(track.interface(side)).expect("it exists");
+            interface.mtu().expect("it exists")
+        };
+        let longest = mtu + 18;
+        assert_eq!(end.report.multi_buffer, longest > end.umem.receivable());
         Self {
-            steering,
-            queue,
-            umem,
+            end,
             across: 0,
             huge: BTreeSet::new(),
         }
@@ -121,39 +131,6 @@ impl Steered {
         self.huge.extend([start / HUGE_PAGE, last / HUGE_PAGE]);
     }
 
-    fn allocate(&mut self) -> Frame {
-        let mut free = None;
-        wait_until("a chunk is free", SOON, || {
-            self.queue.wake().expect("the interface is up");
-            self.queue.recycle();
-            free = self.umem.allocate();
-            free.is_some()
-        });
-        free.expect("waited for")
-    }
-
-    /// Sends `frame` now or as soon as there is room.
-    fn transmit(&mut self, frame: Frame) {
-        let deadline = Instant::now() + SOON;
-        let mut frame = frame;
-        while let Err(error) = self.queue.transmit(frame) {
-            assert!(matches!(error, TransmitError::RingFull(_)), "{error}");
-            assert!(Instant::now() < deadline, "the ring stays full");
-            frame = error.into_frame();
-            self.queue.wake().expect("the interface is up");
-            self.queue.recycle();
-        }
-    }
-
-    /// Waits until the kernel has sent all it was given.
-    fn flush(&mut self) {
-        wait_until("the kernel sends", SOON, || {
-            self.queue.wake().expect("the interface is up");
-            self.queue.recycle();
-            self.queue.halves().1.in_flight() == 0
-        });
-    }
-
     /// Takes what has come, for as long as there is something.
     fn take(&mut self, received: &mut Vec<Vec<u8>>) {
         self.queue.recycle();
@@ -183,44 +160,33 @@ impl Steered {
         }
         received
     }
-
-    /// Every frame steered here is in a counter, every chunk has an owner, and
-    /// nothing was nonsense.
-    fn assert_accounted(&mut self) {
-        self.flush();
-        let counts = self.steering.counts(0).expect("there is a slot");
-        assert_eq!(self.queue.violations(), 0);
-        let (rx, tx) = self.queue.halves();
-        let kernel = rx.kernel_statistics().expect("the socket is open");
-        let received = rx.counters().frames;
-        assert_eq!((counts.redirected, kernel.rx_dropped), (received, 0));
-        let sent = tx.counters();
-        let lost = (sent.dropped_by_kernel, kernel.tx_invalid_descs);
-        assert_eq!((sent.frames, lost), (sent.completed, (0, 0)), "{sent:?}");
-        let audit = self.umem.audit();
-        assert!(audit.is_balanced(), "{audit:?}");
-        let out = (audit.held(), audit.parts, audit.transmit, audit.quarantined);
-        assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
-    }
 }
 
-/// `None` says that the case is skipped.
-fn pair(mtu: u32) -> Option<Pair> {
-    let pair = || Testbed::options().mtu(mtu).pair().expect("a pair");
-    require_privileges().then(pair)
+/// A track and its veth pair. `None` says that the case is skipped.
+fn track(attach: Attach, mtu: u32) -> Option<Track> {
+    Track::with(Medium::veth(attach), TrackOptions { mtu, queues: 1 })
 }
 
-/// A pair whose MTU is the largest that fits a chunk of `umem` bytes.
-fn fitting_pair(layout: &UmemConfig) -> Option<(Pair, usize)> {
+/// A track whose MTU is the largest that fits a chunk, and its longest frame.
+fn fitting_track(attach: Attach, layout: &UmemConfig) -> Option<(Track, usize)> {
     let receivable = layout.chunk_size.receivable() - layout.headroom;
     let longest = usize::try_from(receivable).expect("few bytes");
-    pair(receivable - 18).map(|pair| (pair, longest - 4))
+    track(attach, receivable - 18).map(|track| (track, longest - 4))
+}
+
+fn socket(track: &Track, side: Side) -> PacketSocket {
+    let pair = track.pair().expect("a veth pair");
+    let interface = match side {
+        Side::Near => pair.client_interface(),
+        Side::Far => pair.server_interface(),
+    };
+    PacketSocket::open(interface).expect("a socket")
 }
 
 /// Frames of every `step`-th length up to `longest`, in no order of length, so that
 /// neighbours in the rings differ.
-fn some_frames(pair: &Pair, longest: usize, step: usize) -> Vec<Vec<u8>> {
-    let flow = unanswered(pair.udp_flow(4000, 4433));
+fn some_frames(track: &Track, longest: usize, step: usize) -> Vec<Vec<u8>> {
+    let flow = track.flow(4000);
     let lengths: Vec<usize> = (SHORTEST..=longest - HEADERS).collect();
     let count = lengths.len().div_ceil(step);
     let one = |sequence: usize| {
@@ -251,31 +217,31 @@ fn assert_same(received: &[Vec<u8>], sent: &[Vec<u8>]) {
 fn frames_of_all_lengths_are_received_from_chunks_across_pages(attach: Attach) {
     for size in SIZES {
         let layout = unaligned(size);
-        let Some((pair, longest)) = fitting_pair(&layout) else {
+        let Some((track, longest)) = fitting_track(attach, &layout) else {
             return;
         };
-        let mut server = Steered::bind(pair.server(), attach, &layout);
-        let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
-        let sent = some_frames(&pair, longest, 1);
+        let mut server = Noted::bind(&track, Side::Far, &layout);
+        let sender = socket(&track, Side::Near);
+        let sent = some_frames(&track, longest, 1);
         assert!(sent.iter().any(|frame| frame.len() == longest));
 
         let received = server.receive_all(&sender, &sent);
 
         assert_same(&received, &sent);
         assert_eq!(server.across > 100, size != 4096, "{}", server.across);
-        server.assert_accounted();
+        server.assert_settled();
     }
 }
 
 fn frames_of_all_lengths_are_sent_from_chunks_across_pages(attach: Attach) {
     for size in SIZES {
         let layout = unaligned(size);
-        let Some((pair, longest)) = fitting_pair(&layout) else {
+        let Some((track, longest)) = fitting_track(attach, &layout) else {
             return;
         };
-        let mut receiver = PacketSocket::open(pair.server_interface()).expect("a socket");
-        let mut client = Steered::bind(pair.client(), attach, &layout);
-        let made = some_frames(&pair, longest, 3);
+        let mut receiver = socket(&track, Side::Far);
+        let mut client = Noted::bind(&track, Side::Near, &layout);
+        let made = some_frames(&track, longest, 3);
         let mut received = Vec::new();
 
         for burst in made.chunks(50) {
@@ -293,18 +259,20 @@ fn frames_of_all_lengths_are_sent_from_chunks_across_pages(attach: Attach) {
 
         assert_same(&received, &made);
         assert_eq!(client.across > 100, size != 4096, "{}", client.across);
-        client.assert_accounted();
+        client.assert_settled();
     }
 }
 
 fn frames_of_9000_bytes_travel_in_several_chunks_across_pages(attach: Attach) {
     const LONGEST: usize = 9014;
     for size in SIZES {
-        let Some(pair) = pair(9000) else { return };
+        let Some(track) = track(attach, 9000) else {
+            return;
+        };
         let layout = unaligned(size);
-        let mut client = Steered::bind(pair.client(), attach, &layout);
-        let mut server = Steered::bind(pair.server(), attach, &layout);
-        let sent = some_frames(&pair, LONGEST, 17);
+        let mut client = Noted::bind(&track, Side::Near, &layout);
+        let mut server = Noted::bind(&track, Side::Far, &layout);
+        let sent = some_frames(&track, LONGEST, 17);
         let piece = usize::try_from(client.umem.receivable()).expect("few bytes");
         let mut received = Vec::new();
 
@@ -324,8 +292,8 @@ fn frames_of_9000_bytes_travel_in_several_chunks_across_pages(attach: Attach) {
         for end in [&client, &server] {
             assert_eq!(end.across > 100, size != 4096, "{}", end.across);
         }
-        client.assert_accounted();
-        server.assert_accounted();
+        client.assert_settled();
+        server.assert_settled();
     }
 }
 
@@ -348,13 +316,13 @@ fn frames_travel_in_huge_pages_both_ways(attach: Attach) {
         // So that the queue has the chunks around the border of the two.
         let border = HUGE_PAGE / umem.chunk_size() as usize;
         let hoard: Vec<_> = (0..border - 32).map_while(|_| umem.allocate()).collect();
-        let Some((pair, longest)) = fitting_pair(&layout) else {
+        let Some((track, longest)) = fitting_track(attach, &layout) else {
             return;
         };
-        let mut receiver = PacketSocket::open(pair.client_interface()).expect("a socket");
-        let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
-        let mut server = Steered::bind_with(umem, pair.server(), attach);
-        let sent = some_frames(&pair, longest, 11);
+        let mut receiver = socket(&track, Side::Near);
+        let sender = socket(&track, Side::Near);
+        let mut server = Noted::bind_to(&track, Side::Far, &layout, umem);
+        let sent = some_frames(&track, longest, 11);
 
         let received = server.receive_all(&sender, &sent);
         let mut back = Vec::new();
@@ -372,7 +340,7 @@ fn frames_travel_in_huge_pages_both_ways(attach: Attach) {
         assert_same(&back, &sent);
         assert_eq!(server.huge.len(), 2, "{:?}", server.huge);
         drop(hoard);
-        server.assert_accounted();
+        server.assert_settled();
     }
 }
 
@@ -383,12 +351,12 @@ fn received_frames_have_the_headroom_that_was_asked_for(attach: Attach) {
             headroom,
             ..unaligned(size)
         };
-        let Some((pair, longest)) = fitting_pair(&layout) else {
+        let Some((track, longest)) = fitting_track(attach, &layout) else {
             return;
         };
-        let mut socket = PacketSocket::open(pair.client_interface()).expect("a socket");
-        let mut server = Steered::bind(pair.server(), attach, &layout);
-        let sent = some_frames(&pair, longest, 23);
+        let mut socket = socket(&track, Side::Near);
+        let mut server = Noted::bind(&track, Side::Far, &layout);
+        let sent = some_frames(&track, longest, 23);
 
         // `take` sees to the place of each.
         let received = server.receive_all(&socket, &sent);
@@ -405,18 +373,18 @@ fn received_frames_have_the_headroom_that_was_asked_for(attach: Attach) {
         assert_same(&received, &sent);
         let back = socket.receive_count(1, SOON).expect("it is up");
         assert_eq!(back, [pushed]);
-        server.assert_accounted();
+        server.assert_settled();
     }
 }
 
 fn frames_published_are_sent_by_poll(attach: Attach) {
     let layout = unaligned(3000);
-    let Some((pair, longest)) = fitting_pair(&layout) else {
+    let Some((track, longest)) = fitting_track(attach, &layout) else {
         return;
     };
-    let mut receiver = PacketSocket::open(pair.server_interface()).expect("a socket");
-    let mut client = Steered::bind(pair.client(), attach, &layout);
-    let made = some_frames(&pair, longest, 100);
+    let mut receiver = socket(&track, Side::Far);
+    let mut client = Noted::bind(&track, Side::Near, &layout);
+    let made = some_frames(&track, longest, 100);
     assert!(made.len() < 64);
     let one = |bytes: &Vec<u8>| client.make(bytes, 0, bytes.len());
     let frames: Vec<Frame> = made.iter().map(one).collect();
@@ -438,7 +406,7 @@ fn frames_published_are_sent_by_poll(attach: Attach) {
     let received = receiver.receive_count(made.len(), SOON).expect("it is up");
     assert_same(&received, &made);
     assert_eq!(client.queue.halves().1.counters().wakeups, woken);
-    client.assert_accounted();
+    client.assert_settled();
 }
 
 fn forwarder_with_unaligned_chunks_in_huge_pages_loses_nothing(attach: Attach) {

@@ -1,7 +1,8 @@
 //! The library: queues, and an engine in the test's own process.
 
 use wharf::{
-    Application, Attach, Batch, CopyMode, Engine, InterfaceId, Mode, Outbox, RingCapacity,
+    Application, Attach, Batch, ChunkSize, CopyMode, Engine, Interface, InterfaceId, Mode, Outbox,
+    Queue, QueueConfig, QueueIndex, RingCapacity, Umem, UmemConfig,
 };
 use wharf_tests::assert_nothing_dropped;
 
@@ -78,4 +79,31 @@ fn engine_forwards_in_zero_copy_and_accounts_for_every_frame() {
     assert_eq!((totals.rx_frames, totals.tx_frames), (10_000, 10_000));
     near.assert_settled();
     far.assert_settled();
+}
+
+#[test]
+fn chunks_across_usual_pages_are_refused_in_zero_copy_and_copied_if_that_will_do() {
+    require_guest();
+    let interface = Interface::by_name("eth0").expect("the guest has it");
+    let index = QueueIndex::new(0).expect("small");
+    let bind = |mode| {
+        let umem = UmemConfig {
+            chunk_size: ChunkSize::unaligned(3000).expect("a chunk size"),
+            ..UmemConfig::new(RING)
+        };
+        let umem = Umem::new(&umem).expect("there is memory");
+        let config = QueueConfig {
+            mode,
+            ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+        };
+        Queue::bind(&umem, &interface, index, &config)
+    };
+
+    let refused = bind(Mode::ZeroCopy).expect_err("the pages need not be neighbours");
+    let (_queue, report) = bind(Mode::Auto).expect("copy mode takes them");
+
+    assert!(refused.to_string().contains("--huge-pages"), "{refused}");
+    assert_eq!(report.got, CopyMode::Copy);
+    let fallback = report.fallback.expect("it says why");
+    assert!(fallback.contains("lie across pages"), "{fallback}");
 }

@@ -47,6 +47,20 @@ pub struct Track {
 }
 
 impl Medium {
+    /// A veth pair, with the program where `attach` says.
+    ///
+    /// # Panics
+    ///
+    /// When that is left open.
+    #[must_use]
+    pub fn veth(attach: Attach) -> Self {
+        match attach {
+            Attach::Native => Self::Native,
+            Attach::Generic => Self::Generic,
+            Attach::Auto => panic!("a case says where its program is"),
+        }
+    }
+
     /// Where the program is attached.
     #[must_use]
     pub fn attach(self) -> Attach {
