@@ -38,7 +38,9 @@ enum Answer {
     /// It took all there was, or stopped behind a descriptor that it refused. A full
     /// completion ring does not occur: what is in flight fits it.
     Done,
-    /// It stopped before a frame, or dropped one.
+    /// It dropped one frame, and stopped behind it.
+    Dropped,
+    /// It stopped before a frame.
     Later,
 }
 
@@ -50,15 +52,16 @@ enum Answer {
 struct Patience {
     /// Calls without visible progress since the last that had some.
     stalled: u32,
-    /// Refused descriptors that there can still be.
-    refusals: u32,
+    /// Descriptors that it can still have taken without showing it: each that it
+    /// refuses or drops is one, so an answer that does not end ends all the same.
+    unseen: u32,
 }
 
 impl Patience {
     fn new(pending: u32) -> Self {
         Self {
             stalled: 0,
-            refusals: pending,
+            unseen: pending,
         }
     }
 
@@ -67,7 +70,11 @@ impl Patience {
         match answer {
             _ if progress => self.stalled = 0,
             // With more in the ring, that was a refusal.
-            Answer::Done if self.refusals > 0 => self.refusals -= 1,
+            Answer::Done if self.unseen > 0 => self.unseen -= 1,
+            Answer::Dropped if self.unseen > 0 => {
+                self.unseen -= 1;
+                self.stalled = 0;
+            }
             _ => self.stalled += 1,
         }
         self.stalled < 2
@@ -119,10 +126,8 @@ impl QueueTx {
 
     /// Changes whenever the kernel has visibly taken or finished a frame. Before
     /// Linux 6.17 it publishes its consumer index late, but completes in time.
-    fn progress(&mut self) -> (u32, u32, u64) {
-        let pending = self.ring.pending();
-        let completed = self.completion.available();
-        (pending, completed, self.counters.dropped_by_kernel)
+    fn progress(&mut self) -> (u32, u32) {
+        (self.ring.pending(), self.completion.available())
     }
 
     /// One system call.
@@ -137,7 +142,7 @@ impl QueueTx {
         match (error.raw_os_error(), self.mode) {
             (Some(libc::EBUSY), CopyMode::Copy) => {
                 self.counters.dropped_by_kernel += 1;
-                Ok(Answer::Later)
+                Ok(Answer::Dropped)
             }
             // Out of budget, send buffer or memory, or a busy driver: what is
             // left stays in the ring.
@@ -182,6 +187,19 @@ mod tests {
 
         assert_eq!(calls(100, full), 2);
         assert_eq!(calls(100, full_after_ten), 12);
+    }
+
+    #[test]
+    fn drops_that_do_not_show_are_got_past_and_end() {
+        let drops_in_silence = |_| (Answer::Dropped, false);
+        let drops_and_stops = |call: u32| match call.is_multiple_of(2) {
+            true => (Answer::Dropped, false),
+            false => (Answer::Later, false),
+        };
+
+        // A frame each, and two that cannot have been there.
+        assert_eq!(calls(100, drops_in_silence), 102);
+        assert_eq!(calls(100, drops_and_stops), 202);
     }
 
     #[test]

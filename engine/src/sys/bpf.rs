@@ -105,7 +105,9 @@ pub(crate) fn load_xdp(buffers: Buffers) -> io::Result<()> {
     // `r0 = XDP_PASS; exit`.
     let instructions: [[u8; 8]; 2] = [[0xb7, 0, 0, 0, 2, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
     let license = c"GPL";
-    let address = |pointer: *const u8| u64::try_from(pointer.addr()).expect("64 bits hold it");
+    // Exposed, so that the compiler knows of somebody who reads there.
+    let address =
+        |pointer: *const u8| u64::try_from(pointer.expose_provenance()).expect("64 bits hold it");
     let attributes = ProgramLoad {
         kind: BPF_PROG_TYPE_XDP,
         instruction_count: 2,

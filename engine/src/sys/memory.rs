@@ -34,10 +34,13 @@ impl Mapping {
     }
 
     /// Like [`anonymous`](Self::anonymous), in huge pages of the default size, of
-    /// which `len` is a multiple. An error if too few are reserved.
+    /// which `len` is a multiple. An error if too few are reserved, or this
+    /// process may not have them.
     pub(crate) fn huge(len: usize) -> io::Result<Self> {
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
-        Self::map(len, kind | libc::MAP_POPULATE, -1, 0)
+        let mapping = Self::map(len, kind | libc::MAP_POPULATE, -1, 0)?;
+        mapping.check_populated()?;
+        Ok(mapping)
     }
 
     /// Maps `len` bytes at `offset` of the file behind `fd`, shared.
@@ -58,6 +61,29 @@ impl Mapping {
         let mapping = Self { start, len };
         mapping.leave_out_of_children()?;
         Ok(mapping)
+    }
+
+    /// Gives an error where touching the memory would be a `SIGBUS`. `mmap` says
+    /// nothing of pages that it could not fault in, as where a control group may
+    /// have fewer huge pages than are free (`hugetlb.2MB.max`).
+    ///
+    /// Before Linux 5.14 it cannot be asked, and gives none.
+    fn check_populated(&self) -> io::Result<()> {
+        // SAFETY: the range is this mapping, and faulting in changes no byte of it.
+        let done = unsafe {
+            let start = self.start.as_ptr().cast();
+            libc::madvise(start, self.len, libc::MADV_POPULATE_WRITE)
+        };
+        if done == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EINVAL) => Ok(()),
+            // The kernel's word for that SIGBUS.
+            Some(libc::EFAULT) => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+            _ => Err(error),
+        }
     }
 
     /// Keeps a forked child from getting copies of pages the kernel writes:
@@ -120,6 +146,8 @@ pub(crate) fn locked_memory_limit() -> io::Result<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     #[test]
@@ -129,6 +157,24 @@ mod tests {
         let page = usize::try_from(page_size()).expect("a page size fits usize");
         assert_eq!(mapping.start().as_ptr().addr() % page, 0);
         assert_eq!(mapping.len(), 1 << 16);
+    }
+
+    #[test]
+    fn mapping_without_the_memory_behind_it_is_noticed() {
+        let page = usize::try_from(page_size()).expect("a page size fits usize");
+        let path = std::env::temp_dir().join(format!("wharf-empty-{}", std::process::id()));
+        let mut options = std::fs::File::options();
+        options.read(true).write(true).create_new(true);
+        let file = options.open(&path).expect("a new file");
+        std::fs::remove_file(&path).expect("it is there");
+        // It maps, but there is nothing behind the end of a file.
+        let mapping = Mapping::of_file(file.as_fd(), page, 0).expect("it maps");
+
+        let error = mapping.check_populated().expect_err("nothing to fault in");
+        assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+
+        file.set_len(page_size().into()).expect("room for a page");
+        mapping.check_populated().expect("it has its page now");
     }
 
     #[test]

@@ -67,7 +67,9 @@ impl UmemConfig {
         }
     }
 
-    /// Bytes of all its chunks, which is what it pins; on huge pages, whole ones.
+    /// Bytes of all its chunks. It pins the pages that they lie on, on huge pages
+    /// whole ones, and a byte more for each chunk of an odd size:
+    /// [`Umem::memory_bytes`](crate::Umem::memory_bytes) says how much.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         u64::from(self.frames) * u64::from(self.chunk_size.get())
@@ -144,7 +146,7 @@ pub enum UmemError {
         "a UMEM of {bytes} bytes takes {needed} huge page(s) of {} KiB, and {free} are free: reserve more with \
          `sysctl vm.nr_hugepages={}`, or use the usual pages",
         page_bytes >> 10,
-        total - free + needed
+        (total + needed).saturating_sub(*free)
     )]
     HugePages {
         /// Bytes asked for.
@@ -211,5 +213,19 @@ mod tests {
             text.contains("vm.nr_hugepages=6"),
             "three are in use: {text}"
         );
+    }
+
+    #[test]
+    fn counts_of_huge_pages_from_before_and_after_a_change_make_a_message() {
+        // The kernel reads them one after the other, without a lock.
+        let error = UmemError::HugePages {
+            bytes: 8 << 20,
+            needed: 4,
+            free: 3,
+            total: 0,
+            page_bytes: 2 << 20,
+        };
+
+        assert!(error.to_string().contains("vm.nr_hugepages=1"));
     }
 }

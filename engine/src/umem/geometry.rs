@@ -289,6 +289,42 @@ mod tests {
         }
     }
 
+    /// The place that an address names, found by division.
+    fn place_by_division(geometry: &Geometry, addr: u64) -> Option<Place> {
+        let (base, offset) = (addr & CHUNK_BITS, addr >> OFFSET);
+        let stride = u64::from(geometry.stride);
+        let (chunk, offset) = (base / stride, base % stride + offset);
+        let is_inside = chunk < u64::from(geometry.chunks) && offset < geometry.chunk_size.into();
+        is_inside.then(|| Place {
+            chunk: u32::try_from(chunk).expect("fewer chunks than that"),
+            offset: u32::try_from(offset).expect("less than a chunk"),
+        })
+    }
+
+    #[test]
+    fn place_is_found_as_by_division_at_every_border() {
+        for bytes in (2048..=4096).chain([65_535, 65_536]) {
+            // As many chunks as 48 bits, or a u32, have room for.
+            let mut geometry = unaligned(1, bytes.min(4096));
+            geometry.chunk_size = bytes;
+            geometry.stride = bytes.next_multiple_of(2);
+            geometry.reciprocal = u64::MAX / u64::from(geometry.stride) + 1;
+            geometry.chunks = u32::MAX;
+            let stride = u64::from(geometry.stride);
+            let far = (CHUNK_BITS / stride).min(u32::MAX.into());
+            for chunk in [1, 2, 3, far / 7, far / 2, far - 1, far] {
+                for near in [0, 1, 2, 3] {
+                    let base = (chunk * stride + near - 2).min(CHUNK_BITS);
+                    for offset in [0, 1, u64::from(bytes) - 1, u64::from(bytes), 0xffff] {
+                        let addr = base | (offset & 0xffff) << OFFSET;
+                        let expected = place_by_division(&geometry, addr);
+                        assert_eq!(geometry.place(addr), expected, "{bytes}: {addr:#x}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn place_beyond_the_region_is_none() {
         for addr in [4 * 2048, 1 << 40, u64::MAX] {

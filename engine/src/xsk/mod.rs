@@ -284,7 +284,8 @@ fn retry_while(
 fn register(fd: &OwnedFd, umem: &umem::Shared) -> io::Result<()> {
     let region = umem.region();
     let registration = UmemReg {
-        addr: u64::try_from(region.start().as_ptr().addr()).expect("addresses fit 64 bits"),
+        addr: u64::try_from(region.start().as_ptr().expose_provenance())
+            .expect("addresses fit 64 bits"),
         len: umem.geometry.len_bytes(),
         chunk_size: umem.geometry.chunk_size(),
         headroom: umem.geometry.front() - XDP_PACKET_HEADROOM,
