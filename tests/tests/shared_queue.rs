@@ -274,7 +274,7 @@ fn one_xsk_goes(attach: Attach, gone: usize) {
     });
     let audit = old.audit();
     assert!(audit.is_balanced(), "{audit:?}");
-    assert_eq!((audit.fill, audit.stranded), (fill - 10, 20), "{audit:?}");
+    assert_eq!((audit.fill, audit.stranded), (fill - 10, 0), "{audit:?}");
     let stays = &mut server.xsks[0];
     assert_eq!(stays.halves().0.xsk(), XskIndex(u8::from(gone == 0)));
     server.aim(0);

@@ -531,3 +531,20 @@ fn parts_in_flight_come_home_after_their_xsk_has_closed() {
     assert_eq!(first.violations(), 0);
     assert_all_home(&umem);
 }
+
+#[test]
+fn frames_that_were_never_published_come_home_as_the_queue_closes() {
+    let (umem, mut queue, _nic) = queue();
+    queue.transmit(made(&umem, &[60])).expect("an empty ring");
+    queue.transmit(made(&umem, &[60, 1])).expect("room");
+    queue.publish();
+    queue.transmit(made(&umem, &[60])).expect("room");
+    queue.transmit(made(&umem, &[60, 1, 1])).expect("room");
+    let (rx, tx) = queue.into_halves();
+
+    drop(tx);
+
+    assert_eq!(umem.audit().stranded, 3, "what the kernel may have");
+    assert_eq!(rx.charged(), RING);
+    assert_all_home(&umem);
+}

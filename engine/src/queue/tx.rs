@@ -241,16 +241,26 @@ impl QueueTx {
         }
     }
 
+    /// Takes back what was transmitted and not published: the kernel never had it,
+    /// and its chunks are as good as completed.
+    fn retract(&mut self) {
+        while let Some(descriptor) = self.ring.retract() {
+            // It fails for none that `transmit` gave.
+            let _ = self.umem.complete(descriptor.addr, self.seat.group);
+        }
+    }
+
     pub(super) fn faults(&self) -> u64 {
         self.ring.faults() + self.completion.faults(self.xsk)
     }
 }
 
 impl Drop for QueueTx {
-    /// Chunks that the kernel has given back come home, those that it still has
-    /// are written off.
+    /// Chunks that the kernel has given back or never had come home, those that it
+    /// still has are written off.
     fn drop(&mut self) {
         self.complete();
+        self.retract();
         self.umem.strand_transmitted(self.seat.member);
         self.completion.leave(self.xsk);
     }

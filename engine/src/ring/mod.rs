@@ -129,6 +129,11 @@ impl TxRing {
         self.0.push(descriptor)
     }
 
+    /// Takes back the latest frame that was given and not published.
+    pub(crate) fn retract(&mut self) -> Option<Descriptor> {
+        self.0.retract()
+    }
+
     /// See [`Producer::change`].
     #[cfg(feature = "fault-injection")]
     pub(crate) fn change(

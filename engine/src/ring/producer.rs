@@ -75,6 +75,19 @@ impl<T: Copy> Producer<T> {
         true
     }
 
+    /// Takes back the latest entry that was pushed and not published.
+    pub(crate) fn retract(&mut self) -> Option<T> {
+        if self.published == self.next {
+            return None;
+        }
+        let index = self.next.wrapping_sub(1);
+        // SAFETY: we are the producer, and by the check above and the invariant we
+        // wrote `index` and have not published it.
+        let entry = unsafe { self.shared.read(index) };
+        self.next = index;
+        Some(entry)
+    }
+
     /// Publishes what was pushed since the last time.
     #[inline]
     pub(crate) fn publish(&mut self) {

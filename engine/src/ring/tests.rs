@@ -44,6 +44,7 @@ impl Memory {
 #[derive(Clone, Debug)]
 enum Operation {
     Push(u64),
+    Retract,
     Publish,
     Look,
     Pop,
@@ -55,6 +56,7 @@ enum Operation {
 fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => any::<u64>().prop_map(Operation::Push),
+        1 => Just(Operation::Retract),
         1 => Just(Operation::Publish),
         1 => Just(Operation::Look),
         4 => Just(Operation::Pop),
@@ -96,6 +98,9 @@ proptest! {
                     if expected.is_ok() {
                         oracle.unpublished.push_back(value);
                     }
+                }
+                Operation::Retract => {
+                    prop_assert_eq!(producer.retract(), oracle.unpublished.pop_back());
                 }
                 Operation::Publish => {
                     producer.publish();

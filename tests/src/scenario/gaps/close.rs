@@ -41,9 +41,9 @@ pub fn close_with_frames_in_flight(medium: Medium) {
     assert!(audit.is_balanced(), "{audit:?}");
     // In zero copy the last completions may be to come still.
     let written_off = audit.stranded - lent;
-    assert!((30..=130).contains(&written_off), "{audit:?}");
+    assert!(written_off <= 100, "{audit:?}");
     if medium != Medium::ZeroCopy {
-        assert_eq!(written_off, 30, "the others had been completed: {audit:?}");
+        assert_eq!(written_off, 0, "completed or never published: {audit:?}");
     }
     assert_eq!((audit.fill, audit.transmit, audit.held()), (0, 0, 0));
     let audit = far_umem.audit();
