@@ -285,7 +285,11 @@ fn kernel_carries_on_where_the_forwarder_was_killed() {
 #[test]
 fn hangup_ends_it_in_order() {
     let Some(wire) = wire() else { return };
-    let mut forward = Forward::start(&wire, Attach::Auto, &[]);
+    // The tests may themselves run where it is ignored, as under nohup.
+    let mut command = wire.forwarder().command("env");
+    keep_sockets_apart(&mut command);
+    command.arg("--default-signal=HUP").arg(wharf());
+    let mut forward = Forward::start_as(command, &wire, Attach::Auto, &[]);
 
     forward.process().signal(libc::SIGHUP).expect("it runs");
 
