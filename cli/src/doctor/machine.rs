@@ -60,11 +60,7 @@ fn judge_locked_memory(needed: u64, limit: Option<Option<u64>>) -> Check {
         Some(None) => Check::good(topic, "no limit"),
         Some(Some(limit)) if limit < needed => Check::bad(
             topic,
-            format!(
-                "{} MiB, and each worker takes {} MiB by default",
-                limit >> 20,
-                needed >> 20
-            ),
+            format!("{limit} bytes, and each worker takes {needed} by default",),
             "grant CAP_IPC_LOCK, raise `ulimit -l`, or ask for fewer --frames",
         ),
         Some(Some(limit)) => Check::good(
@@ -145,9 +141,9 @@ fn bind(interface: &Interface) -> Check {
     }
 }
 
-/// Errors end with what to do; where the kernel is what is wrong, its lines say it
-/// better.
-const SEE_ABOVE: &str = "see what this kernel lacks, above";
+/// Errors end with what to do; where the kernel or the privileges are what is
+/// wrong, the lines before say it better.
+const SEE_ABOVE: &str = "do so, or see what is bad above";
 
 #[cfg(test)]
 mod tests {

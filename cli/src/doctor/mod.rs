@@ -17,7 +17,7 @@ mod together;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use wharf::{Interface, KernelFeatures};
+use wharf::{ConfigError, Interface, KernelFeatures};
 
 use crate::args::DoctorArgs;
 use crate::exit::Failure;
@@ -42,6 +42,12 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
             .collect::<Result<Vec<_>, _>>()
             .map_err(wharf::Error::from)?
     };
+    if let [a, b] = &arguments.interfaces[..]
+        && a == b
+    {
+        // As `forward` has it.
+        return Err(wharf::Error::from(ConfigError::SameInterface(a.clone())).into());
+    }
     let features = KernelFeatures::probe();
     let (kernel, machine) = (kernel::examine(&features), machine::examine());
     let so_far = worst(kernel.iter().chain(&machine));

@@ -2,7 +2,7 @@
 //!
 //! A worker has a queue of each and one memory for both, so they get what both can.
 
-use wharf::{Interface, InterfaceError};
+use wharf::{ChunkSize, Interface, InterfaceError, UmemConfig};
 
 use super::check::Check;
 use crate::pair;
@@ -15,7 +15,31 @@ pub fn examine(a: &Interface, b: &Interface) -> Result<Vec<Check>, InterfaceErro
         mtus((a.name(), a.mtu()?), (b.name(), b.mtu()?)),
         workers(queues),
         memory(zero_copy),
+        chunks(
+            [(a.name(), a.mtu()?), (b.name(), b.mtu()?)],
+            UmemConfig::new(1).chunk_size,
+        ),
     ])
+}
+
+/// Queues that share a UMEM do as the first, which is bound for the largest MTU.
+fn chunks([a, b]: [(&str, u32); 2], size: ChunkSize) -> Check {
+    let topic = "chunks";
+    let ([a_chunks, b_chunks], most) = {
+        let each = [a.1, b.1].map(|mtu| size.chunks_for_mtu(mtu));
+        (each, each[0].max(each[1]))
+    };
+    let name = if a_chunks > b_chunks { a.0 } else { b.0 };
+    match (a_chunks == b_chunks, most) {
+        (true, 1) => Check::good(topic, "one per frame"),
+        (true, _) => Check::good(topic, format!("frames in up to {most} on both")),
+        (false, _) => Check::good(
+            topic,
+            format!(
+                "frames in up to {most} on both, as the MTU of {name} wants, for they share memory"
+            ),
+        ),
+    }
 }
 
 fn mtus(a: (&str, u32), b: (&str, u32)) -> Check {
@@ -69,6 +93,11 @@ mod tests {
         assert_eq!(memory([Some(true), Some(false)]).state, State::Poor);
         assert_eq!(memory([None, Some(false)]).state, State::Good);
         assert_eq!(mtus(("a", 1500), ("b", 1500)).state, State::Good);
+        let size = UmemConfig::new(1).chunk_size;
+        let found = |a, b| chunks([("a", a), ("b", b)], size).finding;
+        assert_eq!(found(1500, 1500), "one per frame");
+        assert!(found(9000, 9000).contains("up to 3 on both"));
+        assert!(found(9000, 1500).contains("as the MTU of a wants"));
         let check = mtus(("a", 1500), ("b", 9000));
         assert_eq!(check.state, State::Poor);
         assert!(check.remedy.expect("there is one").contains("same MTU"));
