@@ -111,7 +111,7 @@ impl<T: Copy> Consumer<T> {
     }
 
     /// The index of the next entry to pop.
-    #[cfg(all(test, not(loom)))]
+    #[cfg(test)]
     pub(crate) fn index(&self) -> u32 {
         self.next
     }

@@ -139,7 +139,7 @@ impl<T: Copy> Producer<T> {
     }
 
     /// The index of the next entry to push.
-    #[cfg(all(test, not(loom)))]
+    #[cfg(test)]
     pub(crate) fn index(&self) -> u32 {
         self.next
     }
