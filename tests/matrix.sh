@@ -121,6 +121,7 @@ if [ -n "$tried" ]; then
     [ "$kernels,$scenarios" != "$all,.*" ] || record holes "$report.text"
     exit
 fi
+grep '^booted again' "$report" || true
 sed -n '/^FAILED/,/^test result/p' "$report" | grep -v '^test result' || true
 
 # The table, and in a file of its own what is wrong with it.

@@ -204,8 +204,9 @@ boot() {
             125) echo "@@DIED the guest died" ;;
             *) break ;;
         esac >>"$logs/$kernel.log"
-        [ "$begun" -gt 0 ] || break
-        sed -i "1,${begun}d" "$logs/$kernel.left"
+        # One that ends before its first case says nothing of a case: once more.
+        [ "$begun" -gt 0 ] || [ $boots = 1 ] || break
+        [ "$begun" = 0 ] || sed -i "1,${begun}d" "$logs/$kernel.left"
     done
 }
 
@@ -216,16 +217,14 @@ for kernel in "${kernels[@]}"; do
 done
 [ ${#selected[@]} -gt 0 ] || usage "no case matches \`$filter\`"
 kernels=("${selected[@]}")
-for kernel in "${kernels[@]}"; do
-    if [ "$kernel" = host ]; then
-        [ "$(id -u)" = 0 ] || unavailable "the host's cases take root"
-        boot host
-        continue
-    fi
-    # Two boots at a time: each has two CPUs.
+[[ " ${kernels[*]} " != *" host "* ]] || [ "$(id -u)" = 0 ] || unavailable "the host's cases take root"
+[[ " ${kernels[*]} " != *" host "* ]] || boot host
+# Two boots at a time, as each has two CPUs, and those with most cases first.
+while read -r _ kernel; do
+    [ "$kernel" != host ] || continue
     while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
     boot "$kernel" &
-done
+done < <(for kernel in "${kernels[@]}"; do echo "$(grep -vc ' skip ' "$logs/$kernel.cases" || true) $kernel"; done | sort -rn)
 wait
 
 # One line a case and kernel: KERNEL, VERDICT, SECONDS, `SUITE TEST`, REASON.
@@ -237,7 +236,7 @@ for kernel in "${kernels[@]}"; do
             next
         }
         /^@@CASE / { name = $2 " " $3; running = name; ran = 0; panicked = 0; next }
-        /^@@DIED / { sub(/^@@DIED /, ""); death = $0; if (running) { verdict[running] = "FAIL"; said[running] = death " in this case"; running = "" } next }
+        /^@@DIED / { sub(/^@@DIED /, ""); death = $0; if (running != "") { verdict[running] = "FAIL"; said[running] = death " in this case"; running = "" } next }
         /^@@DONE / {
             running = ""; seconds[name] = $3
             if ($2 == 0 && ran && name in said) verdict[name] = "skip"
@@ -274,6 +273,7 @@ awk -F '\t' -v kernels="${kernels[*]}" '
     }' "$logs/results"
 echo
 for kernel in "${kernels[@]}"; do
+    [ ! -e "$logs/$kernel.console2" ] || echo "booted again after a boot that died: $kernel, see $logs/$kernel.console1"
     echo "kernel $kernel: $(sed -n 's/^@@KERNEL //p' "$logs/$kernel.log" | head -n 1)"
 done
 awk -F '\t' '$2 == "hole" { print "hole on " $1 ": " $4 ": " $5 } $2 == "passes" { print "PASSES on " $1 ": " $4 ": " $5 }' "$logs/results"

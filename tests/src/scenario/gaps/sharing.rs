@@ -165,11 +165,19 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
     let (idle, to_busy) = frames.split_at(600);
 
     let mut arrived = 0;
+    let mut aimed_at = 0;
     for (many, few) in idle.chunks(60).zip(to_busy.chunks(40)) {
         let aimed = far.queue.socket().expect("a bound queue has a socket");
         far.steering.insert(0, aimed).expect("there is a slot");
         give(&mut near, many);
         near.flush();
+        // A NIC has completed what is still on its way to the other end.
+        aimed_at += many.len() as u64;
+        wait_until("all have met the program", SOON, || {
+            let counts = far.steering.counts(0).expect("there is a slot");
+            counts.redirected == aimed_at
+        });
+        aimed_at += few.len() as u64;
         let aimed = busy.socket().expect("a bound queue has a socket");
         far.steering.insert(0, aimed).expect("there is a slot");
         give(&mut near, few);
