@@ -94,7 +94,7 @@ if [ -n "$host_only" ]; then
         }' "$report.runs" >"$report.failed" || failed=1
     cat "$report.failed"
     if [ "$scenarios" = '.*' ] && [ "$repeat" -gt 1 ]; then
-        { echo "$(date +%F), $(uname -r):"; echo; cat "$report.text" "$report.failed"; } >"$report.page-text"
+        { echo "$(date +%F), $(uname -r | cut -d- -f1):"; echo; cat "$report.text" "$report.failed"; } >"$report.page-text"
         record repeats "$report.page-text"
     fi
     exit $failed
@@ -197,7 +197,7 @@ awk -F '\t' -v kernels="$kernels" -v host="$host" -v scenarios="$scenarios" -v w
     for kernel in ${list//,/ }; do
         version=$(sed -n 's/^@@KERNEL //p' "$logs/$kernel.log" 2>/dev/null | head -n 1 | tr -d '\r')
         case $kernel in
-            host) echo "- $host: ${version%% *}, the machine itself; native and generic" ;;
+            host) echo "- $host: ${version%%[- ]*}, the machine itself; native and generic" ;;
             *) echo "- $kernel: ${version%% *}$(sed -n 's/.*\(Debian [^ ]*\).*/, \1/p' <<<"$version")$([ "$kernel" != "$host" ] || echo '; zero copy')" ;;
         esac
     done
