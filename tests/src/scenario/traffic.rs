@@ -4,10 +4,18 @@ use std::mem;
 
 use wharf::ChunkSize;
 
-use super::{Medium, Side, Track, Usual, ends, exchange, frames_of};
+use super::{End, Medium, Side, Track, Usual, ends, exchange, frames_of};
 
 /// Frames of the default stream, of 64 bytes each.
 pub const STREAM: u64 = 4096;
+
+/// Carries so many frames from `near` to `far`, after which both are at rest.
+fn carry(track: &Track, near: &mut End, far: &mut End, count: u64) {
+    exchange(&mut Usual, near, far, &frames_of(track, count, 64));
+
+    near.assert_settled();
+    far.assert_settled();
+}
 
 /// `SEND_RECEIVE`: all arrive, in order.
 ///
@@ -20,15 +28,7 @@ pub fn send_receive(medium: Medium) {
     };
     let (mut near, mut far) = ends(&track, |_, _| ());
 
-    exchange(
-        &mut Usual,
-        &mut near,
-        &mut far,
-        &frames_of(&track, STREAM, 64),
-    );
-
-    near.assert_settled();
-    far.assert_settled();
+    carry(&track, &mut near, &mut far, STREAM);
 }
 
 /// `SEND_RECEIVE_2K_FRAME`: with chunks of 2048 bytes.
@@ -44,15 +44,7 @@ pub fn send_receive_2k_frame(medium: Medium) {
         end.umem.chunk_size = ChunkSize::new(2048).expect("a chunk size");
     });
 
-    exchange(
-        &mut Usual,
-        &mut near,
-        &mut far,
-        &frames_of(&track, STREAM, 64),
-    );
-
-    near.assert_settled();
-    far.assert_settled();
+    carry(&track, &mut near, &mut far, STREAM);
 }
 
 /// `SEND_RECEIVE_SINGLE_PKT`: one frame alone arrives, without others to push
@@ -67,10 +59,7 @@ pub fn send_receive_single_pkt(medium: Medium) {
     };
     let (mut near, mut far) = ends(&track, |_, _| ());
 
-    exchange(&mut Usual, &mut near, &mut far, &frames_of(&track, 1, 64));
-
-    near.assert_settled();
-    far.assert_settled();
+    carry(&track, &mut near, &mut far, 1);
 }
 
 /// `UMEM_HEADROOM`: with 128 bytes of headroom frames begin 128 bytes later.
@@ -89,15 +78,7 @@ pub fn umem_headroom(medium: Medium) {
     });
     assert_eq!(far.front(), 256 + 128);
 
-    exchange(
-        &mut Usual,
-        &mut near,
-        &mut far,
-        &frames_of(&track, STREAM, 64),
-    );
-
-    near.assert_settled();
-    far.assert_settled();
+    carry(&track, &mut near, &mut far, STREAM);
 }
 
 /// `TEARDOWN`: ten times over, everything is made, used and taken down, on the
