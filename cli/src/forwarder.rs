@@ -117,6 +117,7 @@ fn opposite(interface: InterfaceId) -> InterfaceId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wharf::{OutOfRange, UmemConfigError};
 
     fn refusal(a: &str, b: &str, arguments: EngineArgs) -> ConfigError {
         builder(a, b, &arguments).expect_err("a bad request")
@@ -149,22 +150,25 @@ mod tests {
             with(|a| a.queues = Some(65_537)),
             ConfigError::TooManyQueues(_)
         ));
-        assert!(matches!(with(|a| a.frames = 0), ConfigError::Zero { .. }));
+        assert!(matches!(
+            with(|a| a.frames = 0),
+            ConfigError::Umem(UmemConfigError::Empty)
+        ));
         assert!(matches!(with(|a| a.batch = 0), ConfigError::Zero { .. }));
         assert!(matches!(
             with(|a| a.ring_size = 3000),
-            ConfigError::RingCapacity(3000)
+            ConfigError::OutOfRange(OutOfRange::RingCapacity(3000))
         ));
         assert!(matches!(
             with(|a| a.chunk_size = 1000),
-            ConfigError::ChunkSize { .. }
+            ConfigError::OutOfRange(OutOfRange::ChunkSize { .. })
         ));
         assert!(matches!(
             with(|a| {
                 a.chunk_size = 4097;
                 a.unaligned_chunks = true;
             }),
-            ConfigError::UnalignedChunkSize { bytes: 4097, .. }
+            ConfigError::OutOfRange(OutOfRange::UnalignedChunkSize { bytes: 4097, .. })
         ));
         assert!(matches!(
             with(|a| a.cpus = vec![1, 1]),

@@ -1,7 +1,7 @@
 //! What steering costs a frame: the XDP program under `BPF_PROG_TEST_RUN`, on the
 //! loopback of a network namespace that nothing else uses.
 //!
-//! `cargo bench -p wharf --bench steering`, as root, prints nanoseconds per frame
+//! `cargo bench -p wharf-xdp --bench steering`, as root, prints nanoseconds per frame
 //! (medians of interleaved rounds of a million), and the difference to the program
 //! that takes every frame. All include what the kernel spends on a round itself,
 //! and not the delivery of a redirected frame.

@@ -1,7 +1,7 @@
 //! Receives through an XDP program of your own in place of Wharf's.
 //!
 //! ```text
-//! cargo run -p wharf --example own_program -- eth0 tests/programs/metadata.bpf.o number_one xsks
+//! cargo run -p wharf-xdp --example own_program -- eth0 tests/programs/metadata.bpf.o number_one xsks
 //! ```
 //!
 //! takes queue 0 of `eth0`, and prints for each frame its length and the eight
@@ -19,8 +19,8 @@ use aya::Ebpf;
 use aya::maps::XskMap;
 use aya::programs::{Xdp, XdpMode};
 use wharf::{
-    Frame, Interface, KernelStatistics, Queue, QueueConfig, QueueIndex, RingCapacity, RxCounters,
-    Umem, UmemConfig,
+    Frame, Interface, KernelStatistics, QueueIndex, RingCapacity, RxCounters, Umem, UmemConfig,
+    Xsk, XskConfig,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -61,9 +61,9 @@ pub fn receive(
     xdp.attach(interface, XdpMode::Driver)?;
 
     let umem = Umem::new(&UmemConfig::new(4096))?;
-    let config = QueueConfig::new(RingCapacity::new(1024)?);
+    let config = XskConfig::new(RingCapacity::new(1024)?);
     let index = QueueIndex::new(0)?;
-    let (mut queue, report) = Queue::bind(&umem, &Interface::by_name(interface)?, index, &config)?;
+    let (mut queue, report) = Xsk::bind(&umem, &Interface::by_name(interface)?, index, &config)?;
     eprintln!("got {}", report.got.label());
 
     // Last, as frames for a socket that is not bound are lost.

@@ -29,8 +29,8 @@
 //! # Layers
 //!
 //! - [`Engine`] runs an application on all queues of some interfaces.
-//! - [`Umem`], [`Queue`] and [`Steering`] are below it, for those who own their
-//!   event loop. [`Queue::simulated`] gives a queue without a kernel, for tests.
+//! - [`Umem`], [`Xsk`] and [`Steering`] are below it, for those who own their
+//!   event loop. [`Xsk::simulated`] gives a queue without a kernel, for tests.
 //!
 //! # What holds
 //!
@@ -42,64 +42,41 @@
 //! - No frame is lost in silence: [`Summary::is_conserved`] says that frames in
 //!   are frames out plus drops by reason, to the last one.
 
-mod application;
-mod bind_report;
-mod config;
-mod counters;
-mod engine;
-mod error;
-mod frame;
-mod interface;
-mod interface_id;
-mod kernel_features;
-mod privileges;
-mod queue;
-mod ring;
-mod rules;
-mod shutdown;
-mod stats;
+mod kernel;
+mod memory;
+mod runtime;
 mod steering;
-mod sys;
-mod umem;
-mod worker;
 mod xsk;
 
-pub use application::{Application, Idle, Outbox, WorkerContext};
-pub use bind_report::{BindReport, CopyMode};
-pub use config::{
-    ChunkSize, ConfigError, KnownPanics, Mode, MultiBuffer, QueueIndex, RingCapacity, Wait,
-};
-pub use engine::{
-    Engine, EngineBuilder, EngineReport, InterfaceReport, KeepManagement, ManagementReport,
-    WorkerReport,
-};
-pub use error::Error;
-pub use frame::{AppendError, DetachedFrame, Frame, NoRoom, Segments, SegmentsMut};
-pub use interface::{
+pub use kernel::interface::{
     AddressWatch, AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError, InterfaceIndex,
     InterfaceQueues, LinkEvent, LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource,
     XdpFeatures,
 };
-pub use interface_id::InterfaceId;
-pub use kernel_features::{KernelFeatures, Support};
-pub use privileges::MissingCapabilities;
-pub use queue::{
-    Batch, Queue, QueueConfig, QueueRx, QueueTx, RxCounters, SimulatedNic, TransmitError,
-    TxCounters, WakeError,
+pub use kernel::{
+    ChunkSize, CopyMode, InterfaceId, KernelFeatures, KernelStatistics, KnownPanics,
+    MissingCapabilities, OutOfRange, QueueIndex, RingCapacity, Support, XskIndex,
 };
-#[cfg(feature = "fault-injection")]
-pub use queue::{LeakedMapping, TxDescriptor};
-pub use rules::{
+pub use memory::{
+    AppendError, Audit, DetachedFrame, Frame, NoRoom, Pages, Segments, SegmentsMut, Umem,
+    UmemConfig, UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
+};
+pub use runtime::{
+    Application, ConfigError, DropReason, Drops, Engine, EngineBuilder, EngineReport, Error, Idle,
+    InterfaceReport, KeepManagement, ManagementReport, Outbox, Snapshot, Summary, Totals, Wait,
+    WorkerContext, WorkerReport, WorkerStats, XskStats,
+};
+pub use steering::rules::{
     Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,
     Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag,
-    XskIndex,
-};
-pub use stats::{
-    DropReason, Drops, KernelStatistics, QueueStats, Snapshot, Summary, Totals, WorkerStats,
 };
 pub use steering::{
     Attach, AttachReport, AttachedMode, QueueCounts, RuleHits, Steering, SteeringConfig,
     SteeringError, Verdict,
 };
-pub use umem::{Audit, Pages, Umem, UmemConfig, UmemError, pinnable_bytes, pinned_bytes};
-pub use xsk::XskError;
+pub use xsk::{
+    Batch, BindReport, Mode, MultiBuffer, RxCounters, SimulatedNic, TransmitError, TxCounters,
+    WakeError, Xsk, XskConfig, XskError, XskRx, XskTx,
+};
+#[cfg(feature = "fault-injection")]
+pub use xsk::{LeakedMapping, TxDescriptor};

@@ -5,7 +5,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use wharf::{Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Umem, UmemConfig};
+use wharf::{Interface, QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig};
 use wharf_testbed::{Switch, Testbed, TopologyOptions, Wire, require_privileges, require_program};
 use wharf_tests::{
     InterfaceState, Occupant, Place, assert_no_program, keep_sockets_apart, single_line, state_of,
@@ -466,9 +466,9 @@ fn queue_of_another_socket_is_refused() {
     let inside = case.wire.forwarder().enter().expect("the host lives");
     let interface = Interface::by_name("right").expect("it exists");
     let umem = Umem::new(&UmemConfig::new(64)).expect("memory");
-    let config = QueueConfig::new(RingCapacity::new(64).expect("a power of two"));
+    let config = XskConfig::new(RingCapacity::new(64).expect("a power of two"));
     let index = QueueIndex::new(0).expect("a small index");
-    let bound = Queue::bind(&umem, &interface, index, &config).expect("the queue is free");
+    let bound = Xsk::bind(&umem, &interface, index, &config).expect("the queue is free");
 
     let output = case.run("");
 

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, BindReport, Error, Frame, Interface, MultiBuffer, Queue, QueueConfig, QueueIndex,
-    RingCapacity, TransmitError, Umem, UmemConfig, XskError,
+    Attach, BindReport, Error, Frame, Interface, MultiBuffer, QueueIndex, RingCapacity,
+    TransmitError, Umem, UmemConfig, Xsk, XskConfig, XskError,
 };
 use wharf_testbed::{Pacer, PacketSocket, Pair, Testbed, require_privileges};
 use wharf_tests::scenario::{End, EndConfig, Medium, Side, Track, TrackOptions};
@@ -29,11 +29,11 @@ const LONGEST: usize = 9014;
 /// Bytes of a frame that a chunk takes.
 const USABLE: usize = 4096 - 256;
 
-fn config(multi_buffer: MultiBuffer) -> QueueConfig {
-    QueueConfig {
+fn config(multi_buffer: MultiBuffer) -> XskConfig {
+    XskConfig {
         multi_buffer,
         chunk_limit: Some(CHUNKS / 2),
-        ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+        ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
     }
 }
 
@@ -45,9 +45,9 @@ fn bind(
     umem: &Umem,
     interface: &Interface,
     multi_buffer: MultiBuffer,
-) -> Result<(Queue, BindReport), Error> {
+) -> Result<(Xsk, BindReport), Error> {
     let queue = QueueIndex::new(0).expect("a small index");
-    Queue::bind(umem, interface, queue, &config(multi_buffer))
+    Xsk::bind(umem, interface, queue, &config(multi_buffer))
 }
 
 /// Queue 0 of one end, for frames in several chunks.
@@ -55,7 +55,7 @@ fn end(track: &Track, side: Side) -> End {
     let usual = EndConfig::new(track);
     let end = EndConfig {
         umem: UmemConfig::new(CHUNKS),
-        queue: QueueConfig {
+        queue: XskConfig {
             mode: usual.queue.mode,
             ..config(MultiBuffer::Auto)
         },

@@ -1,4 +1,4 @@
-//! An XDP program of the user's own: the way there that `Queue` documents, as the
+//! An XDP program of the user's own: the way there that `Xsk` documents, as the
 //! example goes it.
 
 use std::ops::ControlFlow;

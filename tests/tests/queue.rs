@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, DetachedFrame, Frame, Interface, InterfaceId, Queue, QueueConfig, QueueIndex,
-    RingCapacity, Steering, SteeringConfig, TransmitError, Umem, UmemConfig, Verdict,
+    Attach, DetachedFrame, Frame, Interface, InterfaceId, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig,
 };
 use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Pair, Testbed, require_privileges};
 use wharf_tests::{
@@ -40,7 +40,7 @@ const WINDOW: usize = RING as usize / 2;
 /// first.
 struct Steered {
     steering: Steering,
-    queue: Queue,
+    queue: Xsk,
 }
 
 impl Steered {
@@ -54,13 +54,13 @@ impl Steered {
 
     /// Queue 0 of the interface whose program is there already.
     fn bind_to(umem: &Umem, mut steering: Steering, id: usize) -> Self {
-        let config = QueueConfig {
+        let config = XskConfig {
             interface: InterfaceId(id),
             chunk_limit: Some(CHUNKS / 2),
-            ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+            ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
         let index = QueueIndex::new(0).expect("a small index");
-        let bound = Queue::bind(umem, steering.interface(), index, &config);
+        let bound = Xsk::bind(umem, steering.interface(), index, &config);
         let (queue, _) = bound.expect("it binds");
         let socket = queue.socket().expect("a bound queue has a socket");
         steering.insert(0, socket).expect("there is a slot");

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, Error, Frame, Interface, Queue, QueueConfig, QueueIndex, RingCapacity, Steering,
-    SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, XskError, XskIndex,
+    Attach, Error, Frame, Interface, QueueIndex, RingCapacity, Steering, SteeringConfig,
+    TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig, XskError, XskIndex,
 };
 use wharf_testbed::{FlowChecker, PacketSocket, Pair, Testbed, UdpFlow, require_privileges};
 use wharf_tests::{
@@ -30,14 +30,14 @@ const BURST: u64 = 50;
 /// docs ask for: the program first.
 struct Shared {
     steering: Steering,
-    xsks: Vec<Queue>,
+    xsks: Vec<Xsk>,
 }
 
-fn config(xsks: u8) -> QueueConfig {
-    QueueConfig {
+fn config(xsks: u8) -> XskConfig {
+    XskConfig {
         xsks,
         chunk_limit: Some(CHUNKS / 2),
-        ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+        ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
     }
 }
 
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     fn bind_to(umem: &Umem, steering: Steering) -> Self {
-        let bound = Queue::bind(umem, steering.interface(), queue_0(), &config(2));
+        let bound = Xsk::bind(umem, steering.interface(), queue_0(), &config(2));
         let (first, report) = bound.expect("it binds");
         let (second, shared_report) = first.share().expect("the kernel shares");
         assert_eq!(
@@ -328,7 +328,7 @@ fn what_the_kernel_would_refuse_is_refused_by_name() {
     let _inside = pair.server().enter().expect("the host lives");
     let umem = umem();
     let interface = Interface::by_name("eth0").expect("it exists");
-    let bind = |xsks| Queue::bind(&umem, &interface, queue_0(), &config(xsks));
+    let bind = |xsks| Xsk::bind(&umem, &interface, queue_0(), &config(xsks));
     let (queue, _) = bind(1).expect("it binds");
 
     let full = queue.share().expect_err("it was bound for one");
@@ -341,7 +341,7 @@ fn what_the_kernel_would_refuse_is_refused_by_name() {
         matches!(twice, Error::Xsk(XskError::BoundAlready { .. })),
         "{twice}"
     );
-    assert!(twice.to_string().contains("Queue::share"), "{twice}");
+    assert!(twice.to_string().contains("Xsk::share"), "{twice}");
     drop(queue);
     let (queue, _) = bind(2).expect("it is free again");
     pair.server_interface().set_down().expect("it goes down");

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wharf::{
-    Attach, ChunkSize, Frame, Interface, Pages, QueueConfig, RingCapacity, Umem, UmemConfig,
+    Attach, ChunkSize, Frame, Interface, Pages, RingCapacity, Umem, UmemConfig, XskConfig,
 };
 use wharf_testbed::{
     FlowChecker, HugePages, PacketSocket, SERVER_IPV4, Testbed, require_privileges, require_program,
@@ -81,7 +81,7 @@ impl Noted {
         let usual = EndConfig::new(track);
         let config = EndConfig {
             umem: *layout,
-            queue: QueueConfig {
+            queue: XskConfig {
                 ring_size: RingCapacity::new(RING).expect("a power of two"),
                 chunk_limit: Some(CHUNKS / 2),
                 ..usual.queue

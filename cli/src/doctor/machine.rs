@@ -4,8 +4,8 @@
 use std::fs;
 
 use wharf::{
-    Attach, EngineBuilder, Interface, MissingCapabilities, Queue, QueueConfig, QueueIndex,
-    RingCapacity, Steering, SteeringConfig, Umem, UmemConfig, pinnable_bytes,
+    Attach, EngineBuilder, Interface, MissingCapabilities, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, Umem, UmemConfig, Xsk, XskConfig, pinnable_bytes,
 };
 use wharf_testbed::Testbed;
 
@@ -133,7 +133,7 @@ fn bind(interface: &Interface) -> Check {
         .map_err(wharf::Error::from)
         .and_then(|(ring, queue)| {
             let umem = Umem::new(&UmemConfig::new(256))?;
-            Queue::bind(&umem, interface, queue, &QueueConfig::new(ring))
+            Xsk::bind(&umem, interface, queue, &XskConfig::new(ring))
         });
     match bound {
         Ok(_) => Check::good(topic, "an xsk binds to a veth"),

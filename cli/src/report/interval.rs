@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use wharf::{InterfaceId, QueueStats, Snapshot, WorkerStats};
+use wharf::{InterfaceId, Snapshot, WorkerStats, XskStats};
 
 use super::Setup;
 use super::drops::{DropCounts, is_on_the_way_in};
@@ -109,7 +109,7 @@ fn sums(snapshot: &Snapshot, from: InterfaceId, to: InterfaceId) -> Sums {
     );
     let queues = snapshot.queues.iter();
     let of_source = queues.filter(|queue| queue.interface == from);
-    let at_source = |count: fn(&QueueStats) -> u64| of_source.clone().map(count).sum();
+    let at_source = |count: fn(&XskStats) -> u64| of_source.clone().map(count).sum();
     let counts = DirectionCounts {
         frames_in: source.frames_in,
         rx_frames: source.rx_frames,
@@ -208,20 +208,20 @@ pub mod tests {
     /// Both interfaces after `seconds`, with `frames` of 100 bytes each that
     /// went from the first to the second.
     pub fn snapshot(seconds: u64, frames: u64) -> Snapshot {
-        let queue = |interface| QueueStats {
+        let queue = |interface| XskStats {
             interface: InterfaceId(interface),
             ..Default::default()
         };
         Snapshot {
             elapsed: Duration::from_secs(seconds),
             queues: vec![
-                QueueStats {
+                XskStats {
                     frames_in: frames,
                     rx_frames: frames,
                     rx_bytes: frames * 100,
                     ..queue(0)
                 },
-                QueueStats {
+                XskStats {
                     tx_frames: frames,
                     tx_bytes: frames * 100,
                     ..queue(1)

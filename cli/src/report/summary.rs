@@ -1,7 +1,7 @@
 //! The whole run, once it is over.
 
 use serde::Serialize;
-use wharf::{Audit, QueueStats, Snapshot, WorkerStats};
+use wharf::{Audit, Snapshot, WorkerStats, XskStats};
 
 use super::Setup;
 use super::drops::DropCounts;
@@ -103,7 +103,7 @@ impl Summary {
         let held: u64 = end.audits.iter().map(Audit::held).sum();
         let failure = end.outcome.as_ref().err();
         let hits: Vec<Hits> = end.rule_hits.iter().cloned().map(Hits::from).collect();
-        let sum = |count: fn(&QueueStats) -> u64| end.stats.queues.iter().map(count).sum();
+        let sum = |count: fn(&XskStats) -> u64| end.stats.queues.iter().map(count).sum();
         Self {
             outcome: if failure.is_some() {
                 Ending::Failed

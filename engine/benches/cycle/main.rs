@@ -1,9 +1,9 @@
 //! What owning a frame costs: the receive → transmit → completion → fill cycle
-//! through [`wharf::Queue`], beside the same loop over raw descriptors, written
+//! through [`wharf::Xsk`], beside the same loop over raw descriptors, written
 //! as C programs on libxdp write it. Rings are in plain memory, and the kernel's
 //! side is not measured.
 //!
-//! `cargo bench -p wharf` prints nanoseconds per frame (medians of interleaved
+//! `cargo bench -p wharf-xdp` prints nanoseconds per frame (medians of interleaved
 //! rounds) and, where valgrind is installed, instructions per frame, which do
 //! not depend on what else the machine does.
 
@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use raw::RawQueue;
-use wharf::{Queue, QueueConfig, RingCapacity, SimulatedNic, Umem, UmemConfig};
+use wharf::{RingCapacity, SimulatedNic, Umem, UmemConfig, Xsk, XskConfig};
 
 const RING: u32 = 2048;
 const BATCH: u32 = 64;
@@ -44,21 +44,21 @@ trait Cycle {
 }
 
 struct Owned {
-    queue: Queue,
+    queue: Xsk,
     nic: SimulatedNic,
 }
 
 impl Owned {
     fn new() -> Self {
         let umem = Umem::new(&UmemConfig::new(FRAMES)).expect("memory for a UMEM");
-        let config = QueueConfig::new(RingCapacity::new(RING).expect("a power of two"));
-        let (queue, nic) = Queue::simulated(&umem, &config).expect("memory for rings");
+        let config = XskConfig::new(RingCapacity::new(RING).expect("a power of two"));
+        let (queue, nic) = Xsk::simulated(&umem, &config).expect("memory for rings");
         Self { queue, nic }
     }
 }
 
 #[inline(never)]
-fn owned_frames_cycle(queue: &mut Queue) -> u32 {
+fn owned_frames_cycle(queue: &mut Xsk) -> u32 {
     queue.recycle();
     let mut frames = 0;
     let (rx, tx) = queue.halves();

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::SteeringError;
 use super::program::{Frames, Program};
-use crate::interface::{Interface, ProgramMode};
-use crate::kernel_features::{self, Support};
-use crate::sys::bpf::{self, XdpMode};
+use crate::kernel::features::{self, Support};
+use crate::kernel::interface::{Interface, ProgramMode};
+use crate::kernel::sys::bpf::{self, XdpMode};
 
 /// Where the XDP program is to run, as asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,7 +163,7 @@ fn attach_as(
             None => refused(interface, mode, program, source),
         }),
         // Also what a kernel says that does not know the command, or what to attach.
-        Some(libc::EINVAL) if kernel_features::xdp_links() == Support::No => {
+        Some(libc::EINVAL) if features::xdp_links() == Support::No => {
             Err(SteeringError::NoXdpLinks {
                 interface: interface.name().to_owned(),
                 source,

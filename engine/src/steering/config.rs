@@ -1,7 +1,7 @@
 //! What steering is asked for.
 
-use crate::privileges::Reading;
-use crate::rules::RuleSet;
+use crate::kernel::privileges::Reading;
+use crate::steering::rules::RuleSet;
 
 /// What [`Steering::attach`](super::Steering::attach) is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::io;
 use thiserror::Error;
 
 use super::AttachedMode;
-use crate::interface::{AttachedProgram, Interface, InterfaceError};
-use crate::rules::RulesError;
+use crate::kernel::interface::{AttachedProgram, Interface, InterfaceError};
+use crate::steering::rules::RulesError;
 
 /// Why frames could not be steered.
 #[derive(Debug, Error)]

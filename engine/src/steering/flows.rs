@@ -7,7 +7,8 @@ use aya::maps::MapError;
 
 use super::shared::{FlowKey, found};
 use super::{Steering, SteeringError};
-use crate::rules::{Action, Flow, XskIndex, action_code};
+use crate::kernel::XskIndex;
+use crate::steering::rules::{Action, Flow, action_code};
 
 impl Steering {
     /// Decides what becomes of the frames of `flow`, from the next one on, in

@@ -2,7 +2,7 @@
 
 use wharf_ebpf::QueueCounts;
 
-use crate::rules::{Rule, RuleSet};
+use crate::steering::rules::{Rule, RuleSet};
 
 /// Frames by what decided about them, since the program was attached. Never falls,
 /// and adds up to all frames that the program saw.
@@ -117,7 +117,7 @@ impl Carried {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{Action, Expression};
+    use crate::steering::rules::{Action, Expression};
 
     fn rule(port: u16) -> Rule {
         Expression::dst_port(port).into()

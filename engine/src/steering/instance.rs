@@ -14,9 +14,9 @@ use super::config::{OWN_ADDRESSES, SteeringConfig};
 use super::hits::Totals;
 use super::program::{Frames, Program};
 use super::shared::SharedMaps;
-use crate::interface::Interface;
-use crate::privileges;
-use crate::rules::{Compiled, Prefix, RuleSet, compile};
+use crate::kernel::interface::Interface;
+use crate::kernel::privileges;
+use crate::steering::rules::{Compiled, Prefix, RuleSet, compile};
 
 /// A program with its own tables, loaded.
 pub(super) struct Instance {

@@ -10,7 +10,7 @@
 //! its queue are dropped (`xsk_rcv_check`, `net/xdp/xsk.c`), so insert it last.
 //!
 //! Whoever has an XDP program already needs none of this: see
-//! [`Queue`](crate::Queue#an-xdp-program-of-your-own).
+//! [`Xsk`](crate::Xsk#an-xdp-program-of-your-own).
 
 mod attach;
 mod config;
@@ -20,6 +20,7 @@ mod hits;
 mod instance;
 mod program;
 mod replace;
+pub(crate) mod rules;
 #[cfg(test)]
 mod rules_tests;
 mod shared;
@@ -40,8 +41,9 @@ pub use error::SteeringError;
 pub use hits::RuleHits;
 pub use program::Verdict;
 
-use crate::interface::{Holder, Interface};
-use crate::rules::{RuleSet, RulesError, XskIndex, compile};
+use crate::kernel::XskIndex;
+use crate::kernel::interface::{Holder, Interface};
+use crate::steering::rules::{RuleSet, RulesError, compile};
 use attach::Attachment;
 use hits::Carried;
 use instance::{Frame, Instance};
@@ -50,7 +52,7 @@ use shared::SharedMaps;
 
 /// Steers the frames of one interface: each goes where flows and rules say, to an
 /// xsk of the queue it arrived on, to the kernel, or nowhere. An [XDP program of
-/// your own](crate::Queue#an-xdp-program-of-your-own) can do without it.
+/// your own](crate::Xsk#an-xdp-program-of-your-own) can do without it.
 pub struct Steering {
     interface: Interface,
     config: SteeringConfig,

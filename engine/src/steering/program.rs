@@ -9,7 +9,7 @@ use aya::{Ebpf, EbpfLoader};
 
 use super::SteeringError;
 use super::error::{into_io, os_error};
-use crate::interface::Interface;
+use crate::kernel::interface::Interface;
 
 /// Which of the object's two programs: they differ in the flag
 /// `BPF_F_XDP_HAS_FRAGS`, which aya sets by the section's name.

@@ -10,8 +10,8 @@
 
 use super::instance::{Frame, Instance};
 use super::{Steering, SteeringError};
-use crate::rules::RuleSet;
-use crate::sys::wait::grace_period;
+use crate::kernel::sys::wait::grace_period;
+use crate::steering::rules::RuleSet;
 
 impl Steering {
     /// Puts other rules in force: every frame is decided by the old ones or by the

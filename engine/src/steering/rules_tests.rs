@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::interface::testing::in_private_network;
-use crate::rules::{Action, Expression, Rule, RuleSet, XskIndex, samples};
+use crate::kernel::XskIndex;
+use crate::kernel::interface::testing::in_private_network;
+use crate::steering::rules::{Action, Expression, Rule, RuleSet, samples};
 
 const XSKS: u8 = 3;
 
@@ -182,7 +183,9 @@ fn every_clause_of_a_full_list_is_found() {
 
 /// Rules that ask for every field, and fill all words.
 fn all_fields() -> RuleSet {
-    use crate::rules::{IcmpVersion, MacAddress, Prefix, Primitive, Side, TcpFlags, VlanTag};
+    use crate::steering::rules::{
+        IcmpVersion, MacAddress, Prefix, Primitive, Side, TcpFlags, VlanTag,
+    };
     let prefix = |address: &str| Prefix::host(address.parse().expect("an address"));
     let primitives = [
         Primitive::EtherType(0x88cc),
@@ -316,7 +319,7 @@ fn sockets_and_flows_outlive_the_rules_and_a_closed_socket_leaves_at_once() {
         let mut steering = Steering::attach(&lo, Attach::Auto, 1, &default).expect("it attaches");
         let xsk = super::tests::receiving_xsk();
         steering.insert(0, xsk.as_fd()).expect("there is a slot");
-        let flow = crate::rules::Flow {
+        let flow = crate::steering::rules::Flow {
             protocol: 17,
             source: ([10, 0, 0, 1], 9).into(),
             destination: ([10, 0, 0, 2], 7).into(),

@@ -9,7 +9,7 @@ use aya::Ebpf;
 use aya::maps::{HashMap, Map, MapData, MapError, XskMap};
 use wharf_ebpf::{FLOW_KEY, FLOWS, OWN_ADDRESSES, XSKS};
 
-use crate::sys::netdev::make_alias;
+use crate::kernel::sys::netdev::make_alias;
 
 pub(super) type FlowKey = [u8; FLOW_KEY];
 pub(super) type AddressKey = [u8; 16];

@@ -9,9 +9,9 @@ use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 
 use super::program::Program;
 use super::*;
-use crate::interface::testing::{ask_route, in_private_network, ip, ip_output};
-use crate::interface::{Holder, ProgramMode};
-use crate::sys::{if_xdp, socket};
+use crate::kernel::interface::testing::{ask_route, in_private_network, ip, ip_output};
+use crate::kernel::interface::{Holder, ProgramMode};
+use crate::kernel::sys::{if_xdp, socket};
 
 /// The shortest Ethernet frame the stack takes; its bytes do not matter.
 const FRAME: [u8; 60] = [0; 60];

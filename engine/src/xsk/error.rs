@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::Target;
-use crate::bind_report::CopyMode;
-use crate::config::FRAME_OVERHEAD;
-use crate::config::QueueIndex;
+use super::socket::Target;
+use crate::kernel::CopyMode;
+use crate::kernel::FRAME_OVERHEAD;
+use crate::kernel::QueueIndex;
 
 /// A queue could not be bound.
 #[derive(Debug, Error)]
@@ -97,7 +97,7 @@ pub enum XskError {
     },
     /// The UMEM is bound to the queue already.
     #[error(
-        "queue {queue} of `{interface}` is bound to this UMEM already: get one more xsk of it with `Queue::share`, \
+        "queue {queue} of `{interface}` is bound to this UMEM already: get one more xsk of it with `Xsk::share`, \
          or drop the ones it has"
     )]
     BoundAlready {
@@ -109,7 +109,7 @@ pub enum XskError {
     /// The queue has as many xsks as it was bound for.
     #[error(
         "queue {queue} of `{interface}` has the {xsks} xsk(s) it was bound for: bind it for more \
-         (`QueueConfig::xsks`), so that its completion ring holds the frames of all"
+         (`XskConfig::xsks`), so that its completion ring holds the frames of all"
     )]
     NoMoreXsks {
         /// The interface.
@@ -291,7 +291,7 @@ fn register_remedy(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interface::Interface;
+    use crate::kernel::interface::Interface;
 
     fn failure(mode: CopyMode, multi_buffer: bool, errno: i32) -> XskError {
         let loopback = Interface::by_name("lo").expect("it is everywhere");

@@ -1,313 +1,334 @@
-//! An AF_XDP socket from its creation to its bind: registration of the UMEM,
-//! the four rings, and the mode it really got.
+//! A queue of an interface with its xsk: where frames cross the kernel boundary.
 //!
-//! A socket that fails to bind, other than because the queue is busy, is thrown
-//! away with its registration: the kernel leaves flags of the failed attempt
-//! behind on the UMEM (fixed in 6.12.117 and 7.3.4). It unpins the memory a
-//! little later, so a registration that meets a limit is tried again.
+//! A [`Xsk`] has two halves, so that frames from the receiving half's
+//! [`Batch`] can go to the sending half of the same queue. Both belong to the
+//! thread of their [`Umem`]. Closing a half writes off the chunks that
+//! the kernel still has of it: they are not used again until the UMEM goes,
+//! or until the kernel gives them back to another xsk of the queue.
 //!
-//! A queue may have several xsks. The first brings the fill and the completion
-//! ring, the others use those and have an RX and a TX ring only
-//! ([`Xsk::open_sharer`]). Closing a descriptor closes a socket only when no ring
-//! is mapped through it any more, so as an xsk goes, the two shared rings are
-//! mapped through one that stays ([`remap_fill`], [`remap_completion`]).
+//! A queue of the interface may have several xsks, each a [`Xsk`] here: see
+//! [`Xsk::share`].
 
+mod assembly;
+mod bind;
+mod bind_report;
+mod chunks;
+mod config;
 mod error;
+#[cfg(feature = "fault-injection")]
+mod fault_injection;
+mod fit;
+mod group;
 pub(crate) mod panic_gate;
+pub(crate) mod ring;
 mod rings;
+mod rx;
+mod share;
+mod simulated;
+mod socket;
+mod tx;
+mod wake;
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+#[cfg(test)]
+mod chunks_tests;
+#[cfg(test)]
+mod layouts;
+#[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod unaligned_tests;
+#[cfg(test)]
+mod wrap_tests;
+
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
+pub use bind_report::BindReport;
+pub use config::{Mode, MultiBuffer, XskConfig};
 pub use error::XskError;
+#[cfg(feature = "fault-injection")]
+pub use fault_injection::{LeakedMapping, TxDescriptor};
+pub(crate) use fit::needs_several_chunks;
 pub(crate) use rings::{Rings, remap_completion, remap_fill};
+pub use rx::{Batch, RxCounters, XskRx};
+pub use simulated::SimulatedNic;
+pub(crate) use socket::check_kernel;
+pub use tx::{TransmitError, TxCounters, XskTx};
+pub use wake::WakeError;
 
-use crate::bind_report::CopyMode;
-use crate::config::{FRAME_OVERHEAD, QueueIndex, RingCapacity, XDP_PACKET_HEADROOM};
-use crate::interface::Interface;
-use crate::ring::{CompletionRing, FillRing, RxRing, TxRing};
-use crate::sys::if_xdp::{self, SockaddrXdp, UmemReg};
-use crate::sys::socket;
-use crate::umem;
-use error::bind_error;
-use rings::{create_ring, map_completion, map_fill, map_own_rings, ring_offsets};
+use crate::kernel::CopyMode;
+use crate::kernel::QueueIndex;
+use crate::kernel::XskIndex;
+use crate::memory::ledger::{QueueId, XskId, XskRecords};
+use crate::memory::{self, Umem};
+use crate::xsk::ring::{RxRing, TxRing};
+use crate::{Error, Frame};
+use assembly::Assembly;
+use chunks::MOST_CHUNKS_COPY;
+use group::{CompletionSide, FillSide};
+use share::Origin;
 
-/// What a socket is to be bound to, and how.
-#[derive(Clone, Copy)]
-pub(crate) struct Target<'a> {
-    pub(crate) interface: &'a Interface,
-    pub(crate) queue: QueueIndex,
-    pub(crate) mode: CopyMode,
-    /// Whether for frames in several chunks. Inherited, like the mode, by a
-    /// socket that shares a registration.
-    pub(crate) multi_buffer: bool,
+/// A queue of an interface and the xsk bound to it, or one of several.
+///
+/// ```no_run
+/// use wharf::{Attach, Interface, Xsk, XskConfig, QueueIndex, RingCapacity};
+/// use wharf::{Steering, SteeringConfig, Umem, UmemConfig};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let interface = Interface::by_name("eth0")?;
+/// let mut steering = Steering::attach(&interface, Attach::Auto, 1, &SteeringConfig::default())?;
+/// let umem = Umem::new(&UmemConfig::new(4096))?;
+/// let config = XskConfig::new(RingCapacity::new(1024)?);
+/// let (mut queue, report) = Xsk::bind(&umem, &interface, QueueIndex::new(0)?, &config)?;
+/// println!("got {}", report.got.label());
+/// steering.insert(0, queue.socket().expect("a bound queue has a socket"))?;
+///
+/// loop {
+///     let (rx, tx) = queue.halves();
+///     for mut frame in rx.receive(64) {
+///         frame.swap_mac_addresses();
+///         // Dropped here, back into the pool, if the ring is full.
+///         let _ = tx.transmit(frame);
+///     }
+///     queue.recycle();
+///     queue.wake()?;
+/// }
+/// # }
+/// ```
+///
+/// # An XDP program of your own
+///
+/// The queue gets what an XDP program redirects to its [`socket`](Self::socket).
+/// [`Steering`](crate::Steering) brings a program; yours does as well, loaded and
+/// attached by any library, with the socket in its XSKMAP. With aya:
+///
+/// ```no_run
+/// use aya::{Ebpf, maps::XskMap, programs::Xdp, programs::XdpMode};
+/// # use wharf::{Interface, Xsk, XskConfig, QueueIndex, RingCapacity, Umem, UmemConfig};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let umem = Umem::new(&UmemConfig::new(4096))?;
+/// # let config = XskConfig::new(RingCapacity::new(1024)?);
+///
+/// let mut ebpf = Ebpf::load_file("mine.bpf.o")?;
+/// let program: &mut Xdp = ebpf.program_mut("mine").ok_or("it is in there")?.try_into()?;
+/// program.load()?;
+/// program.attach("eth0", XdpMode::Driver)?;
+/// let interface = Interface::by_name("eth0")?;
+/// let (queue, _) = Xsk::bind(&umem, &interface, QueueIndex::new(0)?, &config)?;
+/// let mut xsks = XskMap::try_from(ebpf.map_mut("xsks").ok_or("it is in there")?)?;
+/// xsks.set(0, queue.socket().expect("a bound queue has a socket"), 0)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// - **In this order**: attach, which resets the queues of many NICs; bind; put the
+///   socket into its slot, as frames for one that is not bound are lost. At
+///   the end drop the program, then the queue, then the UMEM. A closed socket
+///   leaves its slot by itself.
+/// - **Redirect by `rx_queue_index`**: a socket takes the frames of the queue it is
+///   bound to. Give `bpf_redirect_map` the flag `XDP_PASS`, its verdict for an
+///   empty slot (Linux 5.3); without, frames are lost before and after.
+/// - **Frames in several chunks** come through a program in the section `xdp.frags`
+///   (Linux 5.18); with another one, native mode limits the MTU.
+/// - **Name the mode**: the kernel's default is generic wherever native fails.
+/// - **Accounting**: [`RxCounters::frames`] is what came, and
+///   [`KernelStatistics`](crate::KernelStatistics) what the socket refused. A frame
+///   redirected to a socket of another queue is in no counter, so let the
+///   program count its redirects if the sum matters.
+/// - **What it knows of a frame** it can hand on in front of it:
+///   [`Frame::metadata`].
+///
+/// `engine/examples/own_program.rs` is the whole of it. An
+/// [`Engine`](crate::Engine) always brings its own program.
+pub struct Xsk {
+    rx: XskRx,
+    tx: XskTx,
+    /// What further xsks of the queue start from; `None` for a simulated one.
+    origin: Option<Rc<Origin>>,
 }
 
-/// How far a bind came before it failed.
-pub(crate) enum BindFailure {
-    /// The socket is not bound, and the kernel has nothing of its rings.
-    Unbound(XskError),
-    /// The socket was bound.
-    Bound(XskError),
-}
-
-/// A socket with its UMEM and rings, ready to be bound.
-pub(crate) struct Xsk {
-    fd: OwnedFd,
-    /// The bound sockets whose registration of the UMEM this one can share.
-    shares_with: Vec<Rc<OwnedFd>>,
-    pub(crate) tx_budget: Option<u32>,
-    pub(crate) send_buffer_bytes: u32,
+/// What a queue is made of: the xsk's own rings and name, and what it shares.
+struct XskParts {
+    seat: XskRecords,
+    xsk: XskIndex,
+    rx: RxRing,
+    tx: TxRing,
+    fill: Rc<FillSide>,
+    completion: Rc<CompletionSide>,
 }
 
 impl Xsk {
-    /// Opens a socket, registers the UMEM or shares a bound socket's
-    /// registration, and maps the rings. The fill and the completion ring have
-    /// `shared_entries`, a power of two.
+    /// A queue on rings in plain memory, and the other side of them: a NIC and
+    /// kernel to test code that uses queues against, without privileges.
     ///
-    /// Waits until `deadline` while memory of closed sockets is still pinned.
-    pub(crate) fn open(
-        umem: &umem::Shared,
-        capacity: RingCapacity,
-        shared_entries: u32,
-        deadline: Instant,
-    ) -> Result<(Self, Rings), XskError> {
-        let fd = socket::open().map_err(XskError::Open)?;
-        let shares_with = umem.registrants();
-        if shares_with.is_empty() {
-            let register = || register(&fd, umem);
-            retry_while(libc::ENOBUFS, deadline, register).map_err(|source| {
-                XskError::Register {
-                    bytes: umem.geometry.len_bytes(),
-                    source,
-                }
-            })?;
-        }
-        let entries = capacity.get();
-        for (name, option, entries) in [
-            ("fill", if_xdp::XDP_UMEM_FILL_RING, shared_entries),
-            (
-                "completion",
-                if_xdp::XDP_UMEM_COMPLETION_RING,
-                shared_entries,
-            ),
-            ("RX", if_xdp::XDP_RX_RING, entries),
-            ("TX", if_xdp::XDP_TX_RING, entries),
-        ] {
-            create_ring(&fd, name, option, entries)?;
-        }
-        let offsets = ring_offsets(&fd)?;
-        let (rx, tx) = map_own_rings(&fd, &offsets, entries)?;
-        let rings = Rings {
-            fill: map_fill(&fd, &offsets, shared_entries).map(FillRing::new)?,
-            completion: map_completion(&fd, &offsets, shared_entries).map(CompletionRing::new)?,
-            rx,
-            tx,
-        };
-        Ok((Self::equip(fd, shares_with, umem, entries)?, rings))
-    }
-
-    /// Opens a socket that is to share the queue of the bound socket `first`, and
-    /// maps its rings.
-    pub(crate) fn open_sharer(
-        umem: &umem::Shared,
-        first: &Rc<OwnedFd>,
-        capacity: RingCapacity,
-    ) -> Result<(Self, (RxRing, TxRing)), XskError> {
-        let fd = socket::open().map_err(XskError::Open)?;
-        let entries = capacity.get();
-        create_ring(&fd, "RX", if_xdp::XDP_RX_RING, entries)?;
-        create_ring(&fd, "TX", if_xdp::XDP_TX_RING, entries)?;
-        let rings = map_own_rings(&fd, &ring_offsets(&fd)?, entries)?;
-        let xsk = Self::equip(fd, vec![Rc::clone(first)], umem, entries)?;
-        Ok((xsk, rings))
-    }
-
-    fn equip(
-        fd: OwnedFd,
-        shares_with: Vec<Rc<OwnedFd>>,
-        umem: &umem::Shared,
-        entries: u32,
-    ) -> Result<Self, XskError> {
-        let tx_budget = socket::set_tx_budget(fd.as_fd(), entries)
-            .is_ok()
-            .then_some(entries);
-        let send_buffer_bytes = raise_send_buffer(&fd, entries, umem.geometry.chunk_size())?;
-        Ok(Self {
-            fd,
-            shares_with,
-            tx_budget,
-            send_buffer_bytes,
-        })
-    }
-
-    /// Binds the socket to a queue, and gives it with the mode it really got.
+    /// # Errors
     ///
-    /// Waits until `deadline` while the queue is busy: a socket that was closed
-    /// holds its queue for another 20 to 55 ms (6.18), because the kernel tears
-    /// it down later.
-    pub(crate) fn bind(
-        self,
-        umem: &umem::Shared,
-        target: &Target<'_>,
-        deadline: Instant,
-    ) -> Result<(Rc<OwnedFd>, CopyMode), BindFailure> {
-        let Target {
-            interface, queue, ..
-        } = *target;
-        let address = |flags, shared_umem_fd| SockaddrXdp {
-            family: if_xdp::AF_XDP,
-            flags,
-            ifindex: interface.index().get(),
-            queue_id: queue.get(),
-            shared_umem_fd,
-        };
-        let started = Instant::now();
-        let bind = || {
-            let mut outcome = None;
-            for sharer in &self.shares_with {
-                // All else is inherited, and any other flag beside this one is
-                // EINVAL.
-                let address = address(if_xdp::XDP_SHARED_UMEM, number(sharer));
-                match socket::bind(self.fd.as_fd(), &address) {
-                    // The interface of that one is gone.
-                    Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
-                        outcome = Some(Err(error));
-                    }
-                    done => return done,
-                }
-            }
-            outcome.unwrap_or_else(|| socket::bind(self.fd.as_fd(), &address(target.flags(), 0)))
-        };
-        retry_while(libc::EBUSY, deadline, bind).map_err(|source| {
-            let waited = started.elapsed();
-            let largest = umem.geometry.receivable().saturating_sub(FRAME_OVERHEAD);
-            BindFailure::Unbound(bind_error(target, source, waited, largest))
-        })?;
-        let got = mode_of(&self.fd).map_err(BindFailure::Bound)?;
-        let fd = Rc::new(self.fd);
-        umem.add_socket(&fd, interface.index().get(), queue);
-        Ok((fd, got))
+    /// [`Error::Umem`] when there is no memory for the rings, and [`Error::Xsk`]
+    /// when 255 xsks have shared the UMEM.
+    pub fn simulated(umem: &Umem, config: &XskConfig) -> Result<(Self, SimulatedNic), Error> {
+        let member = umem.shared().join().ok_or(XskError::TooManyQueues)?;
+        let (rings, nic) = simulated::connect(umem, member, config)?;
+        let queue = QueueIndex::new(0).expect("zero is a queue");
+        let mut queue = Self::assemble(umem.shared(), member, rings, queue, config);
+        queue.rx.top_up();
+        if config.multi_buffer == MultiBuffer::Always {
+            queue.tx.most_chunks = MOST_CHUNKS_COPY;
+        }
+        Ok((queue, nic))
     }
 
-    /// Binds a [sharer](Self::open_sharer) to the queue of the socket it shares
-    /// with. A queue that has a socket of ours is never busy.
-    pub(crate) fn bind_sharer(
-        self,
-        umem: &umem::Shared,
-        interface: &Interface,
+    /// The first xsk of a queue.
+    fn assemble(
+        umem: &Rc<memory::UmemState>,
+        member: XskId,
+        rings: Rings,
         queue: QueueIndex,
-    ) -> Result<Rc<OwnedFd>, XskError> {
-        let first = self.shares_with.first().expect("a sharer shares");
-        let address = SockaddrXdp {
-            family: if_xdp::AF_XDP,
-            flags: if_xdp::XDP_SHARED_UMEM,
-            ifindex: interface.index().get(),
-            queue_id: queue.get(),
-            shared_umem_fd: number(first),
+        config: &XskConfig,
+    ) -> Self {
+        let group = QueueId::of_first(member);
+        let limit = config.chunk_limit.unwrap_or(u32::MAX);
+        let floor = config.fill_floor.min(limit / 2);
+        let parts = XskParts {
+            seat: XskRecords::new(group, member),
+            xsk: XskIndex(0),
+            rx: rings.rx,
+            tx: rings.tx,
+            fill: Rc::new(FillSide::new(umem, group, rings.fill, limit, floor)),
+            completion: Rc::new(CompletionSide::new(umem, group, rings.completion)),
         };
-        socket::bind(self.fd.as_fd(), &address).map_err(|source| XskError::Share {
-            interface: interface.name().to_owned(),
-            queue,
-            source,
-        })?;
-        let fd = Rc::new(self.fd);
-        umem.add_socket(&fd, interface.index().get(), queue);
-        Ok(fd)
+        Self::join(umem, parts, queue, config)
     }
-}
 
-impl Target<'_> {
-    /// The flags of the first bind of a UMEM.
-    fn flags(&self) -> u16 {
-        let mode = match self.mode {
-            CopyMode::ZeroCopy => if_xdp::XDP_ZEROCOPY,
-            CopyMode::Copy => if_xdp::XDP_COPY,
-        };
-        let multi_buffer = if self.multi_buffer {
-            if_xdp::XDP_USE_SG
-        } else {
-            0
-        };
-        mode | multi_buffer | if_xdp::XDP_USE_NEED_WAKEUP
-    }
-}
-
-/// Whether the kernel has AF_XDP at all, and the calling thread may use it.
-pub(crate) fn check_kernel() -> Result<(), XskError> {
-    socket::open().map(drop).map_err(XskError::Open)
-}
-
-/// The mode that a bound socket really got, which those that share its
-/// registration of the UMEM inherit.
-pub(crate) fn mode_of(socket: &OwnedFd) -> Result<CopyMode, XskError> {
-    let zero_copy = socket::is_zero_copy(socket.as_fd()).map_err(|source| XskError::Setup {
-        operation: "read back the mode (XDP_OPTIONS)".to_owned(),
-        source,
-    })?;
-    Ok(if zero_copy {
-        CopyMode::ZeroCopy
-    } else {
-        CopyMode::Copy
-    })
-}
-
-/// The descriptor as a bind takes it.
-fn number(fd: &OwnedFd) -> u32 {
-    u32::try_from(fd.as_raw_fd()).expect("open descriptors are not negative")
-}
-
-/// Tries again while the kernel says `errno`, in growing intervals, until
-/// `deadline`.
-fn retry_while(
-    errno: i32,
-    deadline: Instant,
-    attempt: impl Fn() -> io::Result<()>,
-) -> io::Result<()> {
-    let mut pause = Duration::from_millis(2);
-    loop {
-        match attempt() {
-            Err(error)
-                if error.raw_os_error() == Some(errno) && Instant::now() + pause < deadline =>
-            {
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(100));
-            }
-            done => return done,
+    /// An xsk among those of its queue.
+    fn join(
+        umem: &Rc<memory::UmemState>,
+        parts: XskParts,
+        queue: QueueIndex,
+        config: &XskConfig,
+    ) -> Self {
+        parts.fill.join(parts.xsk);
+        let returned = parts.completion.join(parts.xsk, parts.seat.member);
+        Self {
+            rx: XskRx {
+                umem: Rc::clone(umem),
+                seat: parts.seat,
+                fill: parts.fill,
+                ring: parts.rx,
+                socket: None,
+                interface: config.interface,
+                queue,
+                xsk: parts.xsk,
+                geometry: umem.geometry,
+                returned: 0,
+                uncounted: 0,
+                assembly: Assembly::Idle,
+                mode: CopyMode::Copy,
+                counters: RxCounters::default(),
+            },
+            tx: XskTx {
+                umem: Rc::clone(umem),
+                seat: parts.seat,
+                ring: parts.tx,
+                completion: parts.completion,
+                returned,
+                socket: None,
+                interface: config.interface,
+                xsk: parts.xsk,
+                mode: CopyMode::Copy,
+                sends: true,
+                most_chunks: 1,
+                geometry: umem.geometry,
+                given: 0,
+                given_parts: 0,
+                counters: TxCounters::default(),
+            },
+            origin: None,
         }
     }
+
+    fn set_socket(&mut self, socket: &Rc<OwnedFd>, mode: CopyMode) {
+        self.rx.fill.set_socket(self.rx.xsk, socket);
+        self.rx.socket = Some(Rc::clone(socket));
+        self.rx.mode = mode;
+        self.tx.completion.set_socket(self.tx.xsk, socket);
+        self.tx.socket = Some(Rc::clone(socket));
+        self.tx.mode = mode;
+    }
+
+    /// See [`XskRx::receive`].
+    pub fn receive(&mut self, max: u32) -> Batch<'_> {
+        self.rx.receive(max)
+    }
+
+    /// See [`XskTx::transmit`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn transmit(&mut self, frame: Frame) -> Result<(), TransmitError> {
+        self.tx.transmit(frame)
+    }
+
+    /// Takes back the chunks that the kernel and other threads are done with,
+    /// and lends the kernel new ones to receive into.
+    pub fn recycle(&mut self) {
+        self.tx.complete();
+        self.rx.top_up();
+    }
+
+    /// See [`XskTx::publish`].
+    pub fn publish(&mut self) {
+        self.tx.publish();
+    }
+
+    /// See [`XskTx::wake`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn wake(&mut self) -> Result<(), WakeError> {
+        self.tx.wake()
+    }
+
+    /// Both halves at once, to send from inside a batch.
+    pub fn halves(&mut self) -> (&mut XskRx, &mut XskTx) {
+        (&mut self.rx, &mut self.tx)
+    }
+
+    /// Both halves for good.
+    #[must_use]
+    pub fn into_halves(self) -> (XskRx, XskTx) {
+        (self.rx, self.tx)
+    }
+
+    /// Ring indices and entries from the kernel that failed a check.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
+        violations(&self.rx, &self.tx)
+    }
+
+    /// See [`XskRx::socket`].
+    ///
+    /// It also goes into the XSKMAP of an [XDP program of your
+    /// own](Self#an-xdp-program-of-your-own).
+    #[must_use]
+    pub fn socket(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.rx.socket()
+    }
 }
 
-#[expect(unsafe_code, reason = "the kernel gets the UMEM to write to")]
-fn register(fd: &OwnedFd, umem: &umem::Shared) -> io::Result<()> {
-    let region = umem.region();
-    let registration = UmemReg {
-        addr: u64::try_from(region.start().as_ptr().expose_provenance())
-            .expect("addresses fit 64 bits"),
-        len: umem.geometry.len_bytes(),
-        chunk_size: umem.geometry.chunk_size(),
-        headroom: umem.geometry.front() - XDP_PACKET_HEADROOM,
-        flags: if umem.geometry.is_unaligned() {
-            if_xdp::XDP_UMEM_UNALIGNED_CHUNK_FLAG
-        } else {
-            0
-        },
-        tx_metadata_len: 0,
-    };
-    // SAFETY: a region hands out no references, and the ledger lets a `Frame`
-    // exist only over chunks that are in no fill ring.
-    unsafe { socket::register_umem(fd.as_fd(), &registration) }
+/// Ring indices and entries from the kernel that failed a check.
+pub(crate) fn violations(rx: &XskRx, tx: &XskTx) -> u64 {
+    rx.faults() + rx.counters.invalid + tx.faults() + tx.counters.invalid
 }
 
-/// Room for a ring of frames in flight. The kernel charges a frame with its
-/// memory and the bookkeeping around it, about twice a chunk at the most
-/// (`skb->truesize`); what it does not grant only means more wake-ups.
-fn raise_send_buffer(fd: &OwnedFd, entries: u32, chunk_size: u32) -> Result<u32, XskError> {
-    let bytes = i32::try_from(u64::from(entries) * u64::from(chunk_size)).unwrap_or(i32::MAX / 2);
-    socket::set_send_buffer(fd.as_fd(), bytes.min(i32::MAX / 2)).map_err(|source| XskError::Setup {
-        operation: "raise the send buffer (SO_SNDBUF)".to_owned(),
-        source,
-    })
+impl std::fmt::Debug for Xsk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Xsk")
+            .field("rx", &self.rx)
+            .field("tx", &self.tx)
+            .finish_non_exhaustive()
+    }
 }

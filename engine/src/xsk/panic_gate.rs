@@ -9,9 +9,9 @@
 //! the version, unlike everything else, which is found out by trying.
 
 use super::XskError;
-use crate::bind_report::CopyMode;
-use crate::config::KnownPanics;
-use crate::interface::Interface;
+use crate::kernel::CopyMode;
+use crate::kernel::KnownPanics;
+use crate::kernel::interface::Interface;
 
 /// Drivers that hand a sent frame to a stack of the same machine.
 const LOCAL_RECEIVERS: [&str; 6] = ["veth", "netkit", "bridge", "macvlan", "ipvlan", "dummy"];

@@ -7,10 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::XskError;
-use crate::ring::{self, CompletionRing, FillRing, RxRing, TxRing};
-use crate::sys::if_xdp::{self, MmapOffsets, RingOffset};
-use crate::sys::memory::Mapping;
-use crate::sys::socket;
+use crate::kernel::sys::if_xdp::{self, MmapOffsets, RingOffset};
+use crate::kernel::sys::memory::Mapping;
+use crate::kernel::sys::socket;
+use crate::xsk::ring::{self, CompletionRing, FillRing, RxRing, TxRing};
 
 /// The four rings of a queue.
 pub(crate) struct Rings {
@@ -54,7 +54,7 @@ pub(super) fn map_fill(
     fd: &OwnedFd,
     offsets: &MmapOffsets,
     entries: u32,
-) -> Result<ring::Shared<u64>, XskError> {
+) -> Result<ring::RingMemory<u64>, XskError> {
     map(fd, offsets.fill, entries, if_xdp::XDP_UMEM_PGOFF_FILL_RING)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn map_completion(
     fd: &OwnedFd,
     offsets: &MmapOffsets,
     entries: u32,
-) -> Result<ring::Shared<u64>, XskError> {
+) -> Result<ring::RingMemory<u64>, XskError> {
     let page_offset = if_xdp::XDP_UMEM_PGOFF_COMPLETION_RING;
     map(fd, offsets.completion, entries, page_offset)
 }
@@ -91,7 +91,7 @@ fn map<T: Copy>(
     offset: RingOffset,
     entries: u32,
     page_offset: i64,
-) -> Result<ring::Shared<T>, XskError> {
+) -> Result<ring::RingMemory<T>, XskError> {
     let failed = |source| XskError::Setup {
         operation: format!("map a ring of {entries} entries"),
         source,
@@ -107,6 +107,6 @@ fn map<T: Copy>(
     // RX and TX, u64 for fill and completion: integers, valid for any bits).
     // `open` and `open_sharer` take each side once; a `remap` gives up the side it
     // had before it takes it again.
-    unsafe { ring::Shared::in_mapping(&Arc::new(mapping), offset, entries) }
+    unsafe { ring::RingMemory::in_mapping(&Arc::new(mapping), offset, entries) }
         .ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))
 }

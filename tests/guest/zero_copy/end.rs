@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use wharf::{
-    Attach, CopyMode, Frame, Interface, Mode, Queue, QueueConfig, QueueIndex, RingCapacity,
-    Steering, SteeringConfig, Umem, UmemConfig,
+    Attach, CopyMode, Frame, Interface, Mode, QueueIndex, RingCapacity, Steering, SteeringConfig,
+    Umem, UmemConfig, Xsk, XskConfig,
 };
 use wharf_testbed::{FlowChecker, MacAddress, UdpFlow};
 use wharf_tests::wait_until;
@@ -23,7 +23,7 @@ const IN_FLIGHT: usize = 128;
 /// Queue 0 of an interface in zero copy. The program drops first.
 pub struct End {
     steering: Steering,
-    pub queue: Queue,
+    pub queue: Xsk,
     umem: Umem,
 }
 
@@ -34,13 +34,13 @@ impl End {
         let mut steering =
             Steering::attach(&interface, Attach::Native, 1, &SteeringConfig::default())
                 .expect("it attaches");
-        let config = QueueConfig {
+        let config = XskConfig {
             mode: Mode::ZeroCopy,
             chunk_limit: Some(RING),
-            ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+            ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
         let index = QueueIndex::new(0).expect("small");
-        let bound = Queue::bind(&umem, steering.interface(), index, &config);
+        let bound = Xsk::bind(&umem, steering.interface(), index, &config);
         let (queue, report) = bound.expect("it binds");
         assert_eq!(report.got, CopyMode::ZeroCopy, "{report:?}");
         let socket = queue.socket().expect("a bound queue has a socket");

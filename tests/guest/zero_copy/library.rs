@@ -2,7 +2,7 @@
 
 use wharf::{
     Application, Attach, Batch, ChunkSize, CopyMode, Engine, Interface, InterfaceId, Mode, Outbox,
-    Queue, QueueConfig, QueueIndex, RingCapacity, Umem, UmemConfig,
+    QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig,
 };
 use wharf_tests::assert_nothing_dropped;
 
@@ -92,11 +92,11 @@ fn chunks_across_usual_pages_are_refused_in_zero_copy_and_copied_if_that_will_do
             ..UmemConfig::new(RING)
         };
         let umem = Umem::new(&umem).expect("there is memory");
-        let config = QueueConfig {
+        let config = XskConfig {
             mode,
-            ..QueueConfig::new(RingCapacity::new(RING).expect("a power of two"))
+            ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
-        Queue::bind(&umem, &interface, index, &config)
+        Xsk::bind(&umem, &interface, index, &config)
     };
 
     let refused = bind(Mode::ZeroCopy).expect_err("the pages need not be neighbours");

@@ -1,8 +1,8 @@
 //! One end of a scenario: queue 0 of an interface, its program and its UMEM.
 
 use wharf::{
-    BindReport, Frame, Interface, KernelStatistics, Queue, QueueConfig, QueueIndex, RingCapacity,
-    Steering, SteeringConfig, TransmitError, Umem, UmemConfig,
+    BindReport, Frame, Interface, KernelStatistics, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, TransmitError, Umem, UmemConfig, Xsk, XskConfig,
 };
 
 use super::{OwnProgram, Side, Track};
@@ -14,7 +14,7 @@ pub struct EndConfig {
     /// 1024 chunks of 4096 bytes.
     pub umem: UmemConfig,
     /// Rings of 512 entries, half of the chunks charged to it, the track's mode.
-    pub queue: QueueConfig,
+    pub queue: XskConfig,
     /// Everything goes to the xsk.
     pub steering: SteeringConfig,
 }
@@ -30,10 +30,10 @@ impl EndConfig {
         let rings = RingCapacity::new(512).expect("a power of two");
         Self {
             umem: UmemConfig::new(1024),
-            queue: QueueConfig {
+            queue: XskConfig {
                 mode: track.medium().mode(),
                 chunk_limit: Some(512),
-                ..QueueConfig::new(rings)
+                ..XskConfig::new(rings)
             },
             steering: SteeringConfig::default(),
         }
@@ -47,7 +47,7 @@ pub struct End<P = Steering> {
     /// The program: Wharf's, or the test's own.
     pub steering: P,
     /// The queue.
-    pub queue: Queue,
+    pub queue: Xsk,
     /// The memory.
     pub umem: Umem,
     /// What binding gave.
@@ -173,9 +173,9 @@ fn bind_queue(
     umem: &Umem,
     interface: &Interface,
     config: &EndConfig,
-) -> (Queue, BindReport) {
+) -> (Xsk, BindReport) {
     let index = QueueIndex::new(0).expect("small");
-    let bound = Queue::bind(umem, interface, index, &config.queue);
+    let bound = Xsk::bind(umem, interface, index, &config.queue);
     let (queue, report) = bound.expect("it binds");
     assert_eq!(report.got, track.medium().copy_mode(), "{report:?}");
     (queue, report)

@@ -64,7 +64,7 @@ pub fn stat_tx_invalid(medium: Medium) {
 }
 
 /// Not the kernel's own: it stops sending at each descriptor that it refuses, and
-/// one [`wake`](wharf::QueueTx::wake) gets past them all.
+/// one [`wake`](wharf::XskTx::wake) gets past them all.
 ///
 /// # Panics
 ///

@@ -1,8 +1,6 @@
 //! Scenarios of the NIC's own rings, beside those of the xsk. A veth has none.
 
-use wharf::{
-    Error, Interface, Mode, Queue, QueueConfig, QueueIndex, RingCapacity, Umem, UmemConfig,
-};
+use wharf::{Error, Interface, Mode, QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig};
 use wharf_testbed::RingSizes;
 
 use super::traffic::STREAM;
@@ -50,13 +48,13 @@ impl Drop for Resized {
 fn wait_for_teardown(interface: &str) -> Result<(), Error> {
     let interface = Interface::by_name(interface)?;
     let umem = Umem::new(&UmemConfig::new(64))?;
-    let config = QueueConfig {
+    let config = XskConfig {
         mode: Mode::Copy,
-        ..QueueConfig::new(RingCapacity::new(64).expect("a power of two"))
+        ..XskConfig::new(RingCapacity::new(64).expect("a power of two"))
     };
     let index = QueueIndex::new(0).expect("small");
     // The queue is busy for as long as the other is there, and this waits.
-    Queue::bind(&umem, &interface, index, &config).map(drop)
+    Xsk::bind(&umem, &interface, index, &config).map(drop)
 }
 
 /// So many frames at once, and no more before they have arrived.

@@ -10,7 +10,7 @@ use crate::{SOON, assert_no_program, wait_until};
 
 /// Has the end go on with a second xsk on the same queue, whose place in the
 /// program's map is that of the first, and gives the first.
-fn swap_xsk(track: &Track, side: Side, end: &mut End) -> wharf::Queue {
+fn swap_xsk(track: &Track, side: Side, end: &mut End) -> wharf::Xsk {
     let _inside = track.enter(side);
     let (second, _) = end.queue.share().expect("the kernel shares");
     let socket = second.socket().expect("a bound queue has a socket");

@@ -10,7 +10,7 @@ use libbpf_rs::{
     MapCore, MapFlags, MapImpl, MapType, Object, ObjectBuilder, OpenObject, ProgramInput,
     ProgramMut, ProgramType, Xdp, XdpFlags,
 };
-use wharf::{Queue, QueueConfig, QueueIndex, RingCapacity, Umem, UmemConfig};
+use wharf::{QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig};
 use wharf_ebpf::{
     COUNTS, FLOWS, HITS, MACS, OBJECT, OWN_ADDRESSES, PREFIXES_V4, PREFIXES_V6, PROGRAM,
     PROGRAM_ONE_BUFFER, QueueCounts, XSKS,
@@ -101,7 +101,10 @@ fn object_holds_what_the_contract_says() {
     let named = [XSKS, COUNTS, HITS, FLOWS, OWN_ADDRESSES, MACS];
     let prefixes = [PREFIXES_V4, PREFIXES_V6].into_iter().flatten();
     for name in named.into_iter().chain(prefixes) {
-        assert!(maps.contains(&OsStr::new(name).to_owned()), "{name}: {maps:?}");
+        assert!(
+            maps.contains(&OsStr::new(name).to_owned()),
+            "{name}: {maps:?}"
+        );
     }
     assert_eq!(maps.len(), 12, "with the variables: {maps:?}");
 }
@@ -253,9 +256,9 @@ fn queue_receives_through_the_program_that_libbpf_loaded() {
     let link = link.expect("veth has XDP");
     let interface = wharf::Interface::by_name("eth0").expect("it exists");
     let umem = Umem::new(&UmemConfig::new(256)).expect("a megabyte");
-    let config = QueueConfig::new(RingCapacity::new(64).expect("a power of two"));
+    let config = XskConfig::new(RingCapacity::new(64).expect("a power of two"));
     let index = QueueIndex::new(0).expect("zero is a queue");
-    let (mut queue, _) = Queue::bind(&umem, &interface, index, &config).expect("it binds");
+    let (mut queue, _) = Xsk::bind(&umem, &interface, index, &config).expect("it binds");
     let socket = queue.socket().expect("a bound queue has one").as_raw_fd();
     let key = 0_u32.to_ne_bytes();
     let updated = map(&object, XSKS).update(&key, &socket.to_ne_bytes(), MapFlags::ANY);

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   client                                server
-//!   Peer: xsk-rs, libxdp's XDP program    Station: Queue, Steering, Umem
+//!   Peer: xsk-rs, libxdp's XDP program    Station: Xsk, Steering, Umem
 //!   eth0 ───────────────────────────────── eth0
 //! ```
 //!

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use wharf::{Attach, Queue, QueueConfig, QueueIndex, RingCapacity, Steering, SteeringConfig, Umem, UmemConfig};
+use wharf::{
+    Attach, QueueIndex, RingCapacity, Steering, SteeringConfig, Umem, UmemConfig, Xsk, XskConfig,
+};
 use wharf_testbed::{Entered, Interface};
 
 use crate::patience::Patience;
@@ -15,7 +17,7 @@ use crate::patience::Patience;
 pub struct Station {
     /// Detached before the queue goes.
     steering: Steering,
-    queue: Queue,
+    queue: Xsk,
     umem: Umem,
     _inside: Entered,
 }
@@ -28,11 +30,12 @@ impl Station {
     pub fn open(interface: &Interface, attach: Attach) -> Self {
         let inside = interface.host().enter().expect("the host lives");
         let interface = wharf::Interface::by_name(interface.name()).expect("it exists");
-        let mut steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default()).expect("veth has XDP");
+        let mut steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default())
+            .expect("veth has XDP");
         let umem = Umem::new(&UmemConfig::new(CHUNKS)).expect("two megabytes");
-        let config = QueueConfig::new(RingCapacity::new(RING).expect("a power of two"));
+        let config = XskConfig::new(RingCapacity::new(RING).expect("a power of two"));
         let index = QueueIndex::new(0).expect("zero is a queue");
-        let (queue, _) = Queue::bind(&umem, &interface, index, &config).expect("it binds");
+        let (queue, _) = Xsk::bind(&umem, &interface, index, &config).expect("it binds");
         let socket = queue.socket().expect("a bound queue has one");
         steering.insert(0, socket).expect("there is a slot");
         Self {

@@ -11,7 +11,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use wharf::{Application, Attach, Batch, DropReason, Engine, Outbox, Steering, SteeringConfig, SteeringError};
+use wharf::{
+    Application, Attach, Batch, DropReason, Engine, Outbox, Steering, SteeringConfig, SteeringError,
+};
 use wharf_peer_xsk_rs::{Patience, Peer, Program, Station, WINDOW};
 use wharf_testbed::{
     FlowChecker, PacketSocket, Pair, SequencedPayload, Testbed, UdpFlow, require_privileges,
@@ -263,7 +265,8 @@ fn program_of_wharf_steers_to_a_socket_of_xsk_rs(attach: Attach) {
     let Some(pair) = pair() else { return };
     let _inside = pair.client().enter().expect("the host lives");
     let interface = wharf::Interface::by_name("eth0").expect("it exists");
-    let mut steering = Steering::attach(&interface, attach, 1, &SteeringConfig::default()).expect("veth has XDP");
+    let mut steering =
+        Steering::attach(&interface, attach, 1, &SteeringConfig::default()).expect("veth has XDP");
     let mut peer = peer(&pair, Program::Foreign);
     steering.insert(0, peer.socket()).expect("it is an xsk");
     let sender = PacketSocket::sender(pair.server_interface()).expect("a socket");
@@ -314,7 +317,8 @@ fn wharf_on_an_interface_of_xsk_rs_is_refused_and_names_the_program() {
     let interface = wharf::Interface::by_name("eth0").expect("it exists");
     let before = pair.client_interface().xdp().expect("it exists");
 
-    let error = Steering::attach(&interface, Attach::Auto, 1, &SteeringConfig::default()).expect_err("occupied");
+    let error = Steering::attach(&interface, Attach::Auto, 1, &SteeringConfig::default())
+        .expect_err("occupied");
 
     assert!(matches!(error, SteeringError::Occupied { .. }), "{error:?}");
     let error = error.to_string();

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use wharf::{Error, Interface, Queue, QueueConfig, QueueIndex, Umem, UmemConfig, XskError};
+use wharf::{Error, Interface, QueueIndex, Umem, UmemConfig, Xsk, XskConfig, XskError};
 
 use super::stall::Stall;
 use super::{
@@ -62,16 +62,16 @@ pub fn close_with_frames_in_flight(medium: Medium) {
 }
 
 /// Queue 0 of the near interface, with so much patience.
-fn bind(track: &Track, patience: Duration) -> Result<Queue, Error> {
+fn bind(track: &Track, patience: Duration) -> Result<Xsk, Error> {
     let _inside = track.enter(Side::Near);
     let interface = Interface::by_name(track.interface(Side::Near)).expect("it exists");
     let umem = Umem::new(&UmemConfig::new(1024)).expect("there is memory");
-    let config = QueueConfig {
+    let config = XskConfig {
         bind_patience: patience,
         ..EndConfig::new(track).queue
     };
     let index = QueueIndex::new(0).expect("small");
-    Queue::bind(&umem, &interface, index, &config).map(|(queue, _)| queue)
+    Xsk::bind(&umem, &interface, index, &config).map(|(queue, _)| queue)
 }
 
 /// Shorter than anybody lets go.

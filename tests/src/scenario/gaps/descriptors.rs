@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Application, Batch, ConfigError, DropReason, Engine, Error, Interface, InterfaceId, Outbox,
-    Queue, QueueIndex, TxDescriptor, Umem, UmemConfig, WakeError, XskError,
+    Application, Batch, DropReason, Engine, Error, Interface, InterfaceId, OutOfRange, Outbox,
+    QueueIndex, TxDescriptor, Umem, UmemConfig, WakeError, Xsk, XskError,
 };
 
 use super::{
@@ -244,7 +244,7 @@ pub fn queue_beyond_65535(medium: Medium) {
     };
     for index in [65_536, 65_537, u32::MAX] {
         let error = QueueIndex::new(index).expect_err("the kernel would truncate it");
-        assert_eq!(error, ConfigError::QueueIndex(index));
+        assert_eq!(error, OutOfRange::QueueIndex(index));
         let text = error.to_string();
         let instead = format!("would bind queue {} instead", index & 0xffff);
         assert!(
@@ -260,7 +260,7 @@ pub fn queue_beyond_65535(medium: Medium) {
         let queues = interface.queue_counts().expect("it has queues").bindable();
         for index in [queues, 65_535] {
             let index = QueueIndex::new(index).expect("the kernel can name it");
-            let error = Queue::bind(&umem, &interface, index, &config).map(drop);
+            let error = Xsk::bind(&umem, &interface, index, &config).map(drop);
             let error = error.expect_err("there is no such queue");
             assert!(
                 matches!(error, Error::Xsk(XskError::NoSuchQueue { queues: has, .. }) if has == queues),

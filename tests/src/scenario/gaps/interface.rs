@@ -1,6 +1,6 @@
 //! Interfaces that go, and come back, under queues that send and receive.
 
-use wharf::{Error, Queue, QueueIndex, WakeError, XskError};
+use wharf::{Error, QueueIndex, WakeError, Xsk, XskError};
 use wharf_testbed::Link;
 
 use super::{
@@ -68,7 +68,7 @@ fn bind_error(track: &Track, umem: &wharf::Umem) -> Error {
     let interface = wharf::Interface::by_name("eth0").expect("it exists");
     let index = QueueIndex::new(0).expect("small");
     let config = EndConfig::new(track).queue;
-    Queue::bind(umem, &interface, index, &config).expect_err("it cannot be had")
+    Xsk::bind(umem, &interface, index, &config).expect_err("it cannot be had")
 }
 
 /// The interface is set down while frames are on their way, and up again: the

@@ -1,8 +1,8 @@
 //! Several queues, several xsks on one, and other programs under load.
 
 use wharf::{
-    Action, Expression, Interface, Queue, QueueConfig, QueueIndex, Rule, RuleSet, Steering,
-    SteeringConfig, Umem, UmemConfig,
+    Action, Expression, Interface, QueueIndex, Rule, RuleSet, Steering, SteeringConfig, Umem,
+    UmemConfig, Xsk, XskConfig,
 };
 use wharf_testbed::FlowChecker;
 
@@ -16,7 +16,7 @@ const QUEUES: u32 = 4;
 /// All queues of one interface, with one UMEM.
 struct Side4 {
     steering: Steering,
-    queues: Vec<Queue>,
+    queues: Vec<Xsk>,
     umem: Umem,
 }
 
@@ -29,13 +29,13 @@ impl Side4 {
         let mut steering =
             Steering::attach(&interface, attach, QUEUES, &steering).expect("it attaches");
         let umem = Umem::new(&UmemConfig::new(4096)).expect("there is memory");
-        let config = QueueConfig {
+        let config = XskConfig {
             chunk_limit: Some(768),
             ..EndConfig::new(track).queue
         };
         let bind = |index| {
             let at = QueueIndex::new(index).expect("small");
-            let bound = Queue::bind(&umem, steering.interface(), at, &config);
+            let bound = Xsk::bind(&umem, steering.interface(), at, &config);
             let (queue, _) = bound.expect("it binds");
             let socket = queue.socket().expect("a bound queue has a socket");
             steering.insert(index, socket).expect("there is a slot");
@@ -126,7 +126,7 @@ pub fn every_queue_arrives(medium: Medium) {
     }
     for side in [&mut near, &mut far] {
         wait_until("all is completed", SOON, || {
-            side.queues.iter_mut().for_each(Queue::recycle);
+            side.queues.iter_mut().for_each(Xsk::recycle);
             side.queues
                 .iter_mut()
                 .all(|queue| queue.halves().1.in_flight() == 0)

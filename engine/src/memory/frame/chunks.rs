@@ -1,0 +1,125 @@
+//! The chunks of a frame that has several: hung behind each other, and taken off.
+
+use std::rc::Rc;
+
+use thiserror::Error;
+
+use super::{Frame, Segments, SegmentsMut};
+use crate::memory::links::{Next, Part};
+
+/// A frame cannot be the end of another. Each case gives it back.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// Its UMEM is not the other frame's.
+    #[error("the frame belongs to another UMEM")]
+    ForeignUmem(Frame),
+    /// Its first chunk has no bytes.
+    #[error("the frame is empty")]
+    Empty(Frame),
+}
+
+impl AppendError {
+    /// The frame.
+    #[must_use]
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Self::ForeignUmem(frame) | Self::Empty(frame) => frame,
+        }
+    }
+}
+
+impl Frame {
+    /// Puts the chunks of `end` behind this frame's, without a copy: one frame
+    /// from here on. `end` counts as dropped by the application if it was
+    /// received, as there is one frame less.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`] gives `end` back: when it is of another UMEM, or when its
+    /// first chunk has no bytes.
+    pub fn append(&mut self, end: Frame) -> Result<(), AppendError> {
+        if !Rc::ptr_eq(&self.umem, &end.umem) {
+            return Err(AppendError::ForeignUmem(end));
+        }
+        if end.len == 0 {
+            return Err(AppendError::Empty(end));
+        }
+        let part = Part {
+            place: end.place(),
+            len: end.len,
+            next: end.parts,
+        };
+        let last = self.last_part();
+        self.umem.ledger.become_part(&end.into_claim());
+        self.push_part(last.map_or(Next::NONE, |last| last.name()), part);
+        Ok(())
+    }
+
+    /// The frame's bytes, from first to last, one slice per chunk.
+    #[must_use]
+    pub fn segments(&self) -> Segments<'_> {
+        Segments::new(self.umem.backing(), self.first())
+    }
+
+    /// As [`segments`](Self::segments), to write to.
+    #[must_use]
+    pub fn segments_mut(&mut self) -> SegmentsMut<'_> {
+        SegmentsMut::new(self.umem.backing(), self.first())
+    }
+
+    /// The frame's length in bytes, all chunks together.
+    #[must_use]
+    pub fn total_len(&self) -> u32 {
+        self.len + self.parts().map(|part| part.len).sum::<u32>()
+    }
+
+    /// The number of chunks that the frame lies in.
+    #[must_use]
+    pub fn chunks(&self) -> u32 {
+        1 + self.parts().map(|_| 1).sum::<u32>()
+    }
+
+    /// Whether all bytes lie in one chunk, and so in the slice that the frame
+    /// dereferences to.
+    #[must_use]
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        self.parts.is_none()
+    }
+
+    /// The chunks behind the first.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        self.umem.backing().links.parts(self.parts)
+    }
+
+    /// Hangs `part`, with the parts that it leads to, behind the part `last`, or
+    /// behind the first chunk if that is none. `last` is the frame's last part;
+    /// the ledger has the others as parts, and no frame has them.
+    pub(crate) fn push_part(&mut self, last: Next, part: Part) {
+        let links = &self.umem.backing().links;
+        let next = part.name();
+        links.set(part);
+        match links.get(last) {
+            None => self.parts = next,
+            Some(last) => links.set(Part { next, ..last }),
+        }
+    }
+
+    /// Removes the frame's last part.
+    pub(super) fn cut_before(&mut self, last: Part) {
+        let end = last.name();
+        let before = self.parts().find(|part| part.next == end);
+        match before {
+            None => self.parts = Next::NONE,
+            Some(before) => self.umem.backing().links.set(Part {
+                next: Next::NONE,
+                ..before
+            }),
+        }
+        self.umem.recycle_parts(end);
+    }
+
+    pub(super) fn last_part(&self) -> Option<Part> {
+        self.parts().last()
+    }
+}

@@ -1,0 +1,155 @@
+//! A frame on its way between threads.
+
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::metadata::in_front_of;
+use super::{Frame, Segments, SegmentsMut, debug};
+use crate::memory::BackingStore;
+use crate::memory::geometry::Place;
+use crate::memory::ledger::Claim;
+use crate::memory::links::{Next, Part};
+
+/// A frame that may travel between threads. It reads and writes like a
+/// [`Frame`]; dropping it sends its chunk backing, which never blocks.
+///
+/// [`Umem::attach`](crate::Umem::attach) makes it a [`Frame`] again, on the
+/// thread of its UMEM. The memory lives for as long as the handle does.
+///
+/// # Invariants
+///
+/// As a [`Frame`]'s, with `Detached` as the chunk's owner.
+pub struct DetachedFrame {
+    backing: Arc<BackingStore>,
+    claim: Claim,
+    offset: u32,
+    len: u32,
+    parts: Next,
+}
+
+impl DetachedFrame {
+    /// The frame of the chunk that `claim` is for, `first`, and of the parts it
+    /// leads to.
+    pub(super) fn new(backing: Arc<BackingStore>, claim: Claim, first: Part) -> Self {
+        Self {
+            backing,
+            claim,
+            offset: first.place.offset,
+            len: first.len,
+            parts: first.next,
+        }
+    }
+
+    /// See [`Frame::segments`].
+    #[must_use]
+    pub fn segments(&self) -> Segments<'_> {
+        Segments::new(&self.backing, self.first())
+    }
+
+    /// See [`Frame::segments_mut`].
+    #[must_use]
+    pub fn segments_mut(&mut self) -> SegmentsMut<'_> {
+        SegmentsMut::new(&self.backing, self.first())
+    }
+
+    /// See [`Frame::total_len`].
+    #[must_use]
+    pub fn total_len(&self) -> u32 {
+        let parts = self.backing.links.parts(self.parts);
+        self.len + parts.map(|part| part.len).sum::<u32>()
+    }
+
+    /// See [`Frame::is_contiguous`].
+    #[must_use]
+    pub fn is_contiguous(&self) -> bool {
+        self.parts.is_none()
+    }
+
+    /// See [`Frame::metadata`].
+    #[must_use]
+    pub fn metadata(&self, len_bytes: u32) -> Option<&[u8]> {
+        let place = in_front_of(self.place(), len_bytes)?;
+        let start = self.backing.region.bytes(place, len_bytes);
+        // SAFETY: as for `Frame`: the chunk is this handle's alone.
+        Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), len_bytes as usize) })
+    }
+
+    fn first(&self) -> Part {
+        Part {
+            place: self.place(),
+            len: self.len,
+            next: self.parts,
+        }
+    }
+
+    /// Whether the frame's UMEM is the one of `home`.
+    fn is_from(&self, backing: &Arc<BackingStore>) -> bool {
+        Arc::ptr_eq(&self.backing, backing)
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            chunk: self.claim.chunk(),
+            offset: self.offset,
+        }
+    }
+}
+
+impl crate::Umem {
+    /// Makes a detached frame of this UMEM an ordinary one again.
+    ///
+    /// # Errors
+    ///
+    /// A frame of another UMEM is given back.
+    pub fn attach(&self, detached: DetachedFrame) -> Result<Frame, DetachedFrame> {
+        if !detached.is_from(self.shared().backing()) {
+            return Err(detached);
+        }
+        let mut detached = ManuallyDrop::new(detached);
+        let Part { place, len, next } = detached.first();
+        // SAFETY: `detached` is never used or dropped again, so the handle is
+        // dropped once.
+        unsafe { std::ptr::drop_in_place(&raw mut detached.backing) };
+        let claim = self.shared().attach(place.chunk, next);
+        let mut frame = Frame::new(Rc::clone(self.shared()), claim, place.offset, len);
+        frame.parts = next;
+        Ok(frame)
+    }
+}
+
+impl Drop for DetachedFrame {
+    fn drop(&mut self) {
+        // Each link is read before its chunk goes backing, where the next frame may
+        // have it at once.
+        for part in self.backing.links.parts(self.parts) {
+            self.backing.send_back(part.place.chunk);
+        }
+        self.backing.send_back(self.claim.chunk());
+    }
+}
+
+impl Deref for DetachedFrame {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let start = self.backing.region.bytes(self.place(), self.len);
+        // SAFETY: as for `Frame`: the chunk is this handle's alone.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), self.len as usize) }
+    }
+}
+
+impl DerefMut for DetachedFrame {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let start = self.backing.region.bytes(self.place(), self.len);
+        // SAFETY: as for `Frame`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), self.len as usize) }
+    }
+}
+
+impl std::fmt::Debug for DetachedFrame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        debug(f, "DetachedFrame", self.first())
+    }
+}

@@ -1,0 +1,24 @@
+//! Who has each chunk of the memory that packets are received into and sent
+//! from, and the frames that are the right to one.
+
+mod audit;
+mod budget;
+mod config;
+pub(crate) mod frame;
+pub(crate) mod geometry;
+mod huge;
+pub(crate) mod ledger;
+pub(crate) mod links;
+mod pool;
+pub(crate) mod region;
+mod umem;
+
+#[cfg(test)]
+mod tests;
+
+pub use audit::Audit;
+pub use budget::{pinnable_bytes, pinned_bytes};
+pub use config::{Pages, UmemConfig, UmemConfigError, UmemError};
+pub use frame::{AppendError, DetachedFrame, Frame, NoRoom, Segments, SegmentsMut};
+pub use umem::Umem;
+pub(crate) use umem::{BackingStore, UmemState, Unusual};

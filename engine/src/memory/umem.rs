@@ -1,0 +1,439 @@
+//! A UMEM: chunks of memory that packets are received into and sent from, who
+//! has each of them, and the way back for those that nobody needs any more.
+//!
+//! A UMEM belongs to one thread; taking and dropping a frame there is a few
+//! plain instructions. Frames go to other threads
+//! [detached](crate::Frame::detach), and come home through a queue of returns
+//! that holds every chunk, so returning never blocks and never fails.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+
+use super::frame::Frame;
+use super::geometry::{Geometry, Place};
+use super::huge::HugePages;
+use super::ledger::{Claim, Ledger, Owner, QueueId, Violation, XskId};
+use super::links::{Links, Next};
+use super::pool::Pool;
+use super::region::Region;
+use super::{Audit, Pages, UmemConfig, UmemError, budget};
+use crate::kernel::QueueIndex;
+use crate::kernel::sys::memory::page_size;
+use crate::kernel::sys::namespace::current_namespace;
+
+/// A UMEM, with the queues and frames that use it. Cloning gives another handle
+/// to the same UMEM; the memory lives until the last handle, queue and frame are
+/// gone.
+#[derive(Clone)]
+pub struct Umem {
+    shared: Rc<UmemState>,
+}
+
+/// What all handles, queues and frames of a UMEM share on its thread.
+pub(crate) struct UmemState {
+    pub(crate) ledger: Ledger,
+    pool: Pool,
+    pub(crate) geometry: Geometry,
+    backing: Arc<BackingStore>,
+    next_member: Cell<u8>,
+    /// Chunks that are detached: the returns need no look when there are none.
+    detached: Cell<u32>,
+    /// The bound sockets, of which one lends its registration to the next.
+    sockets: RefCell<Vec<BoundSocket>>,
+    /// Whether they take frames in several chunks.
+    multi_buffer: Cell<bool>,
+}
+
+/// What an entry of a completion ring is about that does not end a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unusual {
+    /// A chunk of a frame in several, but not its last.
+    Part(XskId),
+    /// A frame of an xsk that has closed.
+    Stranded,
+    /// Nothing that the kernel can have.
+    Violation,
+}
+
+/// A bound socket of a UMEM, and where it is bound.
+struct BoundSocket {
+    socket: Weak<OwnedFd>,
+    /// The network namespace that the socket was bound in.
+    namespace: Option<u64>,
+    /// The kernel's index of the interface there.
+    interface: u32,
+    queue: QueueIndex,
+}
+
+/// What detached frames keep alive on any thread: the memory and the way back.
+#[derive(Debug)]
+pub(crate) struct BackingStore {
+    pub(crate) region: Region,
+    pub(crate) links: Links,
+    returns: ArrayQueue<u32>,
+    _reservation: budget::Reservation,
+}
+
+impl BackingStore {
+    /// Sends a detached chunk backing.
+    pub(crate) fn send_back(&self, chunk: u32) {
+        self.returns
+            .push(chunk)
+            .expect("the returns hold every chunk of the UMEM");
+    }
+}
+
+impl Umem {
+    /// Maps the memory of a UMEM, faulted in on the NUMA node of the calling
+    /// thread. It is pinned when the first queue is bound.
+    ///
+    /// Blocks for up to a second while huge pages are there and in use, as those
+    /// of a queue that has just closed still are.
+    ///
+    /// # Errors
+    ///
+    /// [`UmemError`] when a limit does not allow it, or the kernel has no
+    /// memory, or no huge pages if it is to be made of those.
+    pub fn new(config: &UmemConfig) -> Result<Self, UmemError> {
+        config.validate()?;
+        let huge = match config.pages {
+            Pages::Base => None,
+            Pages::Huge => Some(HugePages::look()?),
+        };
+        let border = huge.map(|huge| huge.page_bytes);
+        let UmemConfig {
+            frames, chunk_size, ..
+        } = *config;
+        let geometry = Geometry::new(frames, chunk_size, config.headroom, border);
+        let bytes = geometry.len_bytes();
+        let mapped = bytes.next_multiple_of(border.unwrap_or_else(|| page_size().into()));
+        let reservation = budget::Reservation::new(mapped, config.memory_limit)?;
+        let map = || Region::new(geometry, config.pages, mapped);
+        let region = match config.pages {
+            Pages::Base => map().map_err(|source| UmemError::Map { bytes, source })?,
+            Pages::Huge => HugePages::map_patiently(bytes, mapped, map)?,
+        };
+        let chunks = geometry.chunks();
+        let ledger = Ledger::new(chunks);
+        let gaps = (0..chunks).filter(|&chunk| !geometry.is_usable(chunk));
+        gaps.for_each(|chunk| ledger.leave_out(chunk));
+        let backing = BackingStore {
+            region,
+            links: Links::new(chunks),
+            returns: ArrayQueue::new(chunks as usize),
+            _reservation: reservation,
+        };
+        Ok(Self {
+            shared: Rc::new(UmemState {
+                ledger,
+                pool: Pool::new((0..chunks).filter(|&chunk| geometry.is_usable(chunk))),
+                geometry,
+                backing: Arc::new(backing),
+                next_member: Cell::new(0),
+                detached: Cell::new(0),
+                sockets: RefCell::default(),
+                multi_buffer: Cell::new(false),
+            }),
+        })
+    }
+
+    /// Takes a free chunk as an empty frame to build a packet in, or `None` when
+    /// no chunk is free.
+    #[must_use]
+    pub fn allocate(&self) -> Option<Frame> {
+        let chunk = self.shared.take_free()?;
+        let claim = self.shared.ledger.allocate(chunk);
+        let umem = Rc::clone(&self.shared);
+        Some(Frame::new(umem, claim, self.shared.geometry.front(), 0))
+    }
+
+    /// Where every chunk is now. Reads one record per chunk.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        self.shared.collect_returns();
+        let mut audit = Audit {
+            pooled: self.shared.pool.len(),
+            total: self.chunks(),
+            ..Audit::default()
+        };
+        for (owner, charged) in self.shared.ledger.owners() {
+            if matches!(owner, Owner::Application | Owner::Detached) && !charged {
+                audit.made += 1;
+            }
+            *match owner {
+                Owner::Pool => &mut audit.pool,
+                Owner::Fill => &mut audit.fill,
+                Owner::Application => &mut audit.application,
+                Owner::Detached => &mut audit.detached,
+                Owner::Part => &mut audit.parts,
+                Owner::Transmit | Owner::TransmitPart => &mut audit.transmit,
+                Owner::Quarantined => &mut audit.quarantined,
+                Owner::Stranded => &mut audit.stranded,
+                Owner::Gap => continue,
+            } += 1;
+        }
+        audit
+    }
+
+    /// The size of a chunk in bytes.
+    #[must_use]
+    pub fn chunk_size(&self) -> u32 {
+        self.shared.geometry.chunk_size()
+    }
+
+    /// The number of chunks.
+    #[must_use]
+    pub fn chunks(&self) -> u32 {
+        self.shared.geometry.usable()
+    }
+
+    /// The most bytes of a received frame that a chunk takes: all but what stays
+    /// free in front of it.
+    #[must_use]
+    pub fn receivable(&self) -> u32 {
+        self.shared.geometry.receivable()
+    }
+
+    /// Whether the chunks are unaligned: see [`ChunkSize::unaligned`](crate::ChunkSize::unaligned).
+    #[must_use]
+    pub fn is_unaligned(&self) -> bool {
+        self.shared.geometry.is_unaligned()
+    }
+
+    /// The pages that the memory is made of.
+    #[must_use]
+    pub fn pages(&self) -> Pages {
+        self.shared.region().pages()
+    }
+
+    /// Bytes of memory, which are pinned while a queue is bound: whole pages.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.shared.region().mapped_bytes()
+    }
+
+    pub(crate) fn shared(&self) -> &Rc<UmemState> {
+        &self.shared
+    }
+}
+
+impl std::fmt::Debug for Umem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Umem")
+            .field("chunks", &self.chunks())
+            .field("chunk_size", &self.chunk_size())
+            .finish_non_exhaustive()
+    }
+}
+
+impl UmemState {
+    #[inline]
+    pub(crate) fn region(&self) -> &Region {
+        &self.backing.region
+    }
+
+    pub(crate) fn backing(&self) -> &Arc<BackingStore> {
+        &self.backing
+    }
+
+    /// Takes a chunk from the pool, after the returns if the pool is empty.
+    #[inline]
+    fn take_free(&self) -> Option<u32> {
+        self.pool.take().or_else(|| {
+            self.collect_returns();
+            self.pool.take()
+        })
+    }
+
+    /// Pool → fill ring of `group`, for up to `count` chunks: hands each address
+    /// to `give`, and gives the number of chunks.
+    #[inline]
+    pub(crate) fn lend(&self, group: QueueId, count: u32, mut give: impl FnMut(u64)) -> u32 {
+        let mut lent = 0;
+        while lent < count
+            && let Some(chunk) = self.pool.take()
+        {
+            self.ledger.lend(chunk, group);
+            give(self.geometry.addr(Place { chunk, offset: 0 }));
+            lent += 1;
+        }
+        self.ledger.charge(group, lent);
+        lent
+    }
+
+    /// Takes back what was lent through a fill ring that the kernel never used.
+    pub(crate) fn take_back_all(&self, group: QueueId) {
+        self.ledger
+            .close_fill(group, Owner::Pool, |chunk| self.pool.put(chunk));
+    }
+
+    /// Writes off what the kernel has from the fill ring of `group`: the ring
+    /// closes, and the kernel may use the chunks a little longer.
+    pub(crate) fn strand_lent(&self, group: QueueId) {
+        self.ledger.close_fill(group, Owner::Stranded, |_| ());
+    }
+
+    /// Writes off what the kernel has from the TX ring of `member`, except what
+    /// it [completes](Self::complete) later.
+    pub(crate) fn strand_transmitted(&self, member: XskId) {
+        self.ledger.close_transmit(member);
+    }
+
+    /// TX ring of a member of `group` → pool. Gives the member.
+    ///
+    /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
+    /// (6.18 to 7.3).
+    #[inline]
+    pub(crate) fn complete(&self, addr: u64, group: QueueId) -> Result<XskId, Unusual> {
+        let place = self.geometry.place(addr).ok_or(Unusual::Violation)?;
+        let Ok(member) = self.ledger.complete(place.chunk, group) else {
+            return Err(self.complete_unusual(place.chunk, group));
+        };
+        self.pool.put(place.chunk);
+        Ok(member)
+    }
+
+    #[cold]
+    fn complete_unusual(&self, chunk: u32, group: QueueId) -> Unusual {
+        let unusual = if let Ok(member) = self.ledger.complete_part(chunk, group) {
+            Unusual::Part(member)
+        } else if self.ledger.complete_stranded(chunk, group).is_ok() {
+            Unusual::Stranded
+        } else {
+            return Unusual::Violation;
+        };
+        self.pool.put(chunk);
+        unusual
+    }
+
+    /// Fill ring of `group` → pool, for a received frame that nobody gets.
+    pub(crate) fn drop_received(&self, addr: u64, group: QueueId) -> Result<(), Violation> {
+        let place = self.geometry.place(addr).ok_or(Violation)?;
+        self.ledger.take_back(place.chunk, group)?;
+        self.pool.put(place.chunk);
+        Ok(())
+    }
+
+    /// Application → pool.
+    #[inline]
+    pub(crate) fn recycle(&self, claim: &Claim) {
+        self.ledger.recycle(claim);
+        self.pool.put(claim.chunk());
+    }
+
+    /// Application → pool, for the parts of a frame from `first` on.
+    #[cold]
+    pub(crate) fn recycle_parts(&self, first: Next) {
+        for part in self.backing.links.parts(first) {
+            self.ledger.recycle_part(part.place.chunk);
+            self.pool.put(part.place.chunk);
+        }
+    }
+
+    /// Application → pool, counted as dropped by the application.
+    #[inline]
+    pub(crate) fn discard(&self, claim: &Claim) {
+        self.ledger.count_discard(claim);
+        self.recycle(claim);
+    }
+
+    /// Application → application, on any thread, with the parts from `first` on.
+    pub(crate) fn detach(&self, claim: &Claim, first: Next) {
+        self.ledger.detach(claim);
+        self.detached
+            .set(self.detached.get() + 1 + self.count(first));
+    }
+
+    /// Application on any thread → application, with the parts from `first` on.
+    pub(crate) fn attach(&self, chunk: u32, first: Next) -> Claim {
+        self.detached
+            .set(self.detached.get() - 1 - self.count(first));
+        self.ledger.attach(chunk)
+    }
+
+    /// The number of parts from `first` on.
+    fn count(&self, first: Next) -> u32 {
+        self.backing.links.parts(first).map(|_| 1).sum()
+    }
+
+    /// Puts the detached chunks that came home into the pool. The chunks of a
+    /// frame in several come home one by one.
+    #[inline]
+    pub(crate) fn collect_returns(&self) {
+        while self.detached.get() > 0
+            && let Some(chunk) = self.backing.returns.pop()
+        {
+            if self.ledger.is_part(chunk) {
+                self.detached.set(self.detached.get() - 1);
+                self.ledger.recycle_part(chunk);
+                self.pool.put(chunk);
+            } else {
+                let claim = self.attach(chunk, Next::NONE);
+                self.discard(&claim);
+            }
+        }
+    }
+
+    pub(crate) fn free_chunks(&self) -> u32 {
+        self.pool.len()
+    }
+
+    /// A name for a new xsk, or `None` when 255 have been bound already.
+    pub(crate) fn join(&self) -> Option<XskId> {
+        let member = XskId::new(self.next_member.get())?;
+        self.next_member.set(self.next_member.get() + 1);
+        Some(member)
+    }
+
+    /// Gives back the name of an xsk that came to nothing and has no chunks.
+    pub(crate) fn unjoin(&self, member: XskId) {
+        let last = self.next_member.get().checked_sub(1);
+        if last.and_then(XskId::new) == Some(member) {
+            self.next_member.set(self.next_member.get() - 1);
+        }
+    }
+
+    /// The sockets that have the UMEM registered, in the order in which they were
+    /// bound. They are bound still, but for those whose interface is gone.
+    pub(crate) fn registrants(&self) -> Vec<Rc<OwnedFd>> {
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.retain(|bound| bound.socket.strong_count() > 0);
+        let open = sockets.iter().filter_map(|bound| bound.socket.upgrade());
+        open.collect()
+    }
+
+    /// Whether the bound sockets take frames in several chunks, which the first
+    /// of them decides for all.
+    pub(crate) fn takes_multi_buffer(&self) -> bool {
+        self.multi_buffer.get()
+    }
+
+    /// Remembers what the first bind of the UMEM decided.
+    pub(crate) fn set_multi_buffer(&self, multi_buffer: bool) {
+        self.multi_buffer.set(multi_buffer);
+    }
+
+    /// Whether a socket of the UMEM is bound to a queue of an interface in the
+    /// calling thread's network namespace.
+    pub(crate) fn is_bound_to(&self, interface: u32, queue: QueueIndex) -> bool {
+        let is_there = |bound: &BoundSocket| {
+            let place = (bound.namespace, bound.interface, bound.queue);
+            bound.socket.strong_count() > 0 && place == (current_namespace(), interface, queue)
+        };
+        self.sockets.borrow().iter().any(is_there)
+    }
+
+    /// Remembers a socket that has been bound to a queue.
+    pub(crate) fn add_socket(&self, socket: &Rc<OwnedFd>, interface: u32, queue: QueueIndex) {
+        self.sockets.borrow_mut().push(BoundSocket {
+            socket: Rc::downgrade(socket),
+            namespace: current_namespace(),
+            interface,
+            queue,
+        });
+    }
+}

@@ -1,0 +1,255 @@
+//! A worker's counters on their way out: to whoever asks the engine, and to the
+//! `metrics` recorder that the program installed.
+//!
+//! The worker counts in plain integers of its own. Every 50 ms, and before it
+//! sleeps, it publishes them: never per frame, and never waiting for a reader.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::{Counter, Unit, counter, describe_counter};
+
+use crate::runtime::stats::{DropReason, WorkerStats, XskStats};
+
+/// The last published counters of one worker.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) worker: WorkerStats,
+    pub(crate) queues: Vec<XskStats>,
+}
+
+/// Where a worker publishes, and the engine reads.
+pub(crate) type Board = Arc<Mutex<Published>>;
+
+/// What the counters of one xsk are told apart by. The label `xsk` is there only
+/// where queues have several, so that the usual series keep their names.
+pub(crate) struct Labels {
+    pub(crate) interface: String,
+    pub(crate) queue: u32,
+    pub(crate) xsk: Option<u8>,
+}
+
+impl Labels {
+    fn pairs(self) -> Vec<(&'static str, String)> {
+        let mut pairs = vec![
+            ("interface", self.interface),
+            ("queue", self.queue.to_string()),
+        ];
+        pairs.extend(self.xsk.map(|xsk| ("xsk", xsk.to_string())));
+        pairs
+    }
+}
+
+/// Publishes a worker's counters.
+pub(crate) struct Publisher {
+    board: Board,
+    queues: Vec<XskMetrics>,
+    due: Instant,
+}
+
+/// Time between two publications.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+impl Publisher {
+    /// A publisher for xsks.
+    pub(crate) fn new(board: Board, queues: impl Iterator<Item = Labels>) -> Self {
+        Self {
+            board,
+            queues: queues.map(XskMetrics::new).collect(),
+            due: Instant::now(),
+        }
+    }
+
+    /// Whether it is time to publish.
+    pub(crate) fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    /// Publishes. A reader that holds the board at this moment gets the counters
+    /// next time; the `metrics` recorder always gets them.
+    pub(crate) fn publish(&mut self, counters: Published) {
+        self.tell_recorder(&counters);
+        if let Ok(mut board) = self.board.try_lock() {
+            *board = counters;
+        }
+        self.due = Instant::now() + INTERVAL;
+    }
+
+    fn tell_recorder(&mut self, counters: &Published) {
+        for (metrics, stats) in self.queues.iter_mut().zip(&counters.queues) {
+            metrics.publish(stats);
+        }
+    }
+
+    /// Time until the next publication is due.
+    pub(crate) fn due_in(&self) -> Duration {
+        self.due.saturating_duration_since(Instant::now())
+    }
+
+    /// Publishes the last counters, waiting for the reader.
+    pub(crate) fn publish_last(mut self, counters: Published) {
+        self.tell_recorder(&counters);
+        *self.board.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+}
+
+/// The value of a counter in a queue's statistics.
+type Value = fn(&XskStats) -> u64;
+
+/// The counters of one queue at the recorder.
+struct XskMetrics {
+    counters: Vec<(Told, Value)>,
+    drops: Vec<(Told, DropReason)>,
+}
+
+/// A counter, and what it has been told so far.
+struct Told {
+    counter: Counter,
+    value: u64,
+}
+
+impl Told {
+    fn new(counter: Counter) -> Self {
+        Self { counter, value: 0 }
+    }
+
+    /// Tells the counter what it is now. A value may fall for a moment (a frame
+    /// that the kernel dropped is taken off those it sent before it has come
+    /// back); what is told never does.
+    fn tell(&mut self, value: u64) {
+        if value > self.value {
+            self.counter.increment(value - self.value);
+            self.value = value;
+        }
+    }
+}
+
+/// Name, unit, description and value of each counter of a queue.
+const QUEUE_COUNTERS: [(&str, Unit, &str, Value); 11] = [
+    (
+        "wharf_rx_frames_total",
+        Unit::Count,
+        "Frames received",
+        |s| s.rx_frames,
+    ),
+    ("wharf_rx_bytes_total", Unit::Bytes, "Bytes received", |s| {
+        s.rx_bytes
+    }),
+    (
+        "wharf_tx_frames_total",
+        Unit::Count,
+        "Frames sent and completed",
+        |s| s.tx_frames,
+    ),
+    (
+        "wharf_tx_bytes_total",
+        Unit::Bytes,
+        "Bytes handed to the kernel to send",
+        |s| s.tx_bytes,
+    ),
+    (
+        "wharf_tx_wakeups_total",
+        Unit::Count,
+        "System calls that woke the TX side",
+        |s| s.tx_wakeups,
+    ),
+    (
+        "wharf_kernel_rx_dropped_total",
+        Unit::Count,
+        "XDP_STATISTICS rx_dropped",
+        |s| s.kernel.rx_dropped,
+    ),
+    (
+        "wharf_kernel_rx_ring_full_total",
+        Unit::Count,
+        "XDP_STATISTICS rx_ring_full",
+        |s| s.kernel.rx_ring_full,
+    ),
+    (
+        "wharf_kernel_rx_fill_ring_empty_total",
+        Unit::Count,
+        "XDP_STATISTICS rx_fill_ring_empty_descs",
+        |s| s.kernel.rx_fill_ring_empty_descs,
+    ),
+    (
+        "wharf_kernel_rx_invalid_total",
+        Unit::Count,
+        "XDP_STATISTICS rx_invalid_descs",
+        |s| s.kernel.rx_invalid_descs,
+    ),
+    (
+        "wharf_kernel_tx_invalid_total",
+        Unit::Count,
+        "XDP_STATISTICS tx_invalid_descs",
+        |s| s.kernel.tx_invalid_descs,
+    ),
+    (
+        "wharf_kernel_tx_ring_empty_total",
+        Unit::Count,
+        "XDP_STATISTICS tx_ring_empty_descs",
+        |s| s.kernel.tx_ring_empty_descs,
+    ),
+];
+
+const DROPS_COUNTER: &str = "wharf_drops_total";
+
+impl XskMetrics {
+    fn new(labels: Labels) -> Self {
+        let labels = labels.pairs();
+        let counters = QUEUE_COUNTERS
+            .into_iter()
+            .map(|(name, unit, description, value)| {
+                describe_counter!(name, unit, description);
+                (Told::new(counter!(name, &labels)), value)
+            })
+            .collect();
+        describe_counter!(
+            DROPS_COUNTER,
+            Unit::Count,
+            "Frames that did not make it, by reason"
+        );
+        let drops = DropReason::ALL
+            .into_iter()
+            // Known only when the workers are gone.
+            .filter(|reason| *reason != DropReason::RxUndelivered)
+            .map(|reason| {
+                let mut labels = labels.clone();
+                labels.push(("reason", reason.label().to_owned()));
+                (Told::new(counter!(DROPS_COUNTER, &labels)), reason)
+            })
+            .collect();
+        Self { counters, drops }
+    }
+
+    fn publish(&mut self, stats: &XskStats) {
+        for (counter, value) in &mut self.counters {
+            counter.tell(value(stats));
+        }
+        for (counter, reason) in &mut self.drops {
+            counter.tell(stats.drops.get(*reason));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_xsk_is_there_only_where_a_queue_has_several() {
+        let keys = |xsk| -> Vec<_> {
+            let labels = Labels {
+                interface: "eth0".to_owned(),
+                queue: 3,
+                xsk,
+            };
+            labels.pairs()
+        };
+        let pair = |key, value: &str| (key, value.to_owned());
+
+        let usual = [pair("interface", "eth0"), pair("queue", "3")];
+        assert_eq!(keys(None), usual);
+        let [interface, queue] = usual;
+        assert_eq!(keys(Some(0)), [interface, queue, pair("xsk", "0")]);
+    }
+}

@@ -1,0 +1,376 @@
+//! What an engine is asked for, checked before the machine is touched.
+
+use super::Engine;
+use super::management::KeepManagement;
+use crate::kernel::{ChunkSize, KnownPanics, RingCapacity};
+use crate::memory::ledger::XskId;
+use crate::memory::{Pages, UmemConfig};
+use crate::runtime::Error;
+use crate::runtime::application::{Application, WorkerContext};
+use crate::runtime::{ConfigError, Wait};
+use crate::steering::rules::RuleSet;
+use crate::steering::{Attach, Steering, SteeringConfig};
+use crate::xsk::{Mode, MultiBuffer};
+
+/// Builds an [`Engine`]: see [`Engine::builder`].
+#[derive(Clone, Debug)]
+pub struct EngineBuilder {
+    pub(super) interfaces: Vec<String>,
+    pub(super) mode: Mode,
+    pub(super) multi_buffer: MultiBuffer,
+    pub(super) attach: Attach,
+    pub(super) queues: Option<u32>,
+    pub(super) cpus: Option<Vec<usize>>,
+    pub(super) umem: UmemConfig,
+    pub(super) ring_size: RingCapacity,
+    pub(super) batch_size: u32,
+    pub(super) wait: Wait,
+    pub(super) promiscuous: bool,
+    pub(super) known_panics: KnownPanics,
+    pub(super) keep_management: KeepManagement,
+    pub(super) steering: SteeringConfig,
+}
+
+/// Chunks that a queue needs at the least: some to receive into while others are
+/// being sent.
+pub(super) const MIN_FRAMES_PER_QUEUE: u32 = 64;
+
+impl EngineBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            mode: Mode::Auto,
+            multi_buffer: MultiBuffer::Auto,
+            attach: Attach::Auto,
+            queues: None,
+            cpus: None,
+            umem: UmemConfig::new(Self::DEFAULT_FRAMES),
+            ring_size: RingCapacity::new(Self::DEFAULT_RING_SIZE).expect("a power of two"),
+            batch_size: Self::DEFAULT_BATCH_SIZE,
+            wait: Wait::Adaptive,
+            promiscuous: false,
+            known_panics: KnownPanics::Refuse,
+            keep_management: KeepManagement::Auto,
+            steering: SteeringConfig::default(),
+        }
+    }
+
+    /// Chunks per worker: both queues of a pair can fill their rings twice over.
+    pub const DEFAULT_FRAMES: u32 = 16_384;
+    /// Entries of each ring: 40 ms of 100,000 frames a second, which a worker
+    /// that shares its CPU may have to wait for it.
+    pub const DEFAULT_RING_SIZE: u32 = 4096;
+    /// Frames per batch: the NAPI budget with which drivers fill the RX ring.
+    pub const DEFAULT_BATCH_SIZE: u32 = 64;
+
+    /// Adds an interface to drive. Interfaces are numbered in the order of these
+    /// calls, from [`InterfaceId(0)`](crate::InterfaceId).
+    #[must_use]
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.interfaces.push(name.into());
+        self
+    }
+
+    /// Zero copy or copy; [`Mode::Auto`] by default.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Whether frames may lie in several chunks; [`MultiBuffer::Auto`] by default,
+    /// which is when an interface's MTU does not fit one.
+    #[must_use]
+    pub fn multi_buffer(mut self, multi_buffer: MultiBuffer) -> Self {
+        self.multi_buffer = multi_buffer;
+        self
+    }
+
+    /// How the XDP program is attached; [`Attach::Auto`] by default.
+    #[must_use]
+    pub fn attach(mut self, attach: Attach) -> Self {
+        self.attach = attach;
+        self
+    }
+
+    /// Drives the queues `0..count` of every interface, instead of all of them.
+    /// Frames on other queues go to the kernel.
+    #[must_use]
+    pub fn queues(mut self, count: u32) -> Self {
+        self.queues = Some(count);
+        self
+    }
+
+    /// Gives every driven queue `count` xsks, 1 by default, so that rules can tell
+    /// flows apart for the application: `redirect:N` sends to the N-th xsk, and
+    /// [`Batch::xsk`](crate::Batch::xsk) says which it was. They have an RX and a
+    /// TX ring each, and share the fill and the completion ring of their queue,
+    /// which are as many times as large, and the queue's share of the chunks.
+    ///
+    /// Which xsk a frame goes to is decided by the rules alone: one that no rule
+    /// names gets nothing.
+    #[must_use]
+    pub fn xsks_per_queue(mut self, count: u8) -> Self {
+        self.steering.xsks_per_queue = count;
+        self
+    }
+
+    /// The CPUs to pin workers to, in order; by default those that this process
+    /// may use. There is one worker per CPU, but never more than the interface
+    /// with the fewest queues has of them.
+    #[must_use]
+    pub fn cpus(mut self, cpus: impl Into<Vec<usize>>) -> Self {
+        self.cpus = Some(cpus.into());
+        self
+    }
+
+    /// Chunks per worker, [`DEFAULT_FRAMES`](Self::DEFAULT_FRAMES) by default.
+    /// Each of a worker's queues may have an equal share of seven eighths of
+    /// them; the rest is there for frames that the application makes.
+    #[must_use]
+    pub fn frames(mut self, frames: u32) -> Self {
+        self.umem.frames = frames;
+        self
+    }
+
+    /// The size of a chunk, 4096 bytes by default, and whether chunks are aligned
+    /// to it, as they are by default.
+    #[must_use]
+    pub fn chunk_size(mut self, chunk_size: ChunkSize) -> Self {
+        self.umem.chunk_size = chunk_size;
+        self
+    }
+
+    /// The pages that chunks lie on; [`Pages::Base`] by default. Every worker has
+    /// its own.
+    #[must_use]
+    pub fn pages(mut self, pages: Pages) -> Self {
+        self.umem.pages = pages;
+        self
+    }
+
+    /// Bytes that stay free in front of every received frame beside XDP's own 256,
+    /// none by default: see [`UmemConfig::headroom`].
+    #[must_use]
+    pub fn headroom(mut self, bytes: u32) -> Self {
+        self.umem.headroom = bytes;
+        self
+    }
+
+    /// Entries of each ring,
+    /// [`DEFAULT_RING_SIZE`](Self::DEFAULT_RING_SIZE) by default.
+    #[must_use]
+    pub fn ring_size(mut self, ring_size: RingCapacity) -> Self {
+        self.ring_size = ring_size;
+        self
+    }
+
+    /// The most frames that an application is handed at once,
+    /// [`DEFAULT_BATCH_SIZE`](Self::DEFAULT_BATCH_SIZE) by default.
+    #[must_use]
+    pub fn batch_size(mut self, frames: u32) -> Self {
+        self.batch_size = frames;
+        self
+    }
+
+    /// What workers do when idle; [`Wait::Adaptive`] by default.
+    #[must_use]
+    pub fn wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// What to do where this kernel is known to panic; refuses by default.
+    #[must_use]
+    pub fn known_panics(mut self, known_panics: KnownPanics) -> Self {
+        self.known_panics = known_panics;
+        self
+    }
+
+    /// Receives frames for any MAC address while the engine runs.
+    #[must_use]
+    pub fn promiscuous(mut self) -> Self {
+        self.promiscuous = true;
+        self
+    }
+
+    /// Whether the kernel keeps ARP, neighbour discovery and DHCP, and on the
+    /// host's own addresses SSH and established connections;
+    /// [`KeepManagement::Auto`] by default, so that nobody is locked out. Where
+    /// it does, CAP_PERFMON is needed as well.
+    #[must_use]
+    pub fn keep_management(mut self, keep: KeepManagement) -> Self {
+        self.keep_management = keep;
+        self
+    }
+
+    /// Bytes of UMEM that this process may pin, all engines together.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.umem.memory_limit = Some(bytes);
+        self
+    }
+
+    /// What becomes of frames, on every interface; by default all of them go to the
+    /// application.
+    #[must_use]
+    pub fn rules(mut self, rules: RuleSet) -> Self {
+        self.steering.rules = rules;
+        self
+    }
+
+    /// The most exact flows there will be at a time, on every interface; none by
+    /// default. See [`SteeringConfig::flow_capacity`].
+    #[must_use]
+    pub fn flow_capacity(mut self, flows: u32) -> Self {
+        self.steering.flow_capacity = flows;
+        self
+    }
+
+    /// Checks all that can be judged without a look at the machine.
+    /// [`start`](Self::start) does so too.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.interfaces.is_empty() {
+            return Err(ConfigError::NoInterface);
+        }
+        if let Some(name) = first_repeated(&self.interfaces) {
+            return Err(ConfigError::SameInterface(name.clone()));
+        }
+        match self.queues {
+            Some(0) => return Err(ConfigError::Zero { what: "queues" }),
+            Some(count) if count > 1 << 16 => return Err(ConfigError::TooManyQueues(count)),
+            _ => {}
+        }
+        if self.steering.xsks_per_queue == 0 {
+            return Err(ConfigError::Zero {
+                what: "xsks per queue",
+            });
+        }
+        if self.batch_size == 0 {
+            return Err(ConfigError::Zero { what: "batch" });
+        }
+        if let Some(cpus) = &self.cpus {
+            if cpus.is_empty() {
+                return Err(ConfigError::Zero { what: "CPUs" });
+            }
+            if let Some(cpu) = first_repeated(cpus) {
+                return Err(ConfigError::SameCpu(*cpu));
+            }
+        }
+        Steering::check(&self.steering.rules, self.steering.xsks_per_queue)?;
+        self.umem.validate()?;
+        let queues = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
+        self.check_queues(queues)
+    }
+
+    /// Whether the UMEM and the chunks of a worker suffice for `queues` queues.
+    pub(super) fn check_queues(&self, queues: u32) -> Result<(), ConfigError> {
+        let xsks = self.steering.xsks_per_queue;
+        if queues.saturating_mul(u32::from(xsks)) > u32::from(XskId::MAX) {
+            return Err(ConfigError::TooManyXsks {
+                queues,
+                xsks,
+                most: XskId::MAX,
+            });
+        }
+        let needed = queues.saturating_mul(MIN_FRAMES_PER_QUEUE);
+        if self.umem.frames < needed {
+            return Err(ConfigError::TooFewFrames {
+                frames: self.umem.frames,
+                queues,
+                needed,
+            });
+        }
+        Ok(())
+    }
+
+    /// Starts the engine: attaches the XDP program, starts the workers, binds
+    /// their queues, and steers frames to them. `application` makes one
+    /// application per worker, on the worker's thread.
+    ///
+    /// The interfaces are those of the calling thread's network namespace, and
+    /// workers run in it. Blocks until all queues are bound: some milliseconds,
+    /// or seconds where drivers reset the NIC.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the setup. Everything is undone then.
+    pub fn start<A, F>(self, application: F) -> Result<Engine, Error>
+    where
+        A: Application,
+        F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
+    {
+        self.validate()?;
+        Engine::start(self, application)
+    }
+}
+
+fn first_repeated<T: PartialEq>(items: &[T]) -> Option<&T> {
+    let repeated = |&(place, item): &(usize, &T)| items[..place].contains(item);
+    items
+        .iter()
+        .enumerate()
+        .find(repeated)
+        .map(|(_, item)| item)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::UmemConfigError;
+
+    fn pair() -> EngineBuilder {
+        EngineBuilder::new().interface("a").interface("b")
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(pair().validate(), Ok(()));
+    }
+
+    #[test]
+    fn builder_refuses_what_no_machine_can_do() {
+        let same = EngineBuilder::new().interface("a").interface("a");
+        assert_eq!(same.validate(), Err(ConfigError::SameInterface("a".into())));
+        assert_eq!(
+            EngineBuilder::new().validate(),
+            Err(ConfigError::NoInterface)
+        );
+        for (bad, error) in [
+            (pair().queues(0), ConfigError::Zero { what: "queues" }),
+            (pair().queues(65_537), ConfigError::TooManyQueues(65_537)),
+            (
+                pair().xsks_per_queue(0),
+                ConfigError::Zero {
+                    what: "xsks per queue",
+                },
+            ),
+            (
+                pair().xsks_per_queue(128),
+                ConfigError::TooManyXsks {
+                    queues: 2,
+                    xsks: 128,
+                    most: 255,
+                },
+            ),
+            (pair().batch_size(0), ConfigError::Zero { what: "batch" }),
+            (pair().frames(0), ConfigError::Umem(UmemConfigError::Empty)),
+            (pair().cpus([]), ConfigError::Zero { what: "CPUs" }),
+            (pair().cpus([1, 1]), ConfigError::SameCpu(1)),
+            (
+                pair().frames(127),
+                ConfigError::TooFewFrames {
+                    frames: 127,
+                    queues: 2,
+                    needed: 128,
+                },
+            ),
+        ] {
+            assert_eq!(bad.validate(), Err(error));
+        }
+    }
+}

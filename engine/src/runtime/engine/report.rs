@@ -1,0 +1,98 @@
+//! What a started engine really got.
+
+use super::management::ManagementReport;
+use crate::kernel::interface::Interface;
+use crate::kernel::interface_id::InterfaceId;
+use crate::memory::Pages;
+use crate::runtime::Error;
+use crate::runtime::application::WorkerContext;
+use crate::steering::{AttachReport, Steering};
+use crate::xsk::BindReport;
+
+/// What an engine got: see [`Engine::report`](crate::Engine::report).
+#[derive(Clone, Debug, Default)]
+pub struct EngineReport {
+    /// One entry per interface, in the builder's order.
+    pub interfaces: Vec<InterfaceReport>,
+    /// One entry per worker.
+    pub workers: Vec<WorkerReport>,
+}
+
+/// An interface of an engine.
+#[derive(Clone, Debug)]
+pub struct InterfaceReport {
+    /// Its number.
+    pub id: InterfaceId,
+    /// Its name.
+    pub name: String,
+    /// The kernel's index of it.
+    pub index: u32,
+    /// The driver, where it says.
+    pub driver: Option<String>,
+    /// The MTU in bytes.
+    pub mtu: u32,
+    /// Queues driven, from 0.
+    pub queues: u32,
+    /// How the XDP program was attached.
+    pub attach: AttachReport,
+    /// Whether management traffic stays with the kernel, and why.
+    pub management: ManagementReport,
+}
+
+impl InterfaceReport {
+    pub(super) fn new(
+        id: InterfaceId,
+        interface: &Interface,
+        queues: u32,
+        steering: &Steering,
+        management: ManagementReport,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            id,
+            name: interface.name().to_owned(),
+            index: interface.index().get(),
+            driver: interface.driver(),
+            mtu: interface.mtu()?,
+            queues,
+            attach: steering.report().clone(),
+            management,
+        })
+    }
+}
+
+/// A worker of an engine.
+#[derive(Clone, Debug)]
+pub struct WorkerReport {
+    /// Its number, from 0.
+    pub worker: usize,
+    /// The CPU it is pinned to; `None` when it could not be pinned.
+    pub cpu: Option<usize>,
+    /// Chunks of its UMEM.
+    pub chunks: u32,
+    /// The size of a chunk in bytes.
+    pub chunk_size: u32,
+    /// Whether the chunks are unaligned.
+    pub unaligned_chunks: bool,
+    /// The pages that its UMEM is made of.
+    pub pages: Pages,
+    /// Bytes of its UMEM, which are pinned.
+    pub memory_bytes: u64,
+    /// Its queues, and what each of them got.
+    pub queues: Vec<BindReport>,
+}
+
+impl WorkerReport {
+    pub(super) fn new(context: &WorkerContext) -> Self {
+        let (chunks, chunk_size) = (context.umem.chunks(), context.umem.chunk_size());
+        Self {
+            worker: context.worker,
+            cpu: context.cpu,
+            chunks,
+            chunk_size,
+            unaligned_chunks: context.umem.is_unaligned(),
+            pages: context.umem.pages(),
+            memory_bytes: context.umem.memory_bytes(),
+            queues: context.queues.clone(),
+        }
+    }
+}

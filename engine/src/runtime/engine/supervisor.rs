@@ -1,0 +1,137 @@
+//! A thread that notices when an interface goes away, and when the host's own
+//! addresses change. A socket never says so: `poll` reports no error on an xsk
+//! whose interface is gone.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use super::own_addresses::AddressFollower;
+use crate::kernel::interface::{Interface, InterfaceError, LinkEvent, LinkState, LinkWatch};
+use crate::kernel::sys::wait::PollSet;
+use crate::runtime::Error;
+use crate::runtime::shutdown::{REMOVED, SET_DOWN, Shutdown};
+
+/// Ends its thread on drop.
+pub(super) struct Supervisor {
+    thread: Option<JoinHandle<()>>,
+    shutdown: Arc<Shutdown>,
+}
+
+/// Nothing needs the thread but events and the end of the engine.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+impl Supervisor {
+    /// Watches `links`, and follows `addresses` where somebody wants to know them.
+    pub(super) fn start(
+        mut links: Links,
+        mut addresses: Option<AddressFollower>,
+        shutdown: &Arc<Shutdown>,
+    ) -> Result<Self, Error> {
+        let flag = Arc::clone(shutdown);
+        let thread = Builder::new()
+            .name("wharf-links".to_owned())
+            .spawn(move || {
+                if let Err(error) = supervise(&mut links, addresses.as_mut(), &flag) {
+                    flag.fail(error);
+                }
+            })
+            .map_err(|source| Error::System {
+                operation: "start the thread that watches interfaces",
+                source,
+            })?;
+        Ok(Self {
+            thread: Some(thread),
+            shutdown: Arc::clone(shutdown),
+        })
+    }
+}
+
+/// Interfaces under watch.
+pub(super) struct Links {
+    watch: LinkWatch,
+    interfaces: Vec<Interface>,
+}
+
+impl Links {
+    /// Puts `interfaces` under watch, in the calling thread's network namespace.
+    pub(super) fn watch(interfaces: &[Interface]) -> Result<Self, Error> {
+        let mut watch = LinkWatch::open()?;
+        for interface in interfaces {
+            watch.watch(interface)?;
+        }
+        Ok(Self {
+            watch,
+            interfaces: interfaces.to_vec(),
+        })
+    }
+}
+
+fn supervise(
+    links: &mut Links,
+    mut addresses: Option<&mut AddressFollower>,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let mut set = PollSet::default();
+    set.push(links.watch.as_fd());
+    set.push(shutdown.supervisor_alarm());
+    if let Some(addresses) = &addresses {
+        set.push(addresses.as_fd());
+    }
+    while !shutdown.is_requested() {
+        // First, because news may have come while the watch was set up.
+        let events = links.watch.poll(Duration::ZERO)?;
+        if let Some(lost) = events.into_iter().find(is_loss) {
+            return Err(name_loss(&links.interfaces, lost));
+        }
+        if let Some(addresses) = &mut addresses {
+            addresses.follow()?;
+        }
+        set.wait(FOREVER).map_err(|source| Error::System {
+            operation: "wait for news of the interfaces",
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Without a carrier the kernel drops what is sent, and counts it: no loss of
+/// the interface.
+fn is_loss(event: &LinkEvent) -> bool {
+    matches!(event.state, LinkState::Down | LinkState::Removed)
+}
+
+/// What became of the interface that `lost` speaks of.
+///
+/// One that is deleted or moved goes down first, and all of it happens under one
+/// hold of the kernel's RTNL lock (`rtnl_dellink`, `net/core/rtnetlink.c`). So
+/// the answer to a question that takes the lock too, asked after the news that
+/// it is down, says which it was.
+fn name_loss(interfaces: &[Interface], lost: LinkEvent) -> Error {
+    let is_gone = || {
+        let mut it = interfaces
+            .iter()
+            .filter(|interface| interface.index() == lost.index);
+        it.any(|interface| matches!(interface.is_up(), Err(InterfaceError::Gone { .. })))
+    };
+    let what = if lost.state == LinkState::Removed || is_gone() {
+        REMOVED
+    } else {
+        SET_DOWN
+    };
+    Error::InterfaceLost {
+        interface: lost.name,
+        what,
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.shutdown.request();
+        if let Some(thread) = self.thread.take() {
+            // It cannot panic, and there is nothing to do if it did.
+            let _ = thread.join();
+        }
+    }
+}

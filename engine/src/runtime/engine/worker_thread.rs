@@ -1,0 +1,257 @@
+//! A worker's thread from its first moment to its last: it pins itself, builds
+//! its UMEM and queues, tells the engine, and runs.
+
+use std::any::Any;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use core_affinity::CoreId;
+
+use super::builder::EngineBuilder;
+use super::plan::WorkerPlan;
+use super::report::WorkerReport;
+use crate::kernel::QueueIndex;
+use crate::kernel::XskIndex;
+use crate::kernel::interface::Interface;
+use crate::kernel::interface_id::InterfaceId;
+use crate::memory::{Audit, Umem};
+use crate::runtime::Error;
+use crate::runtime::application::{Application, Outbox, WorkerContext};
+use crate::runtime::counters::Board;
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::worker::{Worker, WorkerParts};
+use crate::xsk::BindReport;
+use crate::xsk::XskError;
+use crate::xsk::{Batch, Xsk, XskConfig, needs_several_chunks};
+use crate::xsk::{Mode, MultiBuffer};
+
+/// What a worker says once its queues are bound.
+pub(super) struct Ready {
+    pub(super) report: WorkerReport,
+    pub(super) sockets: Vec<Socket>,
+}
+
+/// A worker's xsk, for the XDP program to redirect to.
+pub(super) struct Socket {
+    pub(super) interface: InterfaceId,
+    pub(super) queue: QueueIndex,
+    pub(super) xsk: XskIndex,
+    pub(super) fd: OwnedFd,
+}
+
+/// What a worker's thread starts with.
+pub(super) struct WorkerThread {
+    pub(super) plan: WorkerPlan,
+    pub(super) config: EngineBuilder,
+    pub(super) interfaces: Vec<Interface>,
+    pub(super) board: Board,
+    pub(super) shutdown: Arc<Shutdown>,
+}
+
+/// How long the supervisor may take to tell what became of an interface.
+const EXPLANATION: Duration = Duration::from_secs(1);
+
+/// A worker's queues with what each of them got.
+type Bound = Vec<(Xsk, BindReport)>;
+
+impl WorkerThread {
+    /// Runs to the end, and gives the audit unless the setup failed. Says on
+    /// `ready` how the setup went, and hangs up.
+    pub(super) fn run<A: Application>(
+        mut self,
+        ready: Sender<Result<Ready, Error>>,
+        make: &impl Fn(&WorkerContext) -> A,
+    ) -> Option<Audit> {
+        let pin = |cpu: &usize| core_affinity::set_for_current(CoreId { id: *cpu });
+        self.plan.cpu = self.plan.cpu.filter(pin);
+        match self.set_up() {
+            Ok((umem, bound, sockets)) => Some(self.work(umem, bound, sockets, ready, make)),
+            Err(error) => {
+                // The engine has gone if it does not listen.
+                let _ = ready.send(Err(error));
+                None
+            }
+        }
+    }
+
+    fn set_up(&self) -> Result<(Umem, Bound, Vec<Socket>), Error> {
+        let (umem, bound) = self.bind()?;
+        let socket = |(queue, report): &(Xsk, BindReport)| {
+            let socket = queue.socket()?;
+            Some(socket.try_clone_to_owned().map(|fd| Socket {
+                interface: report.id,
+                queue: report.queue,
+                xsk: report.xsk,
+                fd,
+            }))
+        };
+        let sockets: Result<_, _> = bound.iter().filter_map(socket).collect();
+        let sockets = sockets.map_err(|source| Error::System {
+            operation: "duplicate a socket's descriptor",
+            source,
+        })?;
+        Ok((umem, bound, sockets))
+    }
+
+    /// Binds all queues to a fresh UMEM. Queues that share it share the mode, so
+    /// where one cannot have zero copy, all get copy.
+    fn bind(&self) -> Result<(Umem, Bound), Error> {
+        match self.bind_all(self.config.mode) {
+            Err(Error::Xsk(XskError::NoZeroCopy {
+                interface, reason, ..
+            })) if self.config.mode == Mode::Auto => {
+                let (umem, mut bound) = self.bind_all(Mode::Copy)?;
+                for (_, report) in &mut bound {
+                    report.requested = Mode::Auto;
+                    report.fallback = Some(format!(
+                        "queues share a UMEM, and on `{interface}` {reason}"
+                    ));
+                }
+                Ok((umem, bound))
+            }
+            bound => bound,
+        }
+    }
+
+    fn bind_all(&self, mode: Mode) -> Result<(Umem, Bound), Error> {
+        let umem = Umem::new(&self.config.umem)?;
+        let multi_buffer = self.multi_buffer(&umem)?;
+        // An eighth stays out of the fill rings, for frames that the application
+        // makes.
+        let share = umem.chunks() - umem.chunks() / 8;
+        let queues = u32::try_from(self.plan.queues.len()).expect("a worker has few queues");
+        let mut bound = Bound::new();
+        for &(InterfaceId(id), queue) in &self.plan.queues {
+            let config = XskConfig {
+                mode,
+                multi_buffer,
+                xsks: self.config.steering.xsks_per_queue,
+                chunk_limit: Some(share / queues),
+                known_panics: self.config.known_panics,
+                interface: InterfaceId(id),
+                ..XskConfig::new(self.config.ring_size)
+            };
+            let first = Xsk::bind(&umem, &self.interfaces[id], queue, &config)?;
+            let others = (1..config.xsks).map(|_| first.0.share());
+            let others: Vec<_> = others.collect::<Result<_, _>>()?;
+            bound.push(first);
+            bound.extend(others);
+        }
+        Ok((umem, bound))
+    }
+
+    /// What all queues ask for: those that share a UMEM do as the first, so where
+    /// the frames of one interface need several chunks, all take such.
+    fn multi_buffer(&self, umem: &Umem) -> Result<MultiBuffer, Error> {
+        if self.config.multi_buffer != MultiBuffer::Auto {
+            return Ok(self.config.multi_buffer);
+        }
+        for interface in &self.interfaces {
+            if needs_several_chunks(interface, umem)? {
+                return Ok(MultiBuffer::Always);
+            }
+        }
+        Ok(MultiBuffer::Auto)
+    }
+
+    fn work<A: Application>(
+        self,
+        umem: Umem,
+        bound: Bound,
+        sockets: Vec<Socket>,
+        ready: Sender<Result<Ready, Error>>,
+        make: &impl Fn(&WorkerContext) -> A,
+    ) -> Audit {
+        let (queues, reports): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
+        let names = reports.iter().map(|report| report.interface.clone());
+        let parts = WorkerParts {
+            worker: self.plan.worker,
+            cpu: self.plan.cpu,
+            umem: umem.clone(),
+            queues: names.zip(queues).collect(),
+            batch_size: self.config.batch_size,
+            wait: self.config.wait,
+            board: Arc::clone(&self.board),
+        };
+        let mut worker = Worker::new(parts, &self.shutdown);
+        let context = WorkerContext {
+            worker: self.plan.worker,
+            cpu: self.plan.cpu,
+            umem,
+            queues: reports,
+        };
+        let bound = Ready {
+            report: WorkerReport::new(&context),
+            sockets,
+        };
+        if let Some(application) = self.guard(|| make(&context)) {
+            // The engine has gone if it does not listen, and then it has asked
+            // the workers to stop.
+            let _ = ready.send(Ok(bound));
+            drop(ready);
+            self.run_application(&mut worker, application);
+        }
+        drop(context);
+        worker.finish()
+    }
+
+    /// Runs the application to its end, and whatever it leaves undone.
+    fn run_application(&self, worker: &mut Worker, mut application: impl Application) {
+        let ran = self.guard(|| {
+            if let Err(error) = worker.run(&mut application, &self.shutdown)
+                && !self.supervisor_explains(&error)
+            {
+                self.shutdown.fail(error);
+            }
+            // The program is detached before the queues close.
+            self.shutdown.wait_until_requested();
+            worker.drain(&mut application);
+        });
+        let ended = self.guard(|| drop(application));
+        if ran.is_none() || ended.is_none() {
+            self.shutdown.wait_until_requested();
+            worker.drain(&mut Discard);
+        }
+    }
+
+    /// Whether the supervisor tells why `error` happened: a socket cannot tell an
+    /// interface that is set down from one that is about to go.
+    fn supervisor_explains(&self, error: &Error) -> bool {
+        matches!(error, Error::InterfaceLost { .. }) && self.shutdown.wait_for_failure(EXPLANATION)
+    }
+
+    /// Runs the application's code; a panic in it becomes the engine's failure.
+    fn guard<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
+        // Whatever the panic left half done is the application's, which is never
+        // run again, or a batch, which ends itself as it drops.
+        catch_unwind(AssertUnwindSafe(run))
+            .map_err(|panic| {
+                self.shutdown.fail(Error::ApplicationPanicked {
+                    worker: self.plan.worker,
+                    message: message(&*panic),
+                });
+            })
+            .ok()
+    }
+}
+
+/// Stands in for an application that panicked: drops what still arrives, which
+/// is counted as dropped by the application.
+struct Discard;
+
+impl Application for Discard {
+    fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
+        batch.for_each(drop);
+    }
+}
+
+pub(super) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message").replace('\n', " ")
+}

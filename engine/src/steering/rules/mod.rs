@@ -1,0 +1,40 @@
+//! Rules: which frames go to an xsk, which to the kernel, which nowhere.
+//!
+//! A [`RuleSet`] is an ordered list; the first [`Rule`] whose [`Expression`]
+//! holds decides, else the default does. Expressions combine [`Primitive`]s,
+//! each of which asks one field of the frame.
+//!
+//! The language, its three answers and what a frame says are in `language.md`,
+//! which is the documentation of [`Expression`]; here is what keeps them:
+//!
+//! - `parse` and `display`: text to values and back.
+//! - `packet` and `reference`: the plain evaluation, which is the definition.
+//! - `clause` and `exclusion`: the same as alternatives of literals, for the XDP
+//!   program's tables.
+
+mod clause;
+mod compile;
+mod display;
+mod error;
+mod exclusion;
+mod expression;
+mod flow;
+mod names;
+mod packet;
+mod parse;
+mod primitive;
+mod reference;
+mod rule;
+#[cfg(test)]
+pub(crate) mod samples;
+
+pub(crate) use compile::{Compiled, action_code, compile};
+pub use error::RulesError;
+pub use expression::Expression;
+pub use flow::Flow;
+pub use parse::ParseError;
+pub use primitive::{
+    IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanTag,
+};
+pub use reference::{Decision, Truth};
+pub use rule::{Action, Rule, RuleSet};

@@ -1,0 +1,164 @@
+//! Expressions: `and`, `or`, `not`, parentheses.
+
+use super::cursor::{Cursor, Token};
+use super::error::{ParseError, shown};
+use super::primitive::WORDS;
+use super::qualified::Qualifiers;
+use super::suggest::suggestion;
+use crate::steering::rules::Expression;
+use crate::steering::rules::clause::{Unexpanded, alternatives};
+
+/// Makes a tree, going through the words once from left to right.
+pub(super) struct Parser<'a> {
+    pub(super) cursor: Cursor<'a>,
+    /// The word that each primitive of the tree came from, in the tree's order.
+    pub(super) leaves: Vec<Token<'a>>,
+    /// What a bare value after `and` or `or` takes over from the primitive before.
+    pub(super) qualifiers: Option<Qualifiers>,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(cursor: Cursor<'a>) -> Self {
+        Self {
+            cursor,
+            leaves: Vec::new(),
+            qualifiers: None,
+            depth: 0,
+        }
+    }
+
+    /// All that is left is one expression, which some frame can match.
+    pub(super) fn whole(mut self) -> Result<Expression, ParseError> {
+        if self.cursor.peek(0).is_none() {
+            return Err(self.cursor.at_end(PRIMITIVE));
+        }
+        let expression = self.expression()?;
+        if let Some(stray) = self.cursor.next_if(&[")"]) {
+            return Err(self
+                .cursor
+                .error(stray, "`)` closes nothing: remove it, or open with `(`"));
+        }
+        if self.cursor.next_is(&["|", "&"]) {
+            let sign = self.cursor.expect("a sign")?;
+            let twice = sign.word.repeat(2);
+            return Err(self.cursor.error(
+                sign,
+                format!(
+                    "expected `{twice}`, or parentheses around flags as in `(tcp-syn|tcp-ack)`"
+                ),
+            ));
+        }
+        if let Some(token) = self.cursor.peek(0) {
+            let expected = "`and`, `or` or the end";
+            let is_known = WORDS.contains(&token.word);
+            let near = suggestion(token.word, WORDS.iter().copied()).filter(|_| !is_known);
+            let mut message = format!("expected {expected}, not `{}`", shown(token.word));
+            if let Some(near) = near {
+                message += &format!(": did you mean `{near}`?");
+            }
+            return Err(self.cursor.error(token, message));
+        }
+        match alternatives(&expression, MOST_CLAUSES) {
+            Err(Unexpanded::NeverHolds(Some(contradiction))) => Err(self.cursor.error(
+                self.leaves[contradiction.second.leaf],
+                contradiction.to_string(),
+            )),
+            // Too large an expression to look at here is refused where it is used.
+            _ => Ok(expression),
+        }
+    }
+
+    /// `and` and `or` bind alike, the left one first.
+    fn expression(&mut self) -> Result<Expression, ParseError> {
+        let mut left = self.member()?;
+        loop {
+            if let Some(and) = self.cursor.next_if(&["and", "&&"]) {
+                if matches!(left, Expression::Or(_)) {
+                    self.check_levels(and, &left)?;
+                }
+                left = left.and(self.operand(and)?);
+            } else if let Some(or) = self.cursor.next_if(&["or", "||"]) {
+                if matches!(left, Expression::And(_)) {
+                    self.check_levels(or, &left)?;
+                }
+                left = left.or(self.operand(or)?);
+            } else {
+                return Ok(left);
+            }
+        }
+    }
+
+    /// What is behind `word`.
+    fn operand(&mut self, word: Token<'_>) -> Result<Expression, ParseError> {
+        let operand = self.member()?;
+        self.check_levels(word, &operand)?;
+        Ok(operand)
+    }
+
+    /// What `not` binds to.
+    pub(super) fn member(&mut self) -> Result<Expression, ParseError> {
+        let token = self.cursor.expect(PRIMITIVE)?;
+        match token.word {
+            "not" | "!" => {
+                self.enter(token)?;
+                let inner = self.operand(token)?;
+                self.depth -= 1;
+                Ok(!inner)
+            }
+            "(" => {
+                self.enter(token)?;
+                let inner = self.expression()?;
+                self.depth -= 1;
+                match self.cursor.next() {
+                    Some(close) if close.word == ")" => Ok(inner),
+                    Some(other) => Err(self.cursor.not_expected(other, "`and`, `or` or `)`")),
+                    None => Err(self.cursor.error(token, "`(` is not closed: add `)`")),
+                }
+            }
+            _ => self.primitive(token),
+        }
+    }
+
+    /// Recursion is bounded here.
+    fn enter(&mut self, token: Token<'_>) -> Result<(), ParseError> {
+        self.depth += 1;
+        if self.depth > MOST_DEPTH {
+            return Err(self.too_deep(token, "`(` and `not`"));
+        }
+        Ok(())
+    }
+
+    /// Recursion is bounded for all who walk the tree, of which `part` becomes a
+    /// member: `and` and `or` by turns make it deep without a parenthesis.
+    fn check_levels(&self, token: Token<'_>, part: &Expression) -> Result<(), ParseError> {
+        if levels(part) > MOST_DEPTH {
+            return Err(self.too_deep(token, "`and`, `or` and `not`"));
+        }
+        Ok(())
+    }
+
+    fn too_deep(&self, token: Token<'_>, levels_of: &str) -> ParseError {
+        let text =
+            format!("more than {MOST_DEPTH} levels of {levels_of}: give a flatter expression");
+        self.cursor.error(token, text)
+    }
+}
+
+/// How deep primitives lie in a tree.
+fn levels(expression: &Expression) -> usize {
+    match expression {
+        Expression::Primitive(_) => 0,
+        Expression::Not(inner) => 1 + levels(inner),
+        Expression::And(members) | Expression::Or(members) => {
+            1 + members.iter().map(levels).max().unwrap_or(0)
+        }
+    }
+}
+
+pub(super) const PRIMITIVE: &str = "what to match, such as `udp dst port 53` or `host 10.0.0.1`";
+
+const MOST_DEPTH: usize = 100;
+
+/// Clauses up to which contradictions are looked for while parsing.
+const MOST_CLAUSES: usize = 4096;

@@ -1,0 +1,260 @@
+//! Addresses and ports with what comes before them: `tcp src port 80`,
+//! `ip dst net 10.0.0.0/8`; and bare values, which take that over.
+
+use super::cursor::Token;
+use super::error::{ParseError, shown};
+use super::expression::Parser;
+use super::value;
+use crate::steering::rules::{Expression, Ports, Prefix, Primitive, Side};
+
+/// What a value is preceded by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Qualifiers {
+    /// `ip` or `ip6`, as its EtherType, and `tcp`, `udp` or `sctp`, as its number.
+    layer: Layer,
+    direction: Direction,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Layer {
+    Any,
+    Network(u16),
+    Transport(u8),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    Source,
+    Destination,
+    Either,
+    Both,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// None given: an address or a prefix.
+    Bare,
+    Host,
+    Net,
+    Port,
+    PortRange,
+}
+
+impl<'a> Parser<'a> {
+    /// A direction, or `host`, `net`, `port`, `portrange`; `first` is taken.
+    pub(super) fn qualified(
+        &mut self,
+        first: Token<'a>,
+        layer: Layer,
+    ) -> Result<Expression, ParseError> {
+        let (direction, kind) = match first.word {
+            "src" | "dst" => (self.direction(first), self.cursor.next_if(KINDS)),
+            _ => (Direction::Either, Some(first)),
+        };
+        let kind = match kind {
+            Some(token) => self.kind(token, layer)?,
+            None => Kind::Bare,
+        };
+        let qualifiers = Qualifiers {
+            layer,
+            direction,
+            kind,
+        };
+        self.qualifiers = Some(qualifiers);
+        let expected = match (kind, layer) {
+            (Kind::Bare, Layer::Transport(_)) => "`port` or `portrange`",
+            (Kind::Bare, _) => "an address, `host`, `net`, `port` or `portrange`",
+            (Kind::Host, _) => "an address",
+            (Kind::Net, _) => "a prefix such as 10.0.0.0/8",
+            (Kind::Port, _) => "a port number",
+            (Kind::PortRange, _) => "a range such as 1000-2000",
+        };
+        // `port (22 or 80)`: the values in parentheses carry over what is before.
+        if self.cursor.next_is(&["("])
+            && self
+                .cursor
+                .peek(1)
+                .is_some_and(|next| value::looks_like_value(next.word))
+        {
+            return self.member();
+        }
+        let token = self.cursor.expect(expected)?;
+        self.value(token, qualifiers, expected)
+    }
+
+    fn direction(&mut self, first: Token<'a>) -> Direction {
+        let other = if first.word == "src" { "dst" } else { "src" };
+        if self
+            .cursor
+            .peek(1)
+            .is_some_and(|second| second.word == other)
+        {
+            let joined = match self.cursor.peek(0).map(|token| token.word) {
+                Some("or" | "||") => Some(Direction::Either),
+                Some("and" | "&&") => Some(Direction::Both),
+                _ => None,
+            };
+            if let Some(direction) = joined {
+                self.cursor.next();
+                self.cursor.next();
+                return direction;
+            }
+        }
+        if first.word == "src" {
+            Direction::Source
+        } else {
+            Direction::Destination
+        }
+    }
+
+    fn kind(&self, token: Token<'_>, layer: Layer) -> Result<Kind, ParseError> {
+        let word = token.word;
+        match (word, layer) {
+            ("host" | "net", Layer::Transport(_)) => Err(self.cursor.error(
+                token,
+                format!("`{word}` is no part of a transport protocol: write `and {word}`"),
+            )),
+            ("port" | "portrange", Layer::Network(_)) => Err(self.cursor.error(
+                token,
+                format!("`{word}` is no part of IP itself: write `and {word}`"),
+            )),
+            ("host", _) => Ok(Kind::Host),
+            ("net", _) => Ok(Kind::Net),
+            ("port", _) => Ok(Kind::Port),
+            _ => Ok(Kind::PortRange),
+        }
+    }
+
+    /// A bare value, which takes over what came before the last one.
+    pub(super) fn carried_over(&mut self, token: Token<'a>) -> Result<Expression, ParseError> {
+        match self.qualifiers {
+            Some(qualifiers) => self.value(token, qualifiers, "a value"),
+            None => {
+                let word = shown(token.word);
+                Err(self.cursor.error(
+                    token,
+                    format!("`{word}` of what? write `host {word}`, `net {word}` or `port {word}`"),
+                ))
+            }
+        }
+    }
+
+    /// The value that `qualifiers` are followed by.
+    fn value(
+        &mut self,
+        token: Token<'a>,
+        qualifiers: Qualifiers,
+        expected: &str,
+    ) -> Result<Expression, ParseError> {
+        if matches!(
+            token.word,
+            "(" | ")" | "and" | "or" | "not" | "!" | "&&" | "||"
+        ) {
+            return Err(self.cursor.not_expected(token, expected));
+        }
+        let Qualifiers {
+            layer, direction, ..
+        } = qualifiers;
+        match qualifiers.kind {
+            Kind::Bare if matches!(layer, Layer::Transport(_)) => {
+                Err(self.cursor.not_expected(token, expected))
+            }
+            Kind::Bare if !value::looks_like_value(token.word) => {
+                Err(self.cursor.not_expected(token, expected))
+            }
+            Kind::Bare if token.word.contains('/') => {
+                let prefix = self.valid(token, value::prefix)?;
+                self.prefix(token, prefix, layer, direction)
+            }
+            Kind::Host | Kind::Bare => {
+                let prefix = self.valid(token, value::address).map(Prefix::host)?;
+                self.prefix(token, prefix, layer, direction)
+            }
+            Kind::Net => {
+                let prefix = if self.cursor.next_if(&["mask"]).is_some() {
+                    let mask = self.cursor.expect("a mask such as 255.255.0.0")?;
+                    self.valid(mask, |mask| value::masked_prefix(token.word, mask))?
+                } else {
+                    self.valid(token, value::prefix)?
+                };
+                self.prefix(token, prefix, layer, direction)
+            }
+            Kind::Port => {
+                let ports = self.valid(token, value::port).map(Ports::one)?;
+                Ok(self.ports(token, ports, layer, direction))
+            }
+            Kind::PortRange => {
+                let ports = self.valid(token, value::port_range)?;
+                Ok(self.ports(token, ports, layer, direction))
+            }
+        }
+    }
+
+    fn prefix(
+        &mut self,
+        token: Token<'a>,
+        prefix: Prefix,
+        layer: Layer,
+        direction: Direction,
+    ) -> Result<Expression, ParseError> {
+        let is_ipv4 = prefix.address().is_ipv4();
+        let on = |side| Primitive::Address(side, prefix);
+        match layer {
+            Layer::Network(number) if is_ipv4 != (number == 0x0800) => {
+                let (asked, given) = if is_ipv4 {
+                    ("ip6", "IPv4")
+                } else {
+                    ("ip", "IPv6")
+                };
+                let word = shown(token.word);
+                Err(self.cursor.error(
+                    token,
+                    format!(
+                        "`{word}` is {given}, but `{asked}` comes before it: leave out `{asked}`"
+                    ),
+                ))
+            }
+            Layer::Network(number) => {
+                let network = self.leaf(token, Primitive::EtherType(number));
+                Ok(network & self.sides(token, direction, on))
+            }
+            _ => Ok(self.sides(token, direction, on)),
+        }
+    }
+
+    fn ports(
+        &mut self,
+        token: Token<'a>,
+        ports: Ports,
+        layer: Layer,
+        direction: Direction,
+    ) -> Expression {
+        let on = |side| Primitive::Port(side, ports);
+        match layer {
+            Layer::Transport(number) => {
+                let transport = self.leaf(token, Primitive::Protocol(number));
+                transport & self.sides(token, direction, on)
+            }
+            _ => self.sides(token, direction, on),
+        }
+    }
+
+    fn sides(
+        &mut self,
+        token: Token<'a>,
+        direction: Direction,
+        on: impl Fn(Side) -> Primitive,
+    ) -> Expression {
+        let mut leaf = |side| self.leaf(token, on(side));
+        match direction {
+            Direction::Source => leaf(Side::Source),
+            Direction::Destination => leaf(Side::Destination),
+            Direction::Either => leaf(Side::Source) | leaf(Side::Destination),
+            Direction::Both => leaf(Side::Source) & leaf(Side::Destination),
+        }
+    }
+}
+
+pub(super) const DIRECTIONS: &[&str] = &["src", "dst"];
+pub(super) const KINDS: &[&str] = &["host", "net", "port", "portrange"];

@@ -1,0 +1,104 @@
+//! Actions, rules, and the text of a rule set.
+
+use super::cursor::{Cursor, Token};
+use super::error::{ParseError, shown};
+use super::expression::Parser;
+use super::primitive::WORDS;
+use super::suggest::suggestion;
+use super::value;
+use crate::steering::rules::{Action, Rule, RuleSet};
+
+/// `[ACTION] EXPRESSION`.
+pub(super) fn rule(mut cursor: Cursor<'_>) -> Result<Rule, ParseError> {
+    let named = match cursor.peek(0) {
+        Some(token) => action(&cursor, token)?,
+        None => None,
+    };
+    if named.is_some() {
+        cursor.next();
+    } else if let (Some(first), Some(second)) = (cursor.peek(0), cursor.peek(1)) {
+        // `drp udp`: an action is meant where an expression can start behind it.
+        let near = suggestion(first.word, ACTIONS);
+        if near.is_some() && !WORDS.contains(&first.word) && WORDS.contains(&second.word) {
+            return Err(unknown_action(&cursor, first, near));
+        }
+    }
+    Ok(Rule {
+        action: named.unwrap_or(Action::REDIRECT),
+        expression: Parser::new(cursor).whole()?,
+    })
+}
+
+/// An action and nothing behind it.
+pub(super) fn only_action(mut cursor: Cursor<'_>) -> Result<Action, ParseError> {
+    let token = cursor.expect(ACTION)?;
+    let Some(action) = action(&cursor, token)? else {
+        return Err(unknown_action(
+            &cursor,
+            token,
+            suggestion(token.word, ACTIONS),
+        ));
+    };
+    cursor.finish("the end")?;
+    Ok(action)
+}
+
+/// A rule a line, `#` and what follows it left out, and one `default ACTION`.
+pub(super) fn rule_set(text: &str) -> Result<RuleSet, ParseError> {
+    let mut rules = Vec::new();
+    let mut default = None;
+    for (index, line) in text.lines().enumerate() {
+        let number = index + 1;
+        let rule_text = line.split('#').next().unwrap_or_default();
+        let mut cursor = Cursor::new(rule_text);
+        if cursor.peek(0).is_none() {
+            continue;
+        }
+        let Some(word) = cursor.next_if(&["default"]) else {
+            rules.push(rule(cursor).map_err(|error| error.in_line(number))?);
+            continue;
+        };
+        if let Some((_, first)) = default {
+            let message = format!("`default` is given twice: line {first} has it already");
+            return Err(cursor.error(word, message).in_line(number));
+        }
+        let action = only_action(cursor).map_err(|error| error.in_line(number))?;
+        default = Some((action, number));
+    }
+    let default = match default {
+        Some((action, _)) => action,
+        None if rules.is_empty() => Action::REDIRECT,
+        None => Action::Pass,
+    };
+    Ok(RuleSet { rules, default })
+}
+
+/// The action that the word is, if it is one.
+fn action(cursor: &Cursor<'_>, token: Token<'_>) -> Result<Option<Action>, ParseError> {
+    Ok(match token.word {
+        "redirect" => Some(Action::REDIRECT),
+        "pass" => Some(Action::Pass),
+        "drop" => Some(Action::Drop),
+        word => match word.strip_prefix("redirect:") {
+            Some(index) => {
+                let index =
+                    value::xsk_index(index).map_err(|message| cursor.error(token, message))?;
+                Some(Action::Redirect(index))
+            }
+            None => None,
+        },
+    })
+}
+
+fn unknown_action(cursor: &Cursor<'_>, token: Token<'_>, near: Option<&str>) -> ParseError {
+    let word = shown(token.word);
+    let message = match near {
+        Some(near) => format!("unknown action `{word}`: did you mean `{near}`?"),
+        None => format!("unknown action `{word}`: expected {ACTION}"),
+    };
+    cursor.error(token, message)
+}
+
+const ACTIONS: [&str; 3] = ["redirect", "pass", "drop"];
+
+const ACTION: &str = "`redirect`, `redirect:N`, `pass` or `drop`";

@@ -1,0 +1,225 @@
+//! What rules say about a frame, in plain Rust: the definition that the XDP
+//! program is tested against, and the answer to "what would these rules do".
+
+use super::expression::Expression;
+use super::packet::{Field, Fields};
+use super::primitive::{IcmpVersion, Primitive, Side, TcpFlags, VlanTag};
+use super::rule::{Action, RuleSet};
+
+/// The answer of an expression. See [`Expression`](Expression#three-answers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Truth {
+    /// It holds.
+    True,
+    /// It does not hold: its opposite does.
+    False,
+    /// The frame does not say: neither it nor its opposite holds.
+    Undecided,
+}
+
+/// What becomes of a frame, and what said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Decision {
+    /// What becomes of it.
+    pub action: Action,
+    /// The index of the rule that says so; none when it is the default.
+    pub rule: Option<usize>,
+}
+
+impl RuleSet {
+    /// What these rules do with `frame`, which starts with its Ethernet header.
+    ///
+    /// Asks no kernel. Of a frame in several buffers, give the first.
+    #[must_use]
+    pub fn decide(&self, frame: &[u8]) -> Decision {
+        let fields = Fields::of(frame);
+        let rule = self
+            .rules
+            .iter()
+            .position(|rule| rule.expression.holds(&fields) == Truth::True);
+        Decision {
+            action: rule.map_or(self.default, |index| self.rules[index].action),
+            rule,
+        }
+    }
+}
+
+impl Expression {
+    /// Whether it holds for `frame`, which starts with its Ethernet header.
+    ///
+    /// Asks no kernel. Of a frame in several buffers, give the first.
+    #[must_use]
+    pub fn matches(&self, frame: &[u8]) -> Truth {
+        self.holds(&Fields::of(frame))
+    }
+
+    fn holds(&self, fields: &Fields) -> Truth {
+        match self {
+            Self::Primitive(primitive) => primitive.holds(fields),
+            Self::Not(inner) => inner.holds(fields).not(),
+            Self::And(all) => all
+                .iter()
+                .map(|member| member.holds(fields))
+                .fold(Truth::True, Truth::and),
+            Self::Or(any) => any
+                .iter()
+                .map(|member| member.holds(fields))
+                .fold(Truth::False, Truth::or),
+        }
+    }
+}
+
+impl Primitive {
+    /// Whether `fields` say so.
+    pub(crate) fn holds(self, fields: &Fields) -> Truth {
+        match self {
+            Self::EtherType(asked) => fields.ether_type.is(|is| is == asked),
+            Self::Vlan(VlanTag::Outer, id) => {
+                fields.outer_vlan.is(|is| id.is_none_or(|id| is == id))
+            }
+            Self::Vlan(VlanTag::Inner, id) => {
+                fields.inner_vlan.is(|is| id.is_none_or(|id| is == id))
+            }
+            Self::EtherDestination(asked) => fields.ether_destination.is(|is| is == asked),
+            Self::Address(Side::Source, prefix) => fields.source.is(|is| prefix.contains(is)),
+            Self::Address(Side::Destination, prefix) => {
+                fields.destination.is(|is| prefix.contains(is))
+            }
+            Self::Protocol(asked) => fields.protocol.is(|is| is == asked),
+            Self::LaterFragment => fields.later_fragment.is(|is| is),
+            Self::Port(Side::Source, ports) => fields.source_port.is(|is| ports.contains(is)),
+            Self::Port(Side::Destination, ports) => {
+                fields.destination_port.is(|is| ports.contains(is))
+            }
+            Self::TcpFlags(asked) => fields.tcp_flags.is(|is| match asked {
+                TcpFlags::Any(mask) => is & mask != 0,
+                TcpFlags::Equal { mask, value } => is & mask == value,
+            }),
+            Self::IcmpType(IcmpVersion::V4, asked) => fields.icmp_type_v4.is(|is| is == asked),
+            Self::IcmpType(IcmpVersion::V6, asked) => fields.icmp_type_v6.is(|is| is == asked),
+        }
+    }
+}
+
+impl<T> Field<T> {
+    fn is(self, as_asked: impl FnOnce(T) -> bool) -> Truth {
+        match self {
+            Self::Absent => Truth::False,
+            Self::Undecided => Truth::Undecided,
+            Self::Is(value) => {
+                if as_asked(value) {
+                    Truth::True
+                } else {
+                    Truth::False
+                }
+            }
+        }
+    }
+}
+
+impl Truth {
+    pub(crate) fn not(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::Undecided => Self::Undecided,
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::False, _) | (_, Self::False) => Self::False,
+            (Self::Undecided, _) | (_, Self::Undecided) => Self::Undecided,
+            (Self::True, Self::True) => Self::True,
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        self.not().and(other.not()).not()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::steering::rules::{Prefix, Rule};
+
+    /// A later fragment of UDP from 10.0.0.1 to 10.0.0.2.
+    const FRAGMENT: [u8; 38] = [
+        2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 24, 0, 0, 0, 1, 64, 17, 0, 0, 10, 0,
+        0, 1, 10, 0, 0, 2, 0, 53, 0, 53,
+    ];
+
+    #[test]
+    fn undecided_port_matches_neither_way() {
+        let port = Expression::src_port(53);
+
+        assert_eq!(port.matches(&FRAGMENT), Truth::Undecided);
+        assert_eq!((!port).matches(&FRAGMENT), Truth::Undecided);
+    }
+
+    #[test]
+    fn other_side_of_or_and_and_decides_alone() {
+        let undecided = Expression::src_port(53);
+
+        assert_eq!(
+            undecided.clone().or(Expression::udp()).matches(&FRAGMENT),
+            Truth::True
+        );
+        assert_eq!(
+            undecided.clone().and(Expression::udp()).matches(&FRAGMENT),
+            Truth::Undecided
+        );
+        assert_eq!(
+            undecided.clone().and(Expression::tcp()).matches(&FRAGMENT),
+            Truth::False
+        );
+        assert_eq!(
+            undecided.or(Expression::tcp()).matches(&FRAGMENT),
+            Truth::Undecided
+        );
+    }
+
+    #[test]
+    fn absent_field_is_false_and_its_negation_true() {
+        let mut arp = FRAGMENT;
+        arp[13] = 6;
+        let any = Prefix::new(IpAddr::from([0, 0, 0, 0]), 0).expect("a prefix");
+
+        assert_eq!(Expression::src_port(53).matches(&arp), Truth::False);
+        assert_eq!((!Expression::src_port(53)).matches(&arp), Truth::True);
+        assert_eq!(Expression::src_net(any).matches(&arp), Truth::False);
+        assert_eq!(Expression::src_net(any).matches(&FRAGMENT), Truth::True);
+    }
+
+    #[test]
+    fn first_rule_that_holds_decides_and_undecided_rules_do_not() {
+        let rule = |action, expression| Rule { action, expression };
+        let rules = RuleSet::only([
+            rule(Action::Drop, Expression::src_port(53)),
+            rule(Action::Drop, !Expression::src_port(53)),
+            rule(Action::REDIRECT, Expression::udp()),
+            rule(Action::Drop, Expression::udp()),
+        ]);
+
+        let of_fragment = rules.decide(&FRAGMENT);
+        let of_nothing = rules.decide(&[]);
+
+        assert_eq!(
+            of_fragment,
+            Decision {
+                action: Action::REDIRECT,
+                rule: Some(2)
+            }
+        );
+        assert_eq!(
+            of_nothing,
+            Decision {
+                action: Action::Pass,
+                rule: None
+            }
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! How a queue is bound.
+
+use std::time::Duration;
+
+use crate::kernel::interface_id::InterfaceId;
+use crate::kernel::{KnownPanics, RingCapacity};
+
+/// How frames travel between the NIC and the UMEM, as asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Zero copy where every interface of the worker can do it, else copy; the
+    /// [`BindReport`](crate::BindReport) says which and why.
+    #[default]
+    Auto,
+    /// Zero copy, or an error that says why it is not to be had.
+    ZeroCopy,
+    /// Copy, even where zero copy would work.
+    Copy,
+}
+
+/// Whether frames may lie in several chunks, which takes Linux 6.6 and, for zero
+/// copy, a driver that can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MultiBuffer {
+    /// Where the interface's MTU does not fit a chunk.
+    #[default]
+    Auto,
+    /// Always: also for frames that an application makes longer than the MTU's,
+    /// or when an interface with a larger MTU is to share the UMEM later.
+    Always,
+    /// Never: an MTU that does not fit a chunk is an error.
+    Never,
+}
+
+impl MultiBuffer {
+    /// The policy in words, as the command line has it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// How a queue is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XskConfig {
+    /// Entries of each of the four rings; the fill and the completion ring of a
+    /// queue for several xsks have as many for each of them.
+    pub ring_size: RingCapacity,
+    /// Zero copy or copy. Queues that share a UMEM share the mode of the first.
+    pub mode: Mode,
+    /// Xsks that the queue is to have, with those that [`Xsk::share`](super::Xsk::share)
+    /// adds. Zero counts as one.
+    pub xsks: u8,
+    /// Chunks that may be charged to the queue, all its xsks together: lent to
+    /// the kernel, held by the application, in transmit. `None` is no limit but
+    /// the UMEM.
+    pub chunk_limit: Option<u32>,
+    /// Chunks that stay with the kernel to receive into, whatever the
+    /// application holds.
+    pub fill_floor: u32,
+    /// How long to wait for a queue that is busy, or for locked memory: a socket
+    /// that closes holds its queue and its memory for some 50 ms.
+    pub bind_patience: Duration,
+    /// Whether frames may lie in several chunks. Queues that share a UMEM do as
+    /// the first.
+    pub multi_buffer: MultiBuffer,
+    /// Whether to bind where this kernel is known to panic.
+    pub known_panics: KnownPanics,
+    /// The caller's name for the interface, which batches carry.
+    pub interface: InterfaceId,
+}
+
+impl XskConfig {
+    /// Rings of `ring_size`, mode [`Mode::Auto`], frames in several chunks where
+    /// the MTU calls for them, one xsk, no limit, a floor of an
+    /// eighth of the ring, three seconds of patience.
+    #[must_use]
+    pub fn new(ring_size: RingCapacity) -> Self {
+        Self {
+            ring_size,
+            mode: Mode::Auto,
+            xsks: 1,
+            chunk_limit: None,
+            fill_floor: ring_size.get() / 8,
+            bind_patience: Duration::from_secs(3),
+            multi_buffer: MultiBuffer::Auto,
+            known_panics: KnownPanics::Refuse,
+            interface: InterfaceId(0),
+        }
+    }
+
+    /// Entries of the fill and of the completion ring: so many that neither is
+    /// too small for what all xsks receive or send at once.
+    pub(super) fn shared_entries(&self) -> u32 {
+        let wanted = self.ring_size.get() * u32::from(self.xsks.max(1));
+        wanted.next_power_of_two()
+    }
+}

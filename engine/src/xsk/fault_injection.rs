@@ -1,0 +1,78 @@
+//! Damage to what is on its way to the kernel, for tests of how kernel and queue
+//! take it. Nothing else can make a descriptor that is not a frame's.
+//!
+//! It cannot touch memory that it should not: the kernel checks descriptors
+//! against the UMEM, which is all it could read, and the queue checks what comes
+//! back against the ledger. A chunk whose completion does not come stays in
+//! transmit until the queue closes, and one that comes back by a wrong address
+//! is a [violation](super::Xsk::violations). A simulated NIC panics at what the
+//! kernel would refuse.
+//!
+//! [`XskRx::leak_mapping`] does the other thing that only a bug can do.
+
+use std::sync::Arc;
+
+use super::{XskRx, XskTx};
+use crate::kernel::sys::if_xdp::Descriptor;
+use crate::kernel::sys::memory::Mapping;
+use crate::memory::frame::Frame;
+
+/// An entry of the TX ring, as `struct xdp_desc` in
+/// `include/uapi/linux/if_xdp.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TxDescriptor {
+    /// Where the bytes lie in the UMEM.
+    pub addr: u64,
+    /// The number of bytes.
+    pub len: u32,
+    /// Flags: 1 says that the frame goes on in the next descriptor.
+    pub options: u32,
+}
+
+impl XskTx {
+    /// Changes a descriptor that [`transmit`](Self::transmit) wrote and
+    /// [`publish`](Self::publish) or [`wake`](Self::wake) has not published:
+    /// the latest is 0, the one before is 1.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub fn damage(&mut self, back: u32, damage: impl FnOnce(TxDescriptor) -> TxDescriptor) {
+        let changed = self.ring.change(back, |descriptor| {
+            let Descriptor { addr, len, options } = descriptor;
+            let TxDescriptor { addr, len, options } = damage(TxDescriptor { addr, len, options });
+            Descriptor { addr, len, options }
+        });
+        assert!(changed, "only what is not published can be damaged");
+    }
+
+    /// Gives the kernel a descriptor of `frame`, which stays the caller's, and
+    /// says whether there was a slot: what a program does that loses count of its
+    /// frames. There may be more such frames than the completion ring has room
+    /// for, and each that comes back is a violation.
+    pub fn transmit_without_giving(&mut self, frame: &Frame) -> bool {
+        let descriptor = Descriptor {
+            addr: self.geometry.addr(frame.place()),
+            len: frame.len_bytes(),
+            options: 0,
+        };
+        self.ring.give(descriptor).is_ok()
+    }
+}
+
+/// The memory of a ring that stays mapped although its queue is gone, as a
+/// forgotten queue leaves it, or another process that mapped it.
+#[derive(Debug)]
+pub struct LeakedMapping(#[expect(dead_code, reason = "keeps the ring mapped")] Arc<Mapping>);
+
+impl XskRx {
+    /// Keeps the RX ring mapped until what this gives is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Never: rings lie in mappings.
+    #[must_use]
+    pub fn leak_mapping(&self) -> LeakedMapping {
+        LeakedMapping(self.ring.memory().expect("the ring is a mapping"))
+    }
+}
