@@ -54,4 +54,4 @@ fi
 
 echo "tests/run.sh: the rings' models, every interleaving"
 RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" \
-    cargo test --package wharf --release --lib models
+    cargo test --package wharf-xdp --release --lib models

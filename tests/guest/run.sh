@@ -110,7 +110,7 @@ static() {
         >>"$logs/build" 2>&1 || { cat "$logs/build" >&2; exit 1; }
 }
 static build --package wharf-cli --bin wharf
-static test --no-run --package wharf --package wharf-tests "${targets[@]}"
+static test --no-run --package wharf-xdp --package wharf-tests "${targets[@]}"
 declare -A binaries
 while read -r path; do
     name=$(basename "$path")
