@@ -1,123 +1,93 @@
-//! What owning a frame costs: the receive → transmit → completion → fill cycle
-//! through [`wharf::Xsk`], beside the same loop over raw descriptors, written
-//! as C programs on libxdp write it. Rings are in plain memory, and the kernel's
-//! side is not measured.
+//! What owning a frame costs: the loops of packet applications through the
+//! library, beside the receive → transmit → completion → fill cycle over raw
+//! descriptors, written as C programs on libxdp write it. Rings are in plain
+//! memory, and the kernel's side is not measured.
 //!
-//! `cargo bench -p wharf-xdp` prints nanoseconds per frame (medians of interleaved
-//! rounds) and, where valgrind is installed, instructions per frame, which do
-//! not depend on what else the machine does.
+//! `cargo bench -p wharf-xdp --bench cycle` prints instructions per frame by batch
+//! size, where valgrind is installed, which do not depend on what else the
+//! machine does, and nanoseconds per frame (medians of interleaved rounds).
+//! `-- --check` compares instructions with `counts.txt`, `-- --write` writes them
+//! there, and `-- --count` prints them alone.
 
+mod count;
+mod loops;
 mod raw;
+mod record;
 
-use std::hint::black_box;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use raw::RawQueue;
-use wharf::{RingCapacity, SimulatedNic, Umem, UmemConfig, Xsk, XskConfig};
+use loops::{BATCHES, Kind, Loop};
+use raw::RAW;
+use record::Record;
 
-const RING: u32 = 2048;
-const BATCH: u32 = 64;
-const FRAMES: u32 = 8192;
-const LEN: u32 = 64;
+/// The batch of the timed rounds.
+const TIMED: u32 = 64;
 
-/// Batches in a timed round, and rounds of each kind.
-const ROUND: u32 = 2_000;
+/// Batches in a timed round, and rounds of each loop.
+const ROUND: u32 = 500;
 const ROUNDS: usize = 101;
 
-/// Batches under valgrind, which counts, and so needs no repetition.
-const COUNTED: u32 = 500;
-
-/// Set in the process that valgrind runs, to the kind of loop it runs.
-const KIND: &str = "WHARF_BENCH_KIND";
-
-/// One of the two loops, with the other side of its rings.
-trait Cycle {
-    const NAME: &'static str;
-    /// A part of the symbol of the function that is counted.
-    const SYMBOL: &'static str;
-
-    /// The kernel's side: receives and sends a batch.
-    fn serve(&mut self);
-    /// Our side: what is measured. Gives the number of frames handled.
-    fn cycle(&mut self) -> u32;
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    loops::OURS.iter().chain([&RAW])
 }
 
-struct Owned {
-    queue: Xsk,
-    nic: SimulatedNic,
+/// Runs a loop where it is counted: `NAME BATCH`.
+fn run_counted(what: &str) {
+    let (name, batch) = what.split_once(' ').expect("a loop and a batch size");
+    let batch = batch.parse().expect("a batch size");
+    let kind = kinds().find(|kind| kind.name == name).expect("a loop");
+    let mut cycle = (kind.make)();
+    let expected = if kind.has_frames { batch } else { 0 };
+    count::run_counted(
+        || {
+            cycle.serve(batch);
+            cycle.cycle(batch)
+        },
+        expected,
+    );
 }
 
-impl Owned {
-    fn new() -> Self {
-        let umem = Umem::new(&UmemConfig::new(FRAMES)).expect("memory for a UMEM");
-        let config = XskConfig::new(RingCapacity::new(RING).expect("a power of two"));
-        let (queue, nic) = Xsk::simulated(&umem, &config).expect("memory for rings");
-        Self { queue, nic }
-    }
-}
-
-#[inline(never)]
-fn owned_frames_cycle(queue: &mut Xsk) -> u32 {
-    queue.recycle();
-    let mut frames = 0;
-    let (rx, tx) = queue.halves();
-    for frame in rx.receive(BATCH) {
-        frames += u32::from(tx.transmit(black_box(frame)).is_ok());
-    }
-    queue.wake().expect("a simulated queue has nothing to wake");
-    frames
-}
-
-impl Cycle for Owned {
-    const NAME: &'static str = "owned frames";
-    const SYMBOL: &'static str = "owned_frames_cycle";
-
-    fn serve(&mut self) {
-        for _ in 0..BATCH {
-            self.nic.transmitted_blank();
-            self.nic.deliver_blank(LEN);
+/// The instructions of each loop by batch size; those of an empty round once.
+fn counts() -> Result<Vec<(&'static str, u32, f64)>, String> {
+    let mut counts = Vec::new();
+    for kind in kinds() {
+        for batch in kind.batches() {
+            let what = format!("{} {batch}", kind.name);
+            let count = count::instructions_per_batch(kind.function, &what)?;
+            let frames = if kind.has_frames { batch } else { 1 };
+            // As many digits as are written down.
+            let count = (count / f64::from(frames) * 10.0).round() / 10.0;
+            counts.push((kind.name, batch, count));
         }
     }
-
-    fn cycle(&mut self) -> u32 {
-        owned_frames_cycle(&mut self.queue)
-    }
+    Ok(counts)
 }
 
-#[inline(never)]
-fn raw_descriptors_cycle(queue: &mut RawQueue) -> u32 {
-    queue.cycle(BATCH)
+fn print_counts(counts: &[(&str, u32, f64)]) {
+    print!("{:<12}", "batch");
+    BATCHES.iter().for_each(|batch| print!("{batch:>9}"));
+    for kind in kinds() {
+        print!("\n{:<12}", kind.name);
+        for (_, _, count) in counts.iter().filter(|(name, ..)| *name == kind.name) {
+            print!("{count:>9.1}");
+        }
+        if !kind.has_frames {
+            print!("  (a round)");
+        }
+    }
+    println!();
 }
 
-impl Cycle for RawQueue {
-    const NAME: &'static str = "raw descriptors";
-    const SYMBOL: &'static str = "raw_descriptors_cycle";
-
-    fn serve(&mut self) {
-        self.serve_kernel(BATCH, LEN);
-    }
-
-    fn cycle(&mut self) -> u32 {
-        raw_descriptors_cycle(self)
-    }
-}
-
-/// Runs `batches`; gives the time spent in our side and the frames handled.
-fn run<C: Cycle>(cycle: &mut C, batches: u32) -> (Duration, u32) {
+/// Nanoseconds of a round of batches, for each frame.
+fn nanos_per_frame(cycle: &mut dyn Loop) -> f64 {
     let (mut spent, mut frames) = (Duration::ZERO, 0);
-    for _ in 0..batches {
-        cycle.serve();
+    for _ in 0..ROUND {
+        cycle.serve(TIMED);
         let started = Instant::now();
-        frames += cycle.cycle();
+        frames += cycle.cycle(TIMED).max(1);
         spent += started.elapsed();
     }
-    (spent, frames)
-}
-
-fn nanos_per_frame<C: Cycle>(cycle: &mut C) -> f64 {
-    let (spent, frames) = run(cycle, ROUND);
-    assert_eq!(frames, ROUND * BATCH, "{}: every batch is full", C::NAME);
     spent.as_secs_f64() * 1e9 / f64::from(frames)
 }
 
@@ -126,63 +96,63 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Instructions per frame of our side, counted by valgrind; `Err` says why not.
-fn instructions_per_frame<C: Cycle>() -> Result<f64, String> {
-    let myself = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(format!("--toggle-collect=*{}*", C::SYMBOL))
-        .arg(myself)
-        .env(KIND, C::SYMBOL)
-        .output()
-        .map_err(|error| format!("valgrind cannot be run ({error}); install it to count"))?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let collected = text
-        .lines()
-        .find_map(|line| line.split_once("Collected :"))
-        .and_then(|(_, count)| count.trim().parse::<f64>().ok())
-        .ok_or_else(|| format!("valgrind printed no count: {}", text.trim()))?;
-    Ok(collected / f64::from(COUNTED * BATCH))
+/// Rounds of all loops in turn, so that a slow spell of the machine hits them all,
+/// after one that warms up.
+fn print_times() {
+    let mut cycles: Vec<_> = kinds().map(|kind| (kind.make)()).collect();
+    let mut times = vec![Vec::new(); cycles.len()];
+    for round in 0..=ROUNDS {
+        for (cycle, times) in cycles.iter_mut().zip(&mut times) {
+            let nanos = nanos_per_frame(&mut **cycle);
+            if round > 0 {
+                times.push(nanos);
+            }
+        }
+    }
+    println!("\nnanoseconds per frame, batches of {TIMED}, medians of {ROUNDS} interleaved rounds");
+    for (kind, times) in kinds().zip(times) {
+        let round = if kind.has_frames { "" } else { "  (a round)" };
+        println!("{:<12}{:>9.2}{round}", kind.name, median(times));
+    }
 }
 
-fn count(kind: &str) {
-    let (_, frames) = match kind {
-        Owned::SYMBOL => run(&mut Owned::new(), COUNTED),
-        _ => run(&mut RawQueue::new(RING), COUNTED),
-    };
-    assert_eq!(frames, COUNTED * BATCH, "every batch is full");
+fn run(mode: Option<&str>) -> Result<(), String> {
+    let counts = counts();
+    match &counts {
+        Ok(counts) => {
+            println!("instructions per frame, in-memory rings, by batch size");
+            print_counts(counts);
+        }
+        Err(why) if mode.is_none() => println!("instructions are not counted: {why}"),
+        Err(_) => {}
+    }
+    match mode {
+        None => print_times(),
+        Some("--count") => drop(counts?),
+        Some("--write") => Record::read()?.write(&counts?)?,
+        Some("--check") => {
+            let complaints = Record::read()?.complaints(&counts?);
+            if !complaints.is_empty() {
+                return Err(complaints.join("\n"));
+            }
+        }
+        Some(other) => return Err(format!("{other}: --check, --write, --count or nothing")),
+    }
+    Ok(())
 }
 
 fn main() -> ExitCode {
-    if let Ok(kind) = std::env::var(KIND) {
-        count(&kind);
+    if let Ok(what) = std::env::var(count::LOOP) {
+        run_counted(&what);
         return ExitCode::SUCCESS;
     }
-    let (mut owned, mut raw) = (Owned::new(), RawQueue::new(RING));
-    // One round of each to warm up, then interleaved, so that a slow spell of
-    // the machine hits both.
-    let _ = (nanos_per_frame(&mut owned), nanos_per_frame(&mut raw));
-    let rounds = (0..ROUNDS).map(|_| (nanos_per_frame(&mut owned), nanos_per_frame(&mut raw)));
-    let (owned_nanos, raw_nanos): (Vec<_>, Vec<_>) = rounds.unzip();
-    let nanos = [median(owned_nanos), median(raw_nanos)];
-    let instructions = [
-        instructions_per_frame::<Owned>(),
-        instructions_per_frame::<RawQueue>(),
-    ];
-
-    println!(
-        "receive → transmit → completion → fill, in-memory rings of {RING}, batches of {BATCH}"
-    );
-    println!("{:<18}{:>10}{:>20}", "", "ns/frame", "instructions/frame");
-    for (place, name) in [Owned::NAME, RawQueue::NAME].into_iter().enumerate() {
-        let count = instructions[place]
-            .as_ref()
-            .map_or("-".to_owned(), |count| format!("{count:.1}"));
-        println!("{name:<18}{:>10.2}{count:>20}", nanos[place]);
+    // cargo adds `--bench`.
+    let mode = std::env::args().skip(1).find(|word| word != "--bench");
+    match run(mode.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
     }
-    println!("{:<18}{:>10.2}", "ownership costs", nanos[0] - nanos[1]);
-    if let Err(why) = &instructions[0] {
-        println!("instructions are not counted: {why}");
-    }
-    ExitCode::SUCCESS
 }

@@ -5,6 +5,25 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::loops::{Kind, LEN, Loop, RING};
+
+pub(crate) const RAW: Kind = Kind::per_frame("raw", "raw_cycle", || Box::new(RawQueue::new(RING)));
+
+#[inline(never)]
+fn raw_cycle(queue: &mut RawQueue, batch: u32) -> u32 {
+    queue.handle(batch)
+}
+
+impl Loop for RawQueue {
+    fn serve(&mut self, batch: u32) {
+        self.serve_kernel(batch, LEN);
+    }
+
+    fn cycle(&mut self, batch: u32) -> u32 {
+        raw_cycle(self, batch)
+    }
+}
+
 #[derive(Clone, Copy, Default)]
 struct Descriptor {
     addr: u64,
@@ -84,7 +103,7 @@ impl<T: Copy + Default> Ring<T> {
 
 /// One queue's rings. Both sides use the same ring here, one after the other:
 /// each index is cached by the one side that owns it.
-pub(crate) struct RawQueue {
+struct RawQueue {
     fill: Ring<u64>,
     rx: Ring<Descriptor>,
     tx: Ring<Descriptor>,
@@ -92,7 +111,7 @@ pub(crate) struct RawQueue {
 }
 
 impl RawQueue {
-    pub(crate) fn new(entries: u32) -> Self {
+    fn new(entries: u32) -> Self {
         let mut queue = Self {
             fill: Ring::new(entries),
             rx: Ring::new(entries),
@@ -110,7 +129,7 @@ impl RawQueue {
     /// What is measured: completed chunks to the fill ring, received frames to
     /// the TX ring.
     #[inline]
-    pub(crate) fn cycle(&mut self, batch: u32) -> u32 {
+    fn handle(&mut self, batch: u32) -> u32 {
         let (first, completed) = self.completion.peek(batch);
         if completed > 0 {
             let to = self
@@ -138,7 +157,7 @@ impl RawQueue {
     }
 
     /// The kernel's side, one frame at a time.
-    pub(crate) fn serve_kernel(&mut self, batch: u32, len: u32) {
+    fn serve_kernel(&mut self, batch: u32, len: u32) {
         let (first, sent) = self.tx.peek(batch);
         for entry in 0..sent {
             let to = self.completion.reserve(1).expect("as many slots as chunks");

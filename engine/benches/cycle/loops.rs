@@ -1,0 +1,245 @@
+//! The loops that are measured, each with the other side of its rings.
+//!
+//! What is counted is a function that is never inlined, so that it can be named
+//! to valgrind. The loops stand beside each other in one program on purpose: a
+//! receive or a transmit with a single call site is inlined there, which no real
+//! program has, and costs a fifth less.
+
+use std::hint::black_box;
+
+use wharf::{ChunkSize, InterfaceId, RingCapacity, SimulatedNic, Umem, UmemConfig, Xsk, XskConfig};
+
+pub(crate) const RING: u32 = 2048;
+/// The batches that loops are counted with.
+pub(crate) const BATCHES: [u32; 5] = [1, 8, 32, 64, 256];
+
+const CHUNKS: u32 = 8192;
+/// Bytes of a received frame, and of one that the application makes.
+pub(crate) const LEN: u32 = 64;
+const UNALIGNED: u32 = 3000;
+
+/// A loop and the other side of its rings.
+pub(crate) trait Loop {
+    /// The kernel's side: makes work for a batch. It is not measured.
+    fn serve(&mut self, batch: u32);
+    /// Our side: what is measured. Returns the number of frames handled.
+    fn cycle(&mut self, batch: u32) -> u32;
+}
+
+/// A loop by its name.
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    /// The function that is counted.
+    pub(crate) function: &'static str,
+    /// Whether it handles frames; otherwise a round is what is counted.
+    pub(crate) has_frames: bool,
+    pub(crate) make: fn() -> Box<dyn Loop>,
+}
+
+impl Kind {
+    /// The batch sizes it is counted with.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = u32> + use<> {
+        let count = if self.has_frames { BATCHES.len() } else { 1 };
+        BATCHES.into_iter().take(count)
+    }
+
+    pub(crate) const fn per_frame(
+        name: &'static str,
+        function: &'static str,
+        make: fn() -> Box<dyn Loop>,
+    ) -> Self {
+        Self {
+            name,
+            function,
+            has_frames: true,
+            make,
+        }
+    }
+}
+
+/// The loops through the library, in the order in which they are printed.
+pub(crate) const OURS: [Kind; 6] = [
+    Kind::per_frame("owned", "owned_cycle", || {
+        Box::new(OneXsk::new(Serve::Both, owned_cycle))
+    }),
+    Kind::per_frame("forward", "forward_cycle", || Box::new(TwoXsks::new())),
+    Kind::per_frame("dropped", "dropped_cycle", || {
+        Box::new(OneXsk::new(Serve::Receive, dropped_cycle))
+    }),
+    Kind::per_frame("touched", "touched_cycle", || {
+        Box::new(OneXsk::new(Serve::Both, touched_cycle))
+    }),
+    Kind::per_frame("made", "made_cycle", || {
+        Box::new(OneXsk::new(Serve::Send, made_cycle))
+    }),
+    Kind::per_frame("unaligned", "owned_cycle", || {
+        Box::new(OneXsk::unaligned(Serve::Both, owned_cycle))
+    }),
+];
+
+/// Receives, transmits, and recycles.
+#[inline(never)]
+fn owned_cycle(_: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
+    xsk.recycle();
+    let mut frames = 0;
+    let (rx, tx) = xsk.halves();
+    for frame in rx.receive(batch) {
+        frames += u32::from(tx.transmit(black_box(frame)).is_ok());
+    }
+    xsk.wake().expect("a simulated xsk has nothing to wake");
+    frames
+}
+
+/// As [`owned_cycle`], with the frames' bytes changed.
+#[inline(never)]
+fn touched_cycle(_: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
+    xsk.recycle();
+    let mut frames = 0;
+    let (rx, tx) = xsk.halves();
+    for mut frame in rx.receive(batch) {
+        frame.swap_mac_addresses();
+        frames += u32::from(tx.transmit(frame).is_ok());
+    }
+    xsk.wake().expect("a simulated xsk has nothing to wake");
+    frames
+}
+
+/// Receives and drops.
+#[inline(never)]
+fn dropped_cycle(_: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
+    xsk.recycle();
+    let mut frames = 0;
+    for frame in xsk.receive(batch) {
+        drop(black_box(frame));
+        frames += 1;
+    }
+    frames
+}
+
+/// Transmits frames that the application makes.
+#[inline(never)]
+fn made_cycle(umem: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
+    xsk.recycle();
+    let mut frames = 0;
+    for _ in 0..batch {
+        let mut frame = umem.allocate().expect("most chunks are free");
+        frame.grow_back(LEN).expect("a chunk has room");
+        frames += u32::from(xsk.transmit(black_box(frame)).is_ok());
+    }
+    xsk.wake().expect("a simulated xsk has nothing to wake");
+    frames
+}
+
+/// From one xsk to the other, as a worker's round over two queues does it.
+#[inline(never)]
+fn forward_cycle(from: &mut Xsk, to: &mut Xsk, batch: u32) -> u32 {
+    from.recycle();
+    to.recycle();
+    let mut frames = 0;
+    for frame in from.receive(batch) {
+        frames += u32::from(to.transmit(black_box(frame)).is_ok());
+    }
+    from.wake().expect("a simulated xsk has nothing to wake");
+    to.wake().expect("a simulated xsk has nothing to wake");
+    frames
+}
+
+/// What the kernel's side does for a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Serve {
+    Receive,
+    Send,
+    Both,
+}
+
+/// The loops over one xsk.
+struct OneXsk {
+    xsk: Xsk,
+    nic: SimulatedNic,
+    umem: Umem,
+    serve: Serve,
+    cycle: fn(&Umem, &mut Xsk, u32) -> u32,
+}
+
+impl OneXsk {
+    fn new(serve: Serve, cycle: fn(&Umem, &mut Xsk, u32) -> u32) -> Self {
+        Self::on(UmemConfig::new(CHUNKS), serve, cycle)
+    }
+
+    fn unaligned(serve: Serve, cycle: fn(&Umem, &mut Xsk, u32) -> u32) -> Self {
+        let mut config = UmemConfig::new(CHUNKS);
+        config.chunk_size = ChunkSize::unaligned(UNALIGNED).expect("a size the kernel takes");
+        Self::on(config, serve, cycle)
+    }
+
+    fn on(config: UmemConfig, serve: Serve, cycle: fn(&Umem, &mut Xsk, u32) -> u32) -> Self {
+        let umem = Umem::new(&config).expect("memory for a UMEM");
+        let (xsk, nic) = simulated(&umem, 0);
+        Self {
+            xsk,
+            nic,
+            umem,
+            serve,
+            cycle,
+        }
+    }
+}
+
+impl Loop for OneXsk {
+    fn serve(&mut self, batch: u32) {
+        for _ in 0..batch {
+            if self.serve != Serve::Receive {
+                self.nic.transmitted_blank();
+            }
+            if self.serve != Serve::Send {
+                self.nic.deliver_blank(LEN);
+            }
+        }
+    }
+
+    fn cycle(&mut self, batch: u32) -> u32 {
+        (self.cycle)(&self.umem, &mut self.xsk, batch)
+    }
+}
+
+/// The loop over two xsks of a UMEM.
+struct TwoXsks {
+    from: Xsk,
+    from_nic: SimulatedNic,
+    to: Xsk,
+    to_nic: SimulatedNic,
+}
+
+impl TwoXsks {
+    fn new() -> Self {
+        let umem = Umem::new(&UmemConfig::new(CHUNKS)).expect("memory for a UMEM");
+        let (from, from_nic) = simulated(&umem, 0);
+        let (to, to_nic) = simulated(&umem, 1);
+        Self {
+            from,
+            from_nic,
+            to,
+            to_nic,
+        }
+    }
+}
+
+impl Loop for TwoXsks {
+    fn serve(&mut self, batch: u32) {
+        for _ in 0..batch {
+            self.to_nic.transmitted_blank();
+            self.from_nic.deliver_blank(LEN);
+        }
+    }
+
+    fn cycle(&mut self, batch: u32) -> u32 {
+        forward_cycle(&mut self.from, &mut self.to, batch)
+    }
+}
+
+fn simulated(umem: &Umem, interface: usize) -> (Xsk, SimulatedNic) {
+    let ring = RingCapacity::new(RING).expect("a power of two");
+    let mut config = XskConfig::new(ring);
+    config.interface = InterfaceId(interface);
+    Xsk::simulated(umem, &config).expect("memory for rings")
+}
