@@ -30,7 +30,9 @@
 //!
 //! - [`Engine`] runs an application on all queues of some interfaces.
 //! - [`Umem`], [`Xsk`] and [`Steering`] are below it, for those who own their
-//!   event loop. [`Xsk::simulated`] gives a queue without a kernel, for tests.
+//!   event loop.
+//! - [`SimulatedWorker`] runs an application without a kernel, for tests, and
+//!   [`Xsk::simulated`] is such an xsk alone.
 //!
 //! # What holds
 //!
@@ -63,8 +65,8 @@ pub use memory::{
 };
 pub use runtime::{
     Application, ConfigError, DropReason, Drops, Engine, EngineBuilder, EngineReport, Error, Idle,
-    InterfaceReport, KeepManagement, ManagementReport, Outbox, Snapshot, Summary, Totals, Wait,
-    WorkerContext, WorkerReport, WorkerStats, XskStats,
+    InterfaceReport, KeepManagement, ManagementReport, Outbox, SimulatedWorker, Snapshot, Summary,
+    Totals, Wait, WorkerContext, WorkerReport, WorkerStats, XskStats,
 };
 pub use steering::rules::{
     Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,

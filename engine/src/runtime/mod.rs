@@ -7,8 +7,10 @@ mod counters;
 mod engine;
 mod error;
 mod shutdown;
+mod simulated;
 mod stats;
 mod worker;
+mod xsk_set;
 
 pub use application::{Application, Idle, Outbox, WorkerContext};
 pub use config::{ConfigError, Wait};
@@ -17,4 +19,5 @@ pub use engine::{
     WorkerReport,
 };
 pub use error::Error;
+pub use simulated::SimulatedWorker;
 pub use stats::{DropReason, Drops, Snapshot, Summary, Totals, WorkerStats, XskStats};

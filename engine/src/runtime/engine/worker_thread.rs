@@ -23,6 +23,7 @@ use crate::runtime::application::{Application, Outbox, WorkerContext};
 use crate::runtime::counters::Board;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::worker::{Worker, WorkerParts};
+use crate::runtime::xsk_set::XskSet;
 use crate::xsk::BindReport;
 use crate::xsk::XskError;
 use crate::xsk::{Batch, Xsk, XskConfig, needs_several_chunks};
@@ -170,9 +171,11 @@ impl WorkerThread {
         let parts = WorkerParts {
             worker: self.plan.worker,
             cpu: self.plan.cpu,
-            umem: umem.clone(),
-            queues: names.zip(queues).collect(),
-            batch_size: self.config.batch_size,
+            xsks: XskSet::new(
+                umem.clone(),
+                names.zip(queues).collect(),
+                self.config.batch_size,
+            ),
             wait: self.config.wait,
             board: Arc::clone(&self.board),
         };

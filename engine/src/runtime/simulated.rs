@@ -1,0 +1,328 @@
+//! A worker without an engine: an application over simulated xsks.
+
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::memory::Umem;
+use crate::runtime::application::Application;
+use crate::runtime::config::ConfigError;
+use crate::runtime::stats::{Snapshot, Summary, WorkerStats, XskStats};
+use crate::runtime::xsk_set::{Round, XskSet};
+use crate::xsk::{SimulatedNic, Xsk, XskConfig};
+
+/// A worker on simulated xsks, to test an [`Application`] without a kernel and
+/// without privileges. It runs the code that a worker of an [`Engine`](crate::Engine)
+/// runs, one round at a time, on the calling thread; frames come from and go to a
+/// [`SimulatedNic`] for each xsk.
+///
+/// ```
+/// use wharf::{Application, Batch, InterfaceId, Outbox, RingCapacity};
+/// use wharf::{SimulatedWorker, Umem, UmemConfig, XskConfig};
+///
+/// /// Sends what comes in on the first interface out on the second.
+/// struct Forward;
+///
+/// impl Application for Forward {
+///     fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
+///         for frame in batch {
+///             out.send(frame, InterfaceId(1));
+///         }
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let umem = Umem::new(&UmemConfig::new(1024))?;
+/// let config = |interface| XskConfig {
+///     interface: InterfaceId(interface),
+///     chunk_limit: Some(448),
+///     ..XskConfig::new(RingCapacity::new(256).expect("a power of two"))
+/// };
+/// let xsks = [config(0), config(1)];
+/// let (mut worker, mut nics) = SimulatedWorker::new(&umem, &xsks, Forward)?;
+///
+/// assert!(nics[0].deliver(b"a packet of bytes"));
+/// assert!(worker.round());
+/// assert_eq!(nics[1].transmitted().as_deref(), Some(&b"a packet of bytes"[..]));
+/// assert!(worker.round(), "the chunk comes back");
+/// assert!(!worker.round(), "nothing is left to do");
+///
+/// assert!(worker.finish().is_conserved());
+/// # Ok(())
+/// # }
+/// ```
+pub struct SimulatedWorker<A> {
+    application: A,
+    xsks: XskSet,
+    rounds: u64,
+    started: Instant,
+}
+
+impl<A: Application> SimulatedWorker<A> {
+    /// Frames that an application is handed at once, as an engine does by
+    /// [default](crate::EngineBuilder::DEFAULT_BATCH_SIZE).
+    const BATCH_SIZE: u32 = crate::EngineBuilder::DEFAULT_BATCH_SIZE;
+
+    /// A worker with a simulated queue of `umem` for each of `configs`, and the NICs
+    /// on their other sides: one for each xsk, in order. A queue has as many xsks as
+    /// its [configuration](XskConfig::xsks) says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] when there are no xsks, [`Error::Umem`] when there is no
+    /// memory for their rings, and [`Error::Xsk`] when they are too many.
+    pub fn new(
+        umem: &Umem,
+        configs: &[XskConfig],
+        application: A,
+    ) -> Result<(Self, Vec<SimulatedNic>), Error> {
+        if configs.is_empty() {
+            return Err(ConfigError::Zero { what: "xsks" }.into());
+        }
+        let (mut xsks, mut nics) = (Vec::new(), Vec::new());
+        for config in configs {
+            let (first, nic) = Xsk::simulated(umem, config)?;
+            let others: Vec<_> = (1..config.xsks.max(1))
+                .map(|_| nic.share(&first))
+                .collect::<Result<_, _>>()?;
+            xsks.push(first);
+            nics.push(nic);
+            for (xsk, nic) in others {
+                xsks.push(xsk);
+                nics.push(nic);
+            }
+        }
+        let named = xsks.into_iter().map(|xsk| ("simulated".to_owned(), xsk));
+        let worker = Self {
+            xsks: XskSet::new(umem.clone(), named.collect(), Self::BATCH_SIZE),
+            application,
+            rounds: 0,
+            started: Instant::now(),
+        };
+        Ok((worker, nics))
+    }
+
+    /// The most frames that the application is handed at once;
+    /// [`DEFAULT_BATCH_SIZE`](crate::EngineBuilder::DEFAULT_BATCH_SIZE) unless this
+    /// is called. Zero counts as one.
+    #[must_use]
+    pub fn batch_size(mut self, frames: u32) -> Self {
+        self.xsks.set_batch_size(frames.max(1));
+        self
+    }
+
+    /// One round of a worker's loop, and the application's
+    /// [`idle`](Application::idle) if no xsk had anything to do. Returns whether
+    /// there was something, or `idle` asked for the [next
+    /// round](crate::Idle::Again) at once: where this returns `false`, an engine's
+    /// worker may go to sleep.
+    pub fn round(&mut self) -> bool {
+        self.rounds += 1;
+        let round = self.xsks.round_or_idle(&mut self.application);
+        round.expect("a simulated xsk needs no waking") == Round::Progress
+    }
+
+    /// The application.
+    pub fn application(&mut self) -> &mut A {
+        &mut self.application
+    }
+
+    /// The counters now. What the XDP program counts of an engine's xsks is counted
+    /// at the RX ring here.
+    pub fn stats(&mut self) -> Snapshot {
+        let xsks = self.xsks.counters(0);
+        self.snapshot(xsks)
+    }
+
+    /// Ends as an engine's worker does, and drops the application. Frames that the
+    /// NICs have not sent are [unfinished](crate::DropReason::TxUnfinished).
+    pub fn finish(self) -> Summary {
+        let Self {
+            application,
+            mut xsks,
+            rounds,
+            started,
+        } = self;
+        drop(application);
+        let audit = xsks.abandon();
+        let counters = xsks.last_counters(0);
+        Summary {
+            stats: snapshot(&xsks, counters, rounds, started.elapsed()),
+            rule_hits: Vec::new(),
+            audits: vec![audit],
+            workers: 1,
+            outcome: Ok(()),
+        }
+    }
+
+    fn snapshot(&self, counters: Vec<XskStats>) -> Snapshot {
+        snapshot(&self.xsks, counters, self.rounds, self.started.elapsed())
+    }
+}
+
+fn snapshot(
+    xsks: &XskSet,
+    mut counters: Vec<XskStats>,
+    rounds: u64,
+    elapsed: Duration,
+) -> Snapshot {
+    for xsk in &mut counters {
+        xsk.frames_in = xsk.received_or_dropped();
+    }
+    let worker = WorkerStats {
+        rounds,
+        frames_made: xsks.frames_made(),
+        violations: xsks.violations(),
+        ..WorkerStats::default()
+    };
+    Snapshot {
+        elapsed,
+        queues: counters,
+        workers: vec![worker],
+    }
+}
+
+impl<A> std::fmt::Debug for SimulatedWorker<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimulatedWorker")
+            .field("rounds", &self.rounds)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{InterfaceId, RingCapacity};
+    use crate::memory::UmemConfig;
+    use crate::runtime::application::{Idle, Outbox};
+    use crate::runtime::stats::DropReason;
+    use crate::xsk::Batch;
+
+    const RING: u32 = 64;
+
+    fn config(interface: usize) -> XskConfig {
+        XskConfig {
+            interface: InterfaceId(interface),
+            ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
+        }
+    }
+
+    fn umem() -> Umem {
+        Umem::new(&UmemConfig::new(512)).expect("memory for a UMEM")
+    }
+
+    /// Sends each frame to the interface that its first byte names; drops those that
+    /// name 9.
+    struct Sort;
+
+    impl Application for Sort {
+        fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
+            for frame in batch {
+                match frame[0] {
+                    9 => drop(frame),
+                    to => out.send(frame, InterfaceId(to.into())),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frames_leave_where_the_application_sends_them() {
+        let (mut worker, mut nics) =
+            SimulatedWorker::new(&umem(), &[config(0), config(1)], Sort).expect("two xsks");
+        for to in [1, 0, 1, 9, 7] {
+            assert!(nics[0].deliver(&[to, 2, 3]));
+        }
+
+        assert!(worker.round());
+
+        let mut sent = |nic: usize| -> Vec<_> {
+            std::iter::from_fn(|| nics[nic].transmitted().map(|bytes| bytes[0])).collect()
+        };
+        assert_eq!(sent(0), [0]);
+        assert_eq!(sent(1), [1, 1]);
+        assert!(worker.round(), "completions");
+        assert!(!worker.round());
+        let summary = worker.finish();
+        assert!(summary.is_conserved(), "{summary:?}");
+        let totals = summary.stats.totals();
+        assert_eq!((totals.frames_in, totals.tx_frames), (5, 3));
+        assert_eq!(totals.drops.get(DropReason::Application), 1);
+        assert_eq!(totals.drops.get(DropReason::TxRefused), 1, "no interface 7");
+    }
+
+    #[test]
+    fn frames_that_the_nic_never_sent_are_unfinished_at_the_end() {
+        let (mut worker, mut nics) =
+            SimulatedWorker::new(&umem(), &[config(0)], Sort).expect("an xsk");
+        assert!(nics[0].deliver(&[0]));
+        worker.round();
+
+        let summary = worker.finish();
+
+        assert!(summary.is_conserved(), "{summary:?}");
+        let drops = summary.stats.totals().drops;
+        assert_eq!(drops.get(DropReason::TxUnfinished), 1);
+    }
+
+    #[test]
+    fn every_xsk_of_a_queue_has_a_nic() {
+        let shared = XskConfig {
+            xsks: 3,
+            ..config(0)
+        };
+        let (mut worker, mut nics) =
+            SimulatedWorker::new(&umem(), &[shared, config(1)], Sort).expect("four xsks");
+        assert_eq!(nics.len(), 4);
+        assert!(nics[2].deliver(&[1]));
+
+        worker.round();
+
+        assert_eq!(nics[3].transmitted().as_deref(), Some(&[1][..]));
+        let received = worker.stats().queues;
+        let received: Vec<_> = received.iter().map(|xsk| xsk.rx_frames).collect();
+        assert_eq!(received, [0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn idle_application_may_ask_for_the_next_round() {
+        struct Greet(u32);
+        impl Application for Greet {
+            fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
+                batch.for_each(drop);
+            }
+            fn idle(&mut self, out: &mut Outbox<'_>) -> Idle {
+                if self.0 == 0 {
+                    return Idle::Sleep;
+                }
+                self.0 -= 1;
+                let mut frame = out.allocate().expect("a free chunk");
+                frame.grow_back(4).expect("room").fill(7);
+                out.send(frame, InterfaceId(0));
+                Idle::Again
+            }
+        }
+        let (mut worker, mut nics) =
+            SimulatedWorker::new(&umem(), &[config(0)], Greet(2)).expect("an xsk");
+
+        let rounds: Vec<_> = (0..3).map(|_| worker.round()).collect();
+
+        assert_eq!(rounds, [true, true, false]);
+        assert_eq!(nics[0].transmitted().as_deref(), Some(&[7; 4][..]));
+        assert_eq!(nics[0].transmitted().as_deref(), Some(&[7; 4][..]));
+        assert_eq!(worker.application().0, 0);
+        let summary = worker.finish();
+        assert!(summary.is_conserved(), "{summary:?}");
+        assert_eq!(summary.stats.totals().frames_made, 2);
+    }
+
+    #[test]
+    fn worker_without_xsks_is_refused() {
+        let error = SimulatedWorker::new(&umem(), &[], Sort).map(drop);
+
+        assert!(matches!(
+            error,
+            Err(Error::Config(ConfigError::Zero { .. }))
+        ));
+    }
+}

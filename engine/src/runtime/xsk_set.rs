@@ -1,0 +1,278 @@
+//! The xsks of one worker, and a round of the application over them.
+//!
+//! ```text
+//!   a round:  completions → fill rings → receive a batch of each xsk
+//!             → the application → one wake-up per xsk
+//! ```
+//!
+//! The same code runs on an engine's worker and in a
+//! [`SimulatedWorker`](crate::SimulatedWorker).
+
+use crate::kernel::KernelStatistics;
+use crate::memory::{Audit, Umem};
+use crate::runtime::Error;
+use crate::runtime::application::{Application, Idle, Outbox, Refusals, Routes, Stop};
+use crate::runtime::shutdown::{REMOVED, SET_DOWN};
+use crate::runtime::stats::{DropReason, Drops, XskStats};
+use crate::xsk::{self, WakeError, Xsk, XskRx, XskTx};
+
+/// What a round did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// Frames came in or came back from the kernel.
+    Progress,
+    /// No xsk had anything, and the application does not ask to go on at once.
+    Nothing,
+}
+
+/// A worker's xsks. Field order is drop order: xsks go before the handle of their
+/// UMEM.
+pub(crate) struct XskSet {
+    rx: Vec<XskRx>,
+    tx: Vec<XskTx>,
+    /// Interface names in the order of `tx`, for errors.
+    names: Vec<String>,
+    /// Xsks on which the kernel does not send any more: their interface is gone or
+    /// down, or it refused a frame. Nothing more comes back.
+    dead: Vec<bool>,
+    refusals: Vec<Refusals>,
+    routes: Routes,
+    umem: Umem,
+    batch_size: u32,
+    /// The kernel's counters as last read.
+    kernel: Vec<KernelStatistics>,
+}
+
+impl XskSet {
+    /// `xsks` with the names of their interfaces, all of `umem`.
+    pub(crate) fn new(umem: Umem, xsks: Vec<(String, Xsk)>, batch_size: u32) -> Self {
+        let (names, xsks): (Vec<_>, Vec<_>) = xsks.into_iter().unzip();
+        let (rx, tx): (Vec<_>, Vec<_>) = xsks.into_iter().map(Xsk::into_halves).unzip();
+        let stop = |(rx, tx): (&XskRx, &XskTx)| Stop {
+            interface: rx.interface(),
+            queue: rx.queue(),
+            xsk: rx.xsk(),
+            sends: tx.sends(),
+        };
+        let stops: Vec<_> = rx.iter().zip(&tx).map(stop).collect();
+        Self {
+            dead: vec![false; tx.len()],
+            refusals: vec![Refusals::default(); tx.len()],
+            routes: Routes::new(&stops),
+            kernel: vec![KernelStatistics::default(); tx.len()],
+            rx,
+            tx,
+            names,
+            umem,
+            batch_size,
+        }
+    }
+
+    pub(crate) fn set_batch_size(&mut self, frames: u32) {
+        self.batch_size = frames;
+    }
+
+    /// One round, and the application's [`idle`](Application::idle) if no xsk had
+    /// anything.
+    ///
+    /// # Errors
+    ///
+    /// When an interface is gone or down.
+    pub(crate) fn round_or_idle(
+        &mut self,
+        application: &mut impl Application,
+    ) -> Result<Round, Error> {
+        if self.round(application)? == Round::Progress {
+            return Ok(Round::Progress);
+        }
+        let mut out = Outbox {
+            umem: &self.umem,
+            queues: &mut self.tx,
+            refusals: &mut self.refusals,
+            source: 0,
+            routes: self.routes.row(0),
+        };
+        let idle = application.idle(&mut out);
+        self.wake()?;
+        Ok(match idle {
+            Idle::Again => Round::Progress,
+            Idle::Sleep => Round::Nothing,
+        })
+    }
+
+    /// One round.
+    ///
+    /// # Errors
+    ///
+    /// When an interface is gone or down.
+    pub(crate) fn round(&mut self, application: &mut impl Application) -> Result<Round, Error> {
+        let mut round = Round::Nothing;
+        for tx in &mut self.tx {
+            if tx.complete() > 0 {
+                round = Round::Progress;
+            }
+        }
+        for source in 0..self.rx.len() {
+            let rx = &mut self.rx[source];
+            rx.top_up();
+            let before = rx.counters().frames;
+            let batch = rx.receive(self.batch_size);
+            if batch.is_empty() {
+                continue;
+            }
+            let mut out = Outbox {
+                umem: &self.umem,
+                queues: &mut self.tx,
+                refusals: &mut self.refusals,
+                source,
+                routes: self.routes.row(source),
+            };
+            application.receive(batch, &mut out);
+            if self.rx[source].counters().frames != before {
+                round = Round::Progress;
+            }
+        }
+        self.wake()?;
+        Ok(round)
+    }
+
+    fn wake(&mut self) -> Result<(), Error> {
+        self.wake_with(XskTx::wake)
+    }
+
+    /// Wakes the kernel although it does not ask, in case the request was missed.
+    ///
+    /// # Errors
+    ///
+    /// When an interface is gone or down.
+    pub(crate) fn wake_regardless(&mut self) -> Result<(), Error> {
+        self.wake_with(XskTx::wake_regardless)
+    }
+
+    fn wake_with(&mut self, wake: fn(&mut XskTx) -> Result<(), WakeError>) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        for (place, tx) in self.tx.iter_mut().enumerate() {
+            // Once it has said no, asking again does harm: Linux 6.18 adds an
+            // entry to the completion ring each time that it refuses a frame's
+            // metadata.
+            if self.dead[place] {
+                continue;
+            }
+            let Err(error) = wake(tx) else { continue };
+            self.dead[place] = true;
+            let interface = self.names[place].clone();
+            outcome = Err(match error {
+                WakeError::Down => Error::InterfaceLost {
+                    interface,
+                    what: SET_DOWN,
+                },
+                WakeError::Gone => Error::InterfaceLost {
+                    interface,
+                    what: REMOVED,
+                },
+                WakeError::Other(source) => Error::Send { interface, source },
+            });
+        }
+        outcome
+    }
+
+    /// Whether the kernel has frames that it can still give back.
+    pub(crate) fn has_frames_in_flight(&self) -> bool {
+        let mut all = self.tx.iter().zip(&self.dead);
+        all.any(|(tx, dead)| !dead && tx.in_flight() > 0)
+    }
+
+    /// The receiving halves.
+    pub(crate) fn receiving(&self) -> &[XskRx] {
+        &self.rx
+    }
+
+    /// Both halves of each xsk.
+    pub(crate) fn halves(&mut self) -> impl Iterator<Item = (&mut XskRx, &mut XskTx)> {
+        self.rx.iter_mut().zip(&mut self.tx)
+    }
+
+    /// Each xsk with the name of its interface.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &XskRx)> {
+        self.names.iter().map(String::as_str).zip(&self.rx)
+    }
+
+    /// Drops what came of frames whose end is still to come, and takes the audit.
+    pub(crate) fn abandon(&mut self) -> Audit {
+        self.rx.iter_mut().for_each(XskRx::abandon);
+        self.umem.audit()
+    }
+
+    /// Frames that the application made and sent, or tried to.
+    pub(crate) fn frames_made(&self) -> u64 {
+        let made = self.tx.iter().map(|tx| tx.counters().made);
+        let refused = self.refusals.iter().map(|refusals| refusals.made);
+        made.chain(refused).sum()
+    }
+
+    /// Ring entries from the kernel that failed a check.
+    pub(crate) fn violations(&self) -> u64 {
+        let halves = self.rx.iter().zip(&self.tx);
+        halves.map(|(rx, tx)| xsk::violations(rx, tx)).sum()
+    }
+
+    /// The counters of each xsk of worker `worker`. A system call for each that has
+    /// a socket.
+    pub(crate) fn counters(&mut self, worker: usize) -> Vec<XskStats> {
+        for (rx, kernel) in self.rx.iter().zip(&mut self.kernel) {
+            // A counter that cannot be read stays what it was.
+            *kernel = rx.kernel_statistics().unwrap_or(*kernel);
+        }
+        let places = 0..self.rx.len();
+        places.map(|place| self.xsk_stats(place, worker)).collect()
+    }
+
+    /// The counters at the very end: what the kernel still has is unfinished.
+    pub(crate) fn last_counters(&mut self, worker: usize) -> Vec<XskStats> {
+        let mut all = self.counters(worker);
+        for (stats, tx) in all.iter_mut().zip(&self.tx) {
+            let unfinished = u64::from(tx.in_flight());
+            stats.drops.set(DropReason::TxUnfinished, unfinished);
+            stats.tx_in_flight = 0;
+        }
+        all
+    }
+
+    fn xsk_stats(&self, place: usize, worker: usize) -> XskStats {
+        let (rx, tx) = (&self.rx[place], &self.tx[place]);
+        let (received, sent) = (rx.counters(), tx.counters());
+        let kernel = self.kernel[place];
+        let refusals = self.refusals[place];
+        let mut drops = Drops::default();
+        drops.set(DropReason::RxNoChunk, kernel.rx_dropped);
+        drops.set(DropReason::RxRingFull, kernel.rx_ring_full);
+        drops.set(DropReason::RxThrottled, received.throttled);
+        drops.set(DropReason::RxInvalid, received.invalid);
+        drops.set(DropReason::Application, rx.discarded());
+        drops.set(DropReason::TxRingFull, refusals.ring_full);
+        drops.set(DropReason::TxRefused, refusals.refused);
+        drops.set(DropReason::TxKernel, sent.dropped_by_kernel);
+        drops.set(DropReason::TxInvalid, kernel.tx_invalid_descs);
+        XskStats {
+            interface: rx.interface(),
+            queue: rx.queue().get(),
+            xsk: rx.xsk().0,
+            worker,
+            // What the XDP program counted is the engine's to add.
+            frames_in: 0,
+            frames_passed: 0,
+            frames_passed_no_xsk: 0,
+            frames_dropped_by_rule: 0,
+            rx_frames: received.frames,
+            rx_bytes: received.bytes,
+            tx_frames: sent
+                .completed
+                .saturating_sub(sent.dropped_by_kernel + kernel.tx_invalid_descs),
+            tx_bytes: sent.bytes,
+            tx_in_flight: u64::from(tx.in_flight()),
+            drops,
+            tx_wakeups: sent.wakeups,
+            kernel,
+        }
+    }
+}
