@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf::Interface;
 
 use crate::args::{ForwardArgs, SteeringArgs};
-use crate::control::{Socket, directory};
+use crate::control::{Socket, directory, listen_in};
 use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
 use crate::report::Format;
@@ -94,7 +94,7 @@ impl Control {
             });
         }
         let directory = directory();
-        Ok(Socket::in_directory(&directory).map_or_else(
+        Ok(listen_in(&directory).map_or_else(
             |error| {
                 let directory = directory.display();
                 Self::Failed(format!(

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use wharf::{Engine, Snapshot};
 
-use crate::control::{Clerk, Facts, Server, Socket};
+use crate::control::{Editor, ForwarderInfo, Server, Socket};
 use crate::exit::Failure;
 use crate::report::{Ending, Interval, Renderer, Setup, Summary};
 
@@ -41,9 +41,9 @@ impl Watch<'_> {
     /// Has to be called in the engine's network namespace, as stopping it undoes
     /// what it did to its interfaces.
     pub fn run(self, engine: Engine, is_over: impl Fn(Duration) -> bool) -> Ended {
-        let facts = Facts::of(&engine, self.flow_capacity);
+        let info = ForwarderInfo::of(&engine, self.flow_capacity);
         let control = self.control.map(Socket::path);
-        let setup = Setup::of(engine.report()).steered(&engine.rules(), &facts, control);
+        let setup = Setup::of(engine.report()).steered(&engine.rules(), &info, control);
         let mut output = Output {
             stop: self.stop,
             result: self.renderer.setup(&setup),
@@ -51,11 +51,11 @@ impl Watch<'_> {
         output.give_up_if_lost();
 
         let mut before = Snapshot::default();
-        let clerk = Clerk::new(&engine, facts);
+        let editor = Editor::new(&engine, info);
         thread::scope(|scope| {
             let server = self
                 .control
-                .map(|socket| Server::start(scope, socket, &clerk));
+                .map(|socket| Server::start(scope, socket, &editor));
             if let Some(Err(error)) = &server {
                 // With standard error closed there is nobody left to tell.
                 let _ = writeln!(io::stderr(), "wharf: cannot take requests: {error}");
@@ -68,7 +68,7 @@ impl Watch<'_> {
             });
         });
         // Nobody changes the rules from here on.
-        let rules = clerk.close();
+        let rules = editor.close();
 
         let was_stopped = self.stop.load(Ordering::Relaxed);
         let end = engine.stop();

@@ -259,14 +259,14 @@ fn refused_edit_leaves_the_rules_as_they_were() {
             &["many.txt:129:1: ", "room for"],
         ),
         (&["add", "--at", "0", "udp"], USAGE, &["--at 0", "from 1"]),
-        (&["add", "--at", "4", "udp"], RUN, &["give 1 to 3"]),
+        (&["add", "--at", "4", "udp"], RUN, &["1 to 3"]),
         (
             &["add", "udp", "--revision", "7"],
             RUN,
             &["revision 1, not 7", "steer list"],
         ),
-        (&["remove", "0"], RUN, &["no rule 0", "give 1 to 2"]),
-        (&["remove", "3"], RUN, &["no rule 3", "give 1 to 2"]),
+        (&["remove", "0"], RUN, &["no rule 0", "1 to 2"]),
+        (&["remove", "3"], RUN, &["no rule 3", "1 to 2"]),
         (
             &["remove", "1", "--revision", "2"],
             RUN,

@@ -79,7 +79,7 @@ fn socket_of_a_killed_forwarder_is_cleaned_up_by_the_next() {
     let named = control.try_steer(&["list", "--pid", &pid.to_string()]);
     assert_refused(
         &named,
-        &["nobody listens there any more", "no forwarder runs"],
+        &["nothing listens there any more", "no forwarder runs"],
     );
     let next = control.forward(&wire, Attach::Native, &[]);
     assert!(!socket.exists());

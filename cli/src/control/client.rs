@@ -1,4 +1,4 @@
-//! The other side of the socket: asks one thing after the other.
+//! The client's side of the socket: one request at a time.
 
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::line::{Lines, Patience};
+use super::line::{Lines, ReadLimits};
 use super::message::{Command, Refusal, reply_from_line};
-use super::place::connect;
+use super::socket::connect;
 
 /// A connection to a running forwarder.
 #[derive(Debug)]
@@ -20,10 +20,10 @@ pub struct Client {
     timeout: Duration,
 }
 
-/// Why there is no answer to work with. One line each.
+/// Why there is no usable reply. One line each.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// The forwarder said no.
+    /// The forwarder refused the request.
     #[error("{}", .0.error)]
     Refused(Refusal),
     #[error("cannot reach a forwarder at {}: {source}", path.display())]
@@ -77,12 +77,12 @@ impl Client {
 
     fn exchange(&mut self, request: &str) -> io::Result<String> {
         (&mut &self.stream).write_all(request.as_bytes())?;
-        let patience = Patience {
+        let limits = ReadLimits {
             idle: self.timeout,
             line: self.timeout,
         };
         Lines::of(&self.stream)
-            .next(patience)?
+            .next(limits)?
             .ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
 
@@ -94,11 +94,11 @@ impl Client {
     }
 }
 
-/// The error as whoever asked understands it.
+/// The error in the terms of the caller.
 fn explained(error: io::Error) -> io::Error {
     let text = match error.kind() {
         ErrorKind::NotFound => "there is no such socket",
-        ErrorKind::ConnectionRefused => "nobody listens there any more",
+        ErrorKind::ConnectionRefused => "nothing listens there any more",
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "it takes too long",
         ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
             "it has ended"

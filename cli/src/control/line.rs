@@ -4,18 +4,18 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::LINE_BYTES_MAX;
+use super::protocol::LINE_BYTES_MAX;
 
 /// Reads one line after the other.
 pub struct Lines<'a> {
     stream: &'a UnixStream,
-    /// What has arrived behind the line given last.
+    /// What has arrived behind the line returned last.
     rest: Vec<u8>,
 }
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct ReadLimits {
     /// For a line to begin.
     pub idle: Duration,
     /// For a line to end once it has begun.
@@ -36,9 +36,9 @@ impl<'a> Lines<'a> {
     ///
     /// `TimedOut` when it takes too long, `InvalidData` when the line is too long
     /// or not UTF-8, `UnexpectedEof` when the peer ends in mid-line.
-    pub fn next(&mut self, patience: Patience) -> io::Result<Option<String>> {
+    pub fn next(&mut self, limits: ReadLimits) -> io::Result<Option<String>> {
         let mut seen = 0;
-        let mut deadline = Instant::now() + self.patience_now(patience);
+        let mut deadline = Instant::now() + self.limit_now(limits);
         let mut has_begun = !self.rest.is_empty();
         loop {
             if let Some(end) = self.rest[seen..].iter().position(|byte| *byte == b'\n') {
@@ -55,7 +55,7 @@ impl<'a> Lines<'a> {
             }
             if !has_begun && seen > 0 {
                 has_begun = true;
-                deadline = Instant::now() + patience.line;
+                deadline = Instant::now() + limits.line;
             }
             if self.read_until(deadline)? == 0 {
                 return match seen {
@@ -66,11 +66,11 @@ impl<'a> Lines<'a> {
         }
     }
 
-    fn patience_now(&self, patience: Patience) -> Duration {
+    fn limit_now(&self, limits: ReadLimits) -> Duration {
         if self.rest.is_empty() {
-            patience.idle
+            limits.idle
         } else {
-            patience.line
+            limits.line
         }
     }
 
@@ -103,11 +103,11 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Patience = Patience {
+    const SHORT: ReadLimits = ReadLimits {
         idle: Duration::from_millis(20),
         line: Duration::from_millis(20),
     };
-    const LONG: Patience = Patience {
+    const LONG: ReadLimits = ReadLimits {
         idle: Duration::from_secs(10),
         line: Duration::from_secs(10),
     };

@@ -3,17 +3,17 @@
 use wharf::{Engine, RuleSet};
 
 use super::message::{DefaultEntry, FlowsEntry, HitCount, Listing, OtherEntry, RuleEntry};
-use super::steered::Hits;
+use super::steerable::Hits;
 
 /// What does not change while the forwarder runs.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct ForwarderInfo {
     pub pid: u32,
     pub interfaces: Vec<String>,
     pub flow_capacity: u32,
 }
 
-impl Facts {
+impl ForwarderInfo {
     pub fn of(engine: &Engine, flow_capacity: u32) -> Self {
         let interfaces = &engine.report().interfaces;
         Self {
@@ -63,7 +63,7 @@ impl Facts {
 /// still to come.
 #[derive(Clone, Debug)]
 pub struct FinalRules {
-    pub facts: Facts,
+    pub info: ForwarderInfo,
     pub rules: RuleSet,
     pub revision: u64,
     pub flows: u64,
@@ -71,7 +71,7 @@ pub struct FinalRules {
 
 impl FinalRules {
     pub fn listing(&self, hits: &[Hits]) -> Listing {
-        self.facts
+        self.info
             .listing(self.revision, &self.rules, hits, self.flows)
     }
 }

@@ -1,12 +1,12 @@
-//! What the two sides say to each other, as JSON.
+//! Requests and replies, as JSON.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::VERSION;
+use super::protocol::VERSION;
 
-/// What a client asks. Rules and flows are text in the language of `--match`.
+/// A request. Rules and flows are text in the language of `--match`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
@@ -82,7 +82,7 @@ impl Command {
     }
 }
 
-/// Why a request was not met; everything is as it was before.
+/// Why a request was refused. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: RefusalCode,
@@ -98,7 +98,7 @@ pub enum RefusalCode {
     BadRequest,
     /// It is one of another version of the protocol.
     UnsupportedVersion,
-    /// A rule, flow or action is none.
+    /// A rule, flow or action cannot be parsed.
     BadRule,
     /// No rule has the number.
     NoSuchRule,
@@ -174,9 +174,9 @@ pub struct Listing {
     pub rules: Vec<RuleEntry>,
     pub default: DefaultEntry,
     pub flows: FlowsEntry,
-    /// Frames kept from the rules for the sake of whoever manages the machine.
+    /// Management traffic, which passes to the kernel before any rule.
     pub management: OtherEntry,
-    /// Frames decided by rules that are there no more.
+    /// Frames decided by removed rules.
     pub removed: OtherEntry,
 }
 

@@ -1,6 +1,6 @@
-//! The forwarder's side of the socket: one thread that accepts, one for each
-//! client. They end with the server: closing it shuts every socket down, which
-//! wakes whoever waits on one.
+//! The forwarder's side of the socket: one thread that accepts, and one for each
+//! client. They end with the server: dropping it shuts every socket down, which
+//! wakes the threads that wait on one.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::clerk::Clerk;
-use super::line::{Lines, Patience};
+use super::editor::Editor;
+use super::line::{Lines, ReadLimits};
 use super::message::{Refusal, RefusalCode, reply_line};
-use super::place::Socket;
+use super::socket::Socket;
 
-/// Takes requests until dropped. The scope it was started in waits for its
-/// threads, which end soon after.
+/// Serves requests until dropped. Its threads end soon after; the scope waits for
+/// them.
 pub struct Server<'a> {
     socket: &'a Socket,
     clients: Arc<Mutex<Clients>>,
@@ -32,11 +32,11 @@ struct Clients {
 }
 
 impl<'a> Server<'a> {
-    /// Lets `clerk` answer whoever comes to `socket`.
+    /// Has `editor` reply to the clients of `socket`.
     pub fn start<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         socket: &'a Socket,
-        clerk: &'a Clerk<'a>,
+        editor: &'a Editor<'a>,
     ) -> io::Result<Self> {
         let clients = Arc::new(Mutex::new(Clients::default()));
         let server = Self {
@@ -45,7 +45,7 @@ impl<'a> Server<'a> {
         };
         Builder::new()
             .name("wharf-control".to_owned())
-            .spawn_scoped(scope, move || accept(scope, socket, clerk, &clients))?;
+            .spawn_scoped(scope, move || accept(scope, socket, editor, &clients))?;
         Ok(server)
     }
 }
@@ -55,7 +55,7 @@ impl Drop for Server<'_> {
         let mut clients = lock(&self.clients);
         clients.is_closed = true;
         for (_, stream) in &clients.streams {
-            // Gone by itself, then.
+            // The peer may have gone already.
             let _ = stream.shutdown(Shutdown::Both);
         }
         // Wakes `accept` (`unix_shutdown` in net/unix/af_unix.c).
@@ -66,7 +66,7 @@ impl Drop for Server<'_> {
 fn accept<'scope, 'a>(
     scope: &'scope Scope<'scope, 'a>,
     socket: &'a Socket,
-    clerk: &'a Clerk<'a>,
+    editor: &'a Editor<'a>,
     clients: &Arc<Mutex<Clients>>,
 ) {
     loop {
@@ -75,23 +75,23 @@ fn accept<'scope, 'a>(
             return;
         }
         match accepted {
-            Ok((stream, _)) => welcome(scope, Arc::new(stream), clerk, clients),
+            Ok((stream, _)) => start_client(scope, Arc::new(stream), editor, clients),
             // Out of descriptors or memory: others may end soon.
             Err(_) => std::thread::sleep(ACCEPT_PAUSE),
         }
     }
 }
 
-fn welcome<'scope, 'a>(
+fn start_client<'scope, 'a>(
     scope: &'scope Scope<'scope, 'a>,
     stream: Arc<UnixStream>,
-    clerk: &'a Clerk<'a>,
+    editor: &'a Editor<'a>,
     clients: &Arc<Mutex<Clients>>,
 ) {
     if stream.set_write_timeout(Some(WRITE_LIMIT)).is_err() {
         return;
     }
-    let Some(number) = admit(clients, &stream) else {
+    let Some(number) = register(clients, &stream) else {
         let busy = RefusalCode::Busy;
         refuse(&stream, busy, "too many clients at once: try again");
         return;
@@ -99,17 +99,17 @@ fn welcome<'scope, 'a>(
     let mine = Arc::clone(clients);
     let thread = Builder::new().name("wharf-client".to_owned());
     let started = thread.spawn_scoped(scope, move || {
-        serve(&stream, clerk);
-        leave(&mine, number);
+        serve(&stream, editor);
+        unregister(&mine, number);
     });
     if started.is_err() {
-        // Its end of the socket went with the closure.
-        leave(clients, number);
+        // The closure owned the stream, so that is closed.
+        unregister(clients, number);
     }
 }
 
-/// A number for the client; `None` when there are enough of them.
-fn admit(clients: &Mutex<Clients>, stream: &Arc<UnixStream>) -> Option<u64> {
+/// Returns a number for the client, or `None` when there are too many.
+fn register(clients: &Mutex<Clients>, stream: &Arc<UnixStream>) -> Option<u64> {
     let mut clients = lock(clients);
     if clients.streams.len() >= CLIENTS_MAX || clients.is_closed {
         return None;
@@ -120,18 +120,18 @@ fn admit(clients: &Mutex<Clients>, stream: &Arc<UnixStream>) -> Option<u64> {
     Some(number)
 }
 
-fn leave(clients: &Mutex<Clients>, number: u64) {
+fn unregister(clients: &Mutex<Clients>, number: u64) {
     lock(clients).streams.retain(|(other, _)| *other != number);
 }
 
-/// Answers a client until it is done or takes too long.
-fn serve(stream: &UnixStream, clerk: &Clerk<'_>) {
+/// Replies to a client until it is done or takes too long.
+fn serve(stream: &UnixStream, editor: &Editor<'_>) {
     let mut lines = Lines::of(stream);
     loop {
-        match lines.next(PATIENCE) {
+        match lines.next(READ_LIMITS) {
             Ok(None) => return,
             Ok(Some(line)) => {
-                let reply = clerk.answer(&line);
+                let reply = editor.reply_to(&line);
                 if (&mut &*stream).write_all(reply.as_bytes()).is_err() {
                     return;
                 }
@@ -142,9 +142,9 @@ fn serve(stream: &UnixStream, clerk: &Clerk<'_>) {
                         refuse(stream, RefusalCode::BadRequest, &error.to_string());
                     }
                     ErrorKind::TimedOut => {
-                        refuse(stream, RefusalCode::Busy, "no request came for too long");
+                        refuse(stream, RefusalCode::Busy, "no request arrived in time");
                     }
-                    // Nobody is there to tell.
+                    // The peer is gone.
                     _ => {}
                 }
                 return;
@@ -165,7 +165,7 @@ fn lock(clients: &Mutex<Clients>) -> MutexGuard<'_, Clients> {
 }
 
 /// How long a client may be silent, and how long a request may take to arrive.
-const PATIENCE: Patience = Patience {
+const READ_LIMITS: ReadLimits = ReadLimits {
     idle: Duration::from_secs(60),
     line: Duration::from_secs(5),
 };
@@ -184,20 +184,20 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::control::listing::Facts;
+    use crate::control::listing::ForwarderInfo;
     use crate::control::message::Command;
-    use crate::control::place::connect;
-    use crate::control::place::tests::Scratch;
-    use crate::control::steered::tests::Fake;
+    use crate::control::socket::connect;
+    use crate::control::socket::tests::Scratch;
+    use crate::control::steerable::tests::Fake;
 
     /// Runs `test` beside a server on a socket of its own.
     fn with_server(name: &str, test: impl FnOnce(&Socket)) {
         let scratch = Scratch::new(name);
         let socket = Socket::at(&scratch.0.join("control")).expect("a new socket");
         let fake = Fake::default();
-        let clerk = Clerk::new(&fake, Facts::default());
+        let editor = Editor::new(&fake, ForwarderInfo::default());
         thread::scope(|scope| {
-            let server = Server::start(scope, &socket, &clerk).expect("a thread");
+            let server = Server::start(scope, &socket, &editor).expect("a thread");
             test(&socket);
             drop(server);
         });
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_clients_are_told_so() {
+    fn too_many_clients_are_refused() {
         with_server("many", |socket| {
             let clients: Vec<UnixStream> = (0..CLIENTS_MAX)
                 .map(|_| connect(socket.path()).expect("it listens"))

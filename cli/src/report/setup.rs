@@ -8,7 +8,7 @@ use wharf::{
     RuleSet, WorkerReport,
 };
 
-use crate::control::Facts;
+use crate::control::ForwarderInfo;
 
 /// The engine as it started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -97,11 +97,11 @@ impl Setup {
     }
 
     /// The same with what it was told of steering.
-    pub fn steered(self, rules: &RuleSet, facts: &Facts, control: Option<&Path>) -> Self {
+    pub fn steered(self, rules: &RuleSet, info: &ForwarderInfo, control: Option<&Path>) -> Self {
         let steering = Steering {
             rules: rules.rules.iter().map(ToString::to_string).collect(),
             default: rules.default.to_string(),
-            flow_capacity: facts.flow_capacity,
+            flow_capacity: info.flow_capacity,
             control: control.map(Path::to_owned),
         };
         Self { steering, ..self }

@@ -250,7 +250,7 @@ fn clamped(frames: i128) -> i64 {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::control::{Clerk, Facts, Fake};
+    use crate::control::{Editor, Fake, ForwarderInfo};
     use crate::report::interval::tests::snapshot;
     use crate::report::rules::tests::listing;
     use crate::report::setup::tests::setup;
@@ -273,7 +273,7 @@ pub mod tests {
             outcome: Ok(()),
         };
         let fake = Fake::default();
-        let rules = Clerk::new(&fake, Facts::default()).close();
+        let rules = Editor::new(&fake, ForwarderInfo::default()).close();
         Summary {
             rules: listing(),
             ..Summary::of(setup(), &end, &rules, Ending::Finished)

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::control::{Client, Command, Listing, REPLY_TIMEOUT, directory, running, socket_of};
+use crate::control::{Client, Command, Listing, directory, running, socket_of};
 use crate::exit::Failure;
 use crate::privileges;
 
@@ -82,6 +82,10 @@ fn look(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
         found => found,
     }
 }
+
+/// How long to wait for a reply. A new program has to pass the kernel's verifier,
+/// on a machine that may be busy.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// It is only for a name.
 const NAME_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,45 +1,19 @@
-//! Where control sockets are, and how they come and go.
+//! One control socket: how it is made, found and removed.
 //!
-//! Sockets without a name chosen by the user are in one directory, which is
-//! where `wharf steer` looks for the only forwarder that runs. A process that is
-//! killed leaves its socket behind; nobody listens on that any more
-//! (`ECONNREFUSED`), and the next forwarder removes it. Between `bind` and
+//! A process that is killed leaves its socket behind. Connecting to it then fails
+//! with `ECONNREFUSED`, and the next forwarder removes it. Between `bind` and
 //! `listen` a good socket looks the same, so whoever makes or removes one holds
 //! a lock on its directory.
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, fchmod, flock};
 use socket2::{Domain, SockAddr, Type};
-
-/// The directory of sockets without a name of their own: `/run/wharf`, or
-/// `$WHARF_CONTROL_DIR`.
-pub fn directory() -> PathBuf {
-    std::env::var_os(DIRECTORY_VARIABLE)
-        .filter(|name| !name.is_empty())
-        .map_or_else(|| PathBuf::from(DIRECTORY), PathBuf::from)
-}
-
-/// The socket of the forwarder with a process id.
-pub fn socket_of(directory: &Path, pid: u32) -> PathBuf {
-    directory.join(format!("{PREFIX}{pid}{SUFFIX}"))
-}
-
-/// The sockets in `directory` on which a forwarder listens, by process id.
-pub fn running(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
-    let mut running: Vec<_> = named_in(directory)?
-        .into_iter()
-        .filter(|(_, path)| is_listening(path))
-        .collect();
-    running.sort_unstable();
-    Ok(running)
-}
 
 /// A socket that clients find by its path. Removed on drop.
 #[derive(Debug)]
@@ -51,25 +25,15 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// This process's socket in `directory`, which is made if it is not there.
-    pub fn in_directory(directory: &Path) -> io::Result<Self> {
-        make_private(directory)?;
-        let _lock = lock(directory)?;
-        for (_, path) in named_in(directory)? {
-            remove_if_stale(&path)?;
-        }
-        Self::bind(socket_of(directory, std::process::id()))
-    }
-
-    /// A socket at `path`, in the place of one on which nobody listens.
+    /// A socket at `path`. A stale one that is there is removed first.
     pub fn at(path: &Path) -> io::Result<Self> {
         let _lock = lock(parent(path))?;
         remove_if_stale(path)?;
         Self::bind(path.to_owned())
     }
 
-    /// With the directory's lock held.
-    fn bind(path: PathBuf) -> io::Result<Self> {
+    /// Binds `path`. The caller holds the directory's [`lock`].
+    pub fn bind(path: PathBuf) -> io::Result<Self> {
         let address = SockAddr::unix(&path).map_err(|_| {
             let text = format!("the path of a socket has at most {PATH_BYTES_MAX} bytes");
             io::Error::new(ErrorKind::InvalidInput, text)
@@ -124,27 +88,6 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
     Ok(UnixStream::from(std::os::fd::OwnedFd::from(socket)))
 }
 
-/// Makes `directory`, or sees that nobody else can put sockets into it.
-fn make_private(directory: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
-    let status = fs::symlink_metadata(directory)?;
-    let refuse = |text: &str| Err(io::Error::new(ErrorKind::PermissionDenied, text));
-    if !status.is_dir() {
-        return refuse("it is no directory");
-    }
-    if status.uid() != rustix::process::geteuid().as_raw() {
-        return refuse("it belongs to another user");
-    }
-    if status.mode() & 0o022 != 0 {
-        return refuse("others can write to it: make it private with `chmod 700`");
-    }
-    Ok(())
-}
-
 /// The directory that the last part of `path` is in.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
@@ -153,8 +96,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Held until dropped.
-fn lock(directory: &Path) -> io::Result<File> {
+/// The lock on a directory of sockets, held until dropped.
+pub fn lock(directory: &Path) -> io::Result<File> {
     let file = File::open(directory)?;
     let deadline = Instant::now() + LOCK_LIMIT;
     loop {
@@ -173,7 +116,7 @@ fn lock(directory: &Path) -> io::Result<File> {
 }
 
 /// Removes a socket on which nobody listens, and nothing else.
-fn remove_if_stale(path: &Path) -> io::Result<()> {
+pub fn remove_if_stale(path: &Path) -> io::Result<()> {
     let status = match fs::symlink_metadata(path) {
         Ok(status) => status,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -197,36 +140,13 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A forwarder that is too busy to accept listens, too.
-fn is_listening(path: &Path) -> bool {
+/// Whether a forwarder listens at `path`, be it too busy to accept.
+pub fn is_listening(path: &Path) -> bool {
     match connect(path) {
         Ok(_) => true,
         Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
 }
-
-/// Everything in `directory` that is named like a forwarder's socket and is one.
-fn named_in(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let is_socket = entry.file_type().is_ok_and(|kind| kind.is_socket());
-        if let (Some(pid), true) = (pid_in(&entry.file_name()), is_socket) {
-            found.push((pid, entry.path()));
-        }
-    }
-    Ok(found)
-}
-
-fn pid_in(name: &OsStr) -> Option<u32> {
-    let middle = name.to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
-    middle.parse().ok()
-}
-
-const DIRECTORY: &str = "/run/wharf";
-const DIRECTORY_VARIABLE: &str = "WHARF_CONTROL_DIR";
-const PREFIX: &str = "forward-";
-const SUFFIX: &str = ".sock";
 
 /// `sun_path` of `struct sockaddr_un`, with a zero at its end (unix(7)).
 const PATH_BYTES_MAX: usize = 107;
@@ -239,8 +159,6 @@ const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 pub mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     /// A directory of its own, removed on drop.
@@ -262,63 +180,10 @@ pub mod tests {
         }
     }
 
-    fn mode(path: &Path) -> u32 {
-        let status = fs::symlink_metadata(path).expect("it is there");
-        status.permissions().mode() & 0o7777
-    }
-
     /// What a killed process leaves.
-    fn stale(path: &Path) {
+    pub fn stale(path: &Path) {
         drop(UnixListener::bind(path).expect("the path is free"));
         assert!(path.exists());
-    }
-
-    #[test]
-    fn socket_and_directory_are_for_their_owner_alone_and_the_socket_goes() {
-        let scratch = Scratch::new("private");
-        let directory = scratch.0.join("wharf");
-
-        let socket = Socket::in_directory(&directory).expect("it can be made");
-
-        let path = socket.path().to_owned();
-        assert_eq!(path, socket_of(&directory, std::process::id()));
-        assert_eq!((mode(&directory), mode(&path)), (0o700, 0o600));
-        let found = running(&directory).expect("the directory can be read");
-        assert_eq!(found, [(std::process::id(), path.clone())]);
-        drop(socket);
-        assert!(!path.exists());
-        assert_eq!(running(&directory).expect("it can be read"), []);
-    }
-
-    #[test]
-    fn sockets_of_dead_processes_are_cleaned_up_and_nothing_else_is() {
-        let scratch = Scratch::new("stale");
-        let directory = scratch.0.join("wharf");
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&directory)
-            .expect("new");
-        let dead = socket_of(&directory, 4_000_001);
-        stale(&dead);
-        let live = socket_of(&directory, 4_000_002);
-        let listener = UnixListener::bind(&live).expect("the path is free");
-        let (file, other) = (directory.join("forward-x.sock"), directory.join("notes"));
-        stale(&file);
-        fs::write(&other, "").expect("a new file");
-
-        let socket = Socket::in_directory(&directory).expect("it can be made");
-
-        assert!(!dead.exists(), "nobody listened there");
-        assert!(live.exists() && file.exists() && other.exists());
-        let mut pids = vec![std::process::id(), 4_000_002];
-        pids.sort_unstable();
-        let found: Vec<u32> = running(&directory)
-            .expect("it can be read")
-            .into_iter()
-            .map(|(pid, _)| pid)
-            .collect();
-        assert_eq!(found, pids);
-        drop((socket, listener));
     }
 
     #[test]
@@ -336,35 +201,6 @@ pub mod tests {
         assert_eq!(again.to_string(), "another process listens there");
         assert_eq!(file.to_string(), "there is something that is no socket");
         assert_eq!(fs::read(&path).expect("still there"), b"precious");
-    }
-
-    #[test]
-    fn directory_that_others_can_write_to_is_not_used() {
-        let scratch = Scratch::new("shared");
-        let directory = scratch.0.join("wharf");
-        fs::create_dir(&directory).expect("a new directory");
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).expect("ours");
-
-        let error = Socket::in_directory(&directory).expect_err("not private");
-
-        assert!(error.to_string().contains("chmod 700"), "{error}");
-    }
-
-    #[test]
-    fn forwarder_that_does_not_accept_counts_as_running_and_nobody_waits_for_it() {
-        let scratch = Scratch::new("busy");
-        let path = socket_of(&scratch.0, 4_000_003);
-        let _listener = UnixListener::bind(&path).expect("the path is free");
-        let mut waiting = Vec::new();
-        while let Ok(stream) = connect(&path) {
-            waiting.push(stream);
-            assert!(waiting.len() < 100_000, "the backlog ends");
-        }
-
-        assert!(is_listening(&path));
-        remove_if_stale(&path).expect("it is left alone");
-
-        assert!(path.exists());
     }
 
     #[test]
@@ -391,5 +227,22 @@ pub mod tests {
         let error = Socket::at(&long).expect_err("108 bytes at most");
 
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+
+    #[test]
+    fn forwarder_that_does_not_accept_counts_as_running_and_nobody_waits_for_it() {
+        let scratch = Scratch::new("busy");
+        let path = scratch.0.join("control");
+        let _listener = UnixListener::bind(&path).expect("the path is free");
+        let mut waiting = Vec::new();
+        while let Ok(stream) = connect(&path) {
+            waiting.push(stream);
+            assert!(waiting.len() < 100_000, "the backlog ends");
+        }
+
+        assert!(is_listening(&path));
+        remove_if_stale(&path).expect("it is left alone");
+
+        assert!(path.exists());
     }
 }

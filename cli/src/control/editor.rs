@@ -1,8 +1,9 @@
-//! Does what clients ask, one edit at a time.
+//! Edits the rules and flows of a running engine on behalf of clients, one edit at a
+//! time.
 //!
-//! Edits name rules by their numbers, and numbers change when rules come and
-//! go. So rules have a revision that goes up with every edit; a client that
-//! names the one it has seen is refused when that is not the one there is.
+//! An edit names a rule by its number, and numbers change when rules are added and
+//! removed. So the rules have a revision that every edit raises. A client may name the
+//! revision it has seen; if that is not the current one, the edit is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,37 +14,37 @@ use serde::Serialize;
 use serde_json::Value;
 use wharf::{Action, Flow, Rule, RuleSet};
 
-use super::listing::{Facts, FinalRules};
+use super::listing::{FinalRules, ForwarderInfo};
 use super::message::{
     Command, Edited, FlowCount, FlowPage, FlowsChanged, Listing, Refusal, RefusalCode, reply_line,
 };
-use super::steered::Steered;
-use super::{FLOWS_PER_MESSAGE, RULES_BYTES_MAX};
+use super::protocol::{FLOWS_PER_MESSAGE, RULES_BYTES_MAX};
+use super::steerable::Steerable;
 use crate::language::{flow_line, split_action};
 
 /// Answers requests about one engine.
-pub struct Clerk<'a> {
-    steered: &'a dyn Steered,
-    facts: Facts,
-    desk: Mutex<Desk>,
+pub struct Editor<'a> {
+    target: &'a dyn Steerable,
+    info: ForwarderInfo,
+    state: Mutex<State>,
 }
 
 /// What an edit changes, beside the engine.
-struct Desk {
+struct State {
     revision: u64,
-    /// What is in the engine's tables: only the clerk writes there.
+    /// What the engine's flow tables hold: only the editor writes there.
     flows: BTreeMap<FlowKey, Action>,
 }
 
 /// A flow in an order that pages can follow.
 type FlowKey = (u8, SocketAddr, SocketAddr);
 
-impl<'a> Clerk<'a> {
-    pub fn new(steered: &'a dyn Steered, facts: Facts) -> Self {
+impl<'a> Editor<'a> {
+    pub fn new(target: &'a dyn Steerable, info: ForwarderInfo) -> Self {
         Self {
-            steered,
-            facts,
-            desk: Mutex::new(Desk {
+            target,
+            info,
+            state: Mutex::new(State {
                 revision: 1,
                 flows: BTreeMap::new(),
             }),
@@ -52,32 +53,32 @@ impl<'a> Clerk<'a> {
 
     /// The rules as the last edit left them, for [`FinalRules::listing`].
     pub fn close(self) -> FinalRules {
-        let desk = self
-            .desk
+        let state = self
+            .state
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
         FinalRules {
-            rules: self.steered.rules(),
-            revision: desk.revision,
-            flows: count(desk.flows.len()),
-            facts: self.facts,
+            rules: self.target.rules(),
+            revision: state.revision,
+            flows: count(state.flows.len()),
+            info: self.info,
         }
     }
 
     /// The reply to a line, as a line.
-    pub fn answer(&self, line: &str) -> String {
+    pub fn reply_to(&self, line: &str) -> String {
         reply_line(Command::from_line(line).and_then(|command| self.carry_out(command)))
     }
 
     /// The rules and what they counted so far.
     pub fn listing(&self) -> Result<Listing, Refusal> {
-        let desk = self.desk();
-        let hits = self.steered.hits().map_err(refused)?;
-        Ok(self.facts.listing(
-            desk.revision,
-            &self.steered.rules(),
+        let state = self.lock();
+        let hits = self.target.hits().map_err(refused)?;
+        Ok(self.info.listing(
+            state.revision,
+            &self.target.rules(),
             &hits,
-            count(desk.flows.len()),
+            count(state.flows.len()),
         ))
     }
 
@@ -90,7 +91,7 @@ impl<'a> Clerk<'a> {
                 let number = at.unwrap_or(most);
                 if !(1..=most).contains(&number) {
                     return Err(no_such_rule(format!(
-                        "no place {number} for a rule: give 1 to {most}"
+                        "a rule cannot be number {number}: the range is 1 to {most}"
                     )));
                 }
                 let text = rule.to_string();
@@ -101,8 +102,8 @@ impl<'a> Clerk<'a> {
                 let index = number.wrapping_sub(1);
                 if index >= set.rules.len() {
                     return Err(no_such_rule(match set.rules.len() {
-                        0 => format!("there is no rule {number}: there are none"),
-                        most => format!("there is no rule {number}: give 1 to {most}"),
+                        0 => format!("there is no rule {number}: there are no rules"),
+                        most => format!("there is no rule {number}: the range is 1 to {most}"),
                     }));
                 }
                 let rule = set.rules.remove(index);
@@ -126,36 +127,36 @@ impl<'a> Clerk<'a> {
         }
     }
 
-    /// Changes the rules by `change`, or leaves them as they are. It gives the
-    /// number and the text of the rule it was about.
+    /// Changes the rules by `change`, or leaves them as they are. `change` returns
+    /// the number and the text of the rule it is about.
     fn edit(
         &self,
         revision: Option<u64>,
         change: impl FnOnce(&mut RuleSet) -> Result<(Option<usize>, Option<String>), Refusal>,
     ) -> Result<Value, Refusal> {
-        let mut desk = self.desk();
-        if let Some(seen) = revision.filter(|seen| *seen != desk.revision) {
+        let mut state = self.lock();
+        if let Some(seen) = revision.filter(|seen| *seen != state.revision) {
             return Err(Refusal::new(
                 RefusalCode::RulesChanged,
                 format!(
-                    "the rules have changed: they are at revision {}, not {seen}; look at them with `wharf steer list`",
-                    desk.revision
+                    "the rules have changed: they are at revision {}, not {seen}; see `wharf steer list`",
+                    state.revision
                 ),
             ));
         }
-        let mut rules = self.steered.rules();
+        let mut rules = self.target.rules();
         let (number, rule) = change(&mut rules)?;
         let text = rules.to_string();
         if text.len() > RULES_BYTES_MAX {
             return Err(bad_rule(format!(
-                "the rules would be {} bytes of text together, and {RULES_BYTES_MAX} is the most",
+                "the rules would be {} bytes of text together; the limit is {RULES_BYTES_MAX}",
                 text.len()
             )));
         }
-        self.steered.replace_rules(&rules).map_err(refused)?;
-        desk.revision += 1;
+        self.target.replace_rules(&rules).map_err(refused)?;
+        state.revision += 1;
         Ok(value(Edited {
-            revision: desk.revision,
+            revision: state.revision,
             rules: rules.rules.len(),
             number,
             rule,
@@ -165,14 +166,14 @@ impl<'a> Clerk<'a> {
     /// All of them, or none.
     fn add_flows(&self, lines: &[String]) -> Result<FlowsChanged, Refusal> {
         let flows = read_flows(lines)?;
-        let mut desk = self.desk();
-        let capacity = self.facts.flow_capacity;
+        let mut state = self.lock();
+        let capacity = self.info.flow_capacity;
         let new: BTreeSet<FlowKey> = flows
             .iter()
             .map(|(flow, _)| key(flow))
-            .filter(|key| !desk.flows.contains_key(key))
+            .filter(|key| !state.flows.contains_key(key))
             .collect();
-        let (count_now, added) = (count(desk.flows.len()), count(new.len()));
+        let (count_now, added) = (count(state.flows.len()), count(new.len()));
         if count_now + added > u64::from(capacity) {
             return Err(Refusal::new(
                 RefusalCode::FlowsFull,
@@ -180,36 +181,36 @@ impl<'a> Clerk<'a> {
                     0 => "this forwarder has no room for flows: start it with --flow-capacity N"
                         .to_owned(),
                     _ => format!(
-                        "no room for {added} more flows: there are {count_now}, and room for {capacity}; start the forwarder with a larger --flow-capacity"
+                        "no room for {added} more flows: {count_now} of {capacity} are in use; start the forwarder with a larger --flow-capacity"
                     ),
                 },
             ));
         }
         let mut done = Vec::new();
         for (flow, action) in flows {
-            if let Err(error) = self.steered.insert_flow(&flow, action) {
-                self.undo(&mut desk, &done);
+            if let Err(error) = self.target.insert_flow(&flow, action) {
+                self.undo(&mut state, &done);
                 return Err(refused(error));
             }
-            done.push((flow, desk.flows.insert(key(&flow), action)));
+            done.push((flow, state.flows.insert(key(&flow), action)));
         }
         let is_new = |(_, before): &&(Flow, Option<Action>)| before.is_none();
         let changed = count(done.iter().filter(is_new).count());
-        Ok(desk.flows_changed(changed))
+        Ok(state.flows_changed(changed))
     }
 
-    /// Makes each of these flows what it was, the last one first.
-    fn undo(&self, desk: &mut Desk, done: &[(Flow, Option<Action>)]) {
+    /// Restores each of these flows, the last one first.
+    fn undo(&self, state: &mut State, done: &[(Flow, Option<Action>)]) {
         for (flow, before) in done.iter().rev() {
             let undone = match before {
-                Some(action) => self.steered.insert_flow(flow, *action),
-                None => self.steered.remove_flow(flow).map(drop),
+                Some(action) => self.target.insert_flow(flow, *action),
+                None => self.target.remove_flow(flow).map(drop),
             };
-            // One that cannot be is still there, and is listed.
+            // One that cannot be restored is still in the table, and is listed.
             if undone.is_ok() {
                 match before {
-                    Some(action) => desk.flows.insert(key(flow), *action),
-                    None => desk.flows.remove(&key(flow)),
+                    Some(action) => state.flows.insert(key(flow), *action),
+                    None => state.flows.remove(&key(flow)),
                 };
             }
         }
@@ -217,14 +218,14 @@ impl<'a> Clerk<'a> {
 
     fn remove_flows(&self, lines: &[String]) -> Result<FlowsChanged, Refusal> {
         let flows = read_flows(lines)?;
-        let mut desk = self.desk();
+        let mut state = self.lock();
         let mut changed = 0;
         for (flow, _) in flows {
-            let was_there = self.steered.remove_flow(&flow).map_err(refused)?;
-            desk.flows.remove(&key(&flow));
+            let was_there = self.target.remove_flow(&flow).map_err(refused)?;
+            state.flows.remove(&key(&flow));
             changed += u64::from(was_there);
         }
-        Ok(desk.flows_changed(changed))
+        Ok(state.flows_changed(changed))
     }
 
     fn list_flows(&self, after: Option<&str>) -> Result<FlowPage, Refusal> {
@@ -232,8 +233,8 @@ impl<'a> Clerk<'a> {
             None => Bound::Unbounded,
             Some(text) => Bound::Excluded(key(&read_flow(text)?.0)),
         };
-        let desk = self.desk();
-        let mut rest = desk.flows.range((begin, Bound::Unbounded)).peekable();
+        let state = self.lock();
+        let mut rest = state.flows.range((begin, Bound::Unbounded)).peekable();
         let lines: Vec<(String, Flow)> = rest
             .by_ref()
             .take(FLOWS_PER_MESSAGE)
@@ -252,18 +253,18 @@ impl<'a> Clerk<'a> {
 
     fn flow_count(&self) -> FlowCount {
         FlowCount {
-            count: count(self.desk().flows.len()),
-            capacity: self.facts.flow_capacity.into(),
+            count: count(self.lock().flows.len()),
+            capacity: self.info.flow_capacity.into(),
         }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Changed by single statements only, so it is good whatever panicked.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Desk {
+impl State {
     fn flows_changed(&self, changed: u64) -> FlowsChanged {
         FlowsChanged {
             changed,

@@ -1,20 +1,20 @@
-//! The clerk beside an engine that only pretends.
+//! The editor on a fake engine.
 
 use super::*;
 use crate::control::message::reply_from_line;
-use crate::control::steered::Hits;
-use crate::control::steered::tests::Fake;
+use crate::control::steerable::Hits;
+use crate::control::steerable::tests::Fake;
 
-fn facts(flow_capacity: u32) -> Facts {
-    Facts {
+fn info(flow_capacity: u32) -> ForwarderInfo {
+    ForwarderInfo {
         pid: 7,
         interfaces: vec!["left".to_owned(), "right".to_owned()],
         flow_capacity,
     }
 }
 
-fn ask(clerk: &Clerk<'_>, command: &Command) -> Result<Value, Refusal> {
-    let reply = clerk.answer(&command.to_line());
+fn ask(editor: &Editor<'_>, command: &Command) -> Result<Value, Refusal> {
+    let reply = editor.reply_to(&command.to_line());
     reply_from_line(&reply).expect("a reply")
 }
 
@@ -26,28 +26,28 @@ fn add(rule: &str, at: Option<usize>) -> Command {
     }
 }
 
-fn rules(clerk: &Clerk<'_>) -> Vec<String> {
-    let listing = clerk.listing().expect("it counts");
+fn rules(editor: &Editor<'_>) -> Vec<String> {
+    let listing = editor.listing().expect("it counts");
     listing.rules.into_iter().map(|entry| entry.rule).collect()
 }
 
 #[test]
 fn rules_are_added_and_removed_by_number_and_the_revision_goes_up() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(0));
+    let editor = Editor::new(&fake, info(0));
 
     for (rule, at) in [
         ("tcp port 80", None),
         ("drop udp", None),
         ("pass arp", Some(1)),
     ] {
-        ask(&clerk, &add(rule, at)).expect("a good rule");
+        ask(&editor, &add(rule, at)).expect("a good rule");
     }
     let removed = Command::Remove {
         number: 2,
         revision: Some(4),
     };
-    let removed = ask(&clerk, &removed).expect("it is there");
+    let removed = ask(&editor, &removed).expect("it is there");
 
     assert_eq!(removed["revision"], 5);
     assert_eq!(removed["number"], 2);
@@ -58,20 +58,20 @@ fn rules_are_added_and_removed_by_number_and_the_revision_goes_up() {
             .is_some_and(|rule| rule.contains("port 80")),
         "{removed}"
     );
-    let left = rules(&clerk);
+    let left = rules(&editor);
     assert_eq!(left.len(), 2);
     assert!(
         left[0].contains("arp") && left[1].contains("udp"),
         "{left:?}"
     );
-    assert_eq!(fake.rules(), clerk.steered.rules());
+    assert_eq!(fake.rules(), editor.target.rules());
 }
 
 #[test]
 fn edit_of_another_revision_changes_nothing() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(0));
-    ask(&clerk, &add("tcp port 80", None)).expect("a good rule");
+    let editor = Editor::new(&fake, info(0));
+    ask(&editor, &add("tcp port 80", None)).expect("a good rule");
     let before = fake.rules();
 
     let stale = Some(1);
@@ -96,7 +96,7 @@ fn edit_of_another_revision_changes_nothing() {
     ];
 
     for command in commands {
-        let refusal = ask(&clerk, &command).expect_err("the revision is 2");
+        let refusal = ask(&editor, &command).expect_err("the revision is 2");
         assert_eq!(refusal.code, RefusalCode::RulesChanged);
         assert!(refusal.error.contains("revision 2, not 1"), "{refusal:?}");
         assert_eq!(fake.rules(), before);
@@ -106,8 +106,8 @@ fn edit_of_another_revision_changes_nothing() {
 #[test]
 fn bad_edit_changes_nothing_and_says_why() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(0));
-    ask(&clerk, &add("tcp port 80", None)).expect("a good rule");
+    let editor = Editor::new(&fake, info(0));
+    ask(&editor, &add("tcp port 80", None)).expect("a good rule");
     let before = fake.rules();
     let remove = |number| Command::Remove {
         number,
@@ -115,10 +115,10 @@ fn bad_edit_changes_nothing_and_says_why() {
     };
     let cases = [
         (add("tcp port 70000", None), RefusalCode::BadRule, "70000"),
-        (add("udp", Some(0)), RefusalCode::NoSuchRule, "give 1 to 2"),
-        (add("udp", Some(3)), RefusalCode::NoSuchRule, "give 1 to 2"),
-        (remove(0), RefusalCode::NoSuchRule, "give 1 to 1"),
-        (remove(2), RefusalCode::NoSuchRule, "give 1 to 1"),
+        (add("udp", Some(0)), RefusalCode::NoSuchRule, "1 to 2"),
+        (add("udp", Some(3)), RefusalCode::NoSuchRule, "1 to 2"),
+        (remove(0), RefusalCode::NoSuchRule, "1 to 1"),
+        (remove(2), RefusalCode::NoSuchRule, "1 to 1"),
         (
             Command::Default {
                 action: "accept".into(),
@@ -140,37 +140,37 @@ nonsense"
     ];
 
     for (command, code, needle) in cases {
-        let refusal = ask(&clerk, &command).expect_err("it is bad");
+        let refusal = ask(&editor, &command).expect_err("it is bad");
         assert_eq!(refusal.code, code, "{command:?}: {refusal:?}");
         assert!(refusal.error.contains(needle), "{refusal:?}");
         assert_eq!(fake.rules(), before, "{command:?}");
     }
-    assert_eq!(clerk.listing().expect("it counts").revision, 2);
+    assert_eq!(editor.listing().expect("it counts").revision, 2);
 }
 
 #[test]
 fn edit_that_the_engine_refuses_leaves_the_revision() {
     let fake = Fake::default();
     fake.refuse("the kernel has no memory");
-    let clerk = Clerk::new(&fake, facts(4));
+    let editor = Editor::new(&fake, info(4));
 
-    let rule = ask(&clerk, &add("tcp", None)).expect_err("refused");
+    let rule = ask(&editor, &add("tcp", None)).expect_err("refused");
     let flow = Command::FlowAdd {
         flows: vec![flow_text(1)],
     };
-    let flow = ask(&clerk, &flow).expect_err("refused");
+    let flow = ask(&editor, &flow).expect_err("refused");
 
     assert_eq!(rule.code, RefusalCode::Refused);
     assert_eq!(flow.error, "the kernel has no memory");
-    assert_eq!(clerk.listing().expect("it counts").revision, 1);
-    assert_eq!(clerk.flow_count().count, 0);
+    assert_eq!(editor.listing().expect("it counts").revision, 1);
+    assert_eq!(editor.flow_count().count, 0);
 }
 
 #[test]
-fn hits_are_summed_over_interfaces_and_given_for_each() {
+fn hits_are_summed_over_interfaces_and_listed_for_each() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(0));
-    ask(&clerk, &add("tcp port 80", None)).expect("a good rule");
+    let editor = Editor::new(&fake, info(0));
+    ask(&editor, &add("tcp port 80", None)).expect("a good rule");
     fake.count(vec![
         Hits {
             rules: vec![5],
@@ -184,7 +184,7 @@ fn hits_are_summed_over_interfaces_and_given_for_each() {
         },
     ]);
 
-    let listing = clerk.listing().expect("it counts");
+    let listing = editor.listing().expect("it counts");
 
     assert_eq!(listing.rules[0].hits.hits, 12);
     assert_eq!(listing.rules[0].hits.hits_by_interface, [5, 7]);
@@ -200,18 +200,18 @@ fn flow_text(port: usize) -> String {
 #[test]
 fn flows_come_and_go_in_batches_up_to_the_capacity_and_are_listed_in_pages() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(2000));
+    let editor = Editor::new(&fake, info(2000));
     let batch = |ports: std::ops::Range<usize>| Command::FlowAdd {
         flows: ports.map(flow_text).collect(),
     };
 
-    let first = ask(&clerk, &batch(1..1501)).expect("there is room");
-    let over = ask(&clerk, &batch(1001..2002)).expect_err("one too many");
-    let second = ask(&clerk, &batch(1001..2001)).expect("there is room");
+    let first = ask(&editor, &batch(1..1501)).expect("there is room");
+    let over = ask(&editor, &batch(1001..2002)).expect_err("one too many");
+    let second = ask(&editor, &batch(1001..2001)).expect("there is room");
     let removed = Command::FlowRemove {
         flows: vec![flow_text(5), flow_text(5), flow_text(3000)],
     };
-    let removed = ask(&clerk, &removed).expect("one of them was there");
+    let removed = ask(&editor, &removed).expect("one of them was there");
 
     assert_eq!(first["changed"], 1500);
     assert_eq!(over.code, RefusalCode::FlowsFull);
@@ -226,7 +226,7 @@ fn flows_come_and_go_in_batches_up_to_the_capacity_and_are_listed_in_pages() {
     let mut listed = Vec::new();
     let mut after = None;
     loop {
-        let page = ask(&clerk, &Command::FlowList { after }).expect("a page");
+        let page = ask(&editor, &Command::FlowList { after }).expect("a page");
         let page: FlowPage = serde_json::from_value(page).expect("a page");
         assert!(page.flows.len() <= FLOWS_PER_MESSAGE);
         listed.extend(page.flows);
@@ -249,10 +249,10 @@ fn flows_come_and_go_in_batches_up_to_the_capacity_and_are_listed_in_pages() {
 #[test]
 fn flows_of_which_one_is_refused_are_all_as_they_were() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(8));
+    let editor = Editor::new(&fake, info(8));
     let add = |flows: &[String]| {
         let flows = flows.to_vec();
-        ask(&clerk, &Command::FlowAdd { flows })
+        ask(&editor, &Command::FlowAdd { flows })
     };
     add(&[format!("drop {}", flow_text(1))]).expect("a good flow");
 
@@ -262,22 +262,22 @@ fn flows_of_which_one_is_refused_are_all_as_they_were() {
     assert_eq!(refusal.code, RefusalCode::Refused);
     let first = flow_text(1).parse().expect("a flow");
     assert_eq!(fake.flow(&first), Some(Action::Drop));
-    assert_eq!((fake.flow_count(), clerk.flow_count().count), (1, 1));
-    let listed = clerk.list_flows(None).expect("a page").flows;
+    assert_eq!((fake.flow_count(), editor.flow_count().count), (1, 1));
+    let listed = editor.list_flows(None).expect("a page").flows;
     assert_eq!(listed, [format!("drop {}", flow_text(1))]);
 }
 
 #[test]
 fn rules_at_the_end_are_those_of_the_last_edit() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(0));
-    ask(&clerk, &add("tcp port 80", None)).expect("a good rule");
+    let editor = Editor::new(&fake, info(0));
+    ask(&editor, &add("tcp port 80", None)).expect("a good rule");
 
     let hits = Hits {
         rules: vec![3],
         ..Hits::default()
     };
-    let listing = clerk.close().listing(&[hits]);
+    let listing = editor.close().listing(&[hits]);
 
     assert_eq!((listing.revision, listing.rules.len()), (2, 1));
     assert_eq!(listing.rules[0].hits.hits, 3);
@@ -286,12 +286,12 @@ fn rules_at_the_end_are_those_of_the_last_edit() {
 #[test]
 fn forwarder_without_room_for_flows_says_how_to_have_some() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(0));
+    let editor = Editor::new(&fake, info(0));
 
     let flow = Command::FlowAdd {
         flows: vec![flow_text(1)],
     };
-    let refusal = ask(&clerk, &flow).expect_err("no room");
+    let refusal = ask(&editor, &flow).expect_err("no room");
 
     assert!(refusal.error.contains("--flow-capacity"), "{refusal:?}");
 }
@@ -299,12 +299,12 @@ fn forwarder_without_room_for_flows_says_how_to_have_some() {
 #[test]
 fn rules_whose_listing_would_not_fit_a_reply_are_refused() {
     let fake = Fake::default();
-    let clerk = Clerk::new(&fake, facts(0));
+    let editor = Editor::new(&fake, info(0));
     let long = vec!["tcp"; RULES_BYTES_MAX / 16].join(" and ");
-    ask(&clerk, &add(&long, None)).expect("there is room for one");
+    ask(&editor, &add(&long, None)).expect("there is room for one");
 
-    let refusal = ask(&clerk, &add(&long, None)).expect_err("not for two");
+    let refusal = ask(&editor, &add(&long, None)).expect_err("not for two");
 
-    assert!(refusal.error.contains("262144 is the most"), "{refusal:?}");
-    assert_eq!(rules(&clerk).len(), 1);
+    assert!(refusal.error.contains("the limit is 262144"), "{refusal:?}");
+    assert_eq!(rules(&editor).len(), 1);
 }

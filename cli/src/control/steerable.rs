@@ -1,4 +1,4 @@
-//! What the clerk needs of an engine.
+//! What the editor needs of an engine, as a trait that tests can implement.
 
 use wharf::{Action, Engine, Flow, RuleHits, RuleSet};
 
@@ -10,12 +10,12 @@ pub struct Hits {
     pub default: u64,
     pub flows: u64,
     pub management: u64,
-    /// By rules that are there no more.
+    /// By removed rules.
     pub removed: u64,
 }
 
 /// Something whose steering can be changed while it runs. Errors are one line.
-pub trait Steered: Sync {
+pub trait Steerable: Sync {
     fn rules(&self) -> RuleSet;
     /// All at once, or not at all.
     fn replace_rules(&self, rules: &RuleSet) -> Result<(), String>;
@@ -26,7 +26,7 @@ pub trait Steered: Sync {
     fn remove_flow(&self, flow: &Flow) -> Result<bool, String>;
 }
 
-impl Steered for Engine {
+impl Steerable for Engine {
     fn rules(&self) -> RuleSet {
         Self::rules(self)
     }
@@ -70,7 +70,7 @@ pub mod tests {
 
     use super::*;
 
-    /// An engine with one xsk per queue, as far as the clerk can tell.
+    /// Behaves like an engine with one xsk per queue.
     pub struct Fake {
         rules: Mutex<RuleSet>,
         flows: Mutex<HashMap<Flow, Action>>,
@@ -116,7 +116,7 @@ pub mod tests {
         }
     }
 
-    impl Steered for Fake {
+    impl Steerable for Fake {
         fn rules(&self) -> RuleSet {
             self.rules.lock().expect("no panic").clone()
         }
