@@ -46,20 +46,20 @@ fn finished<'a>(
 }
 
 /// The sum of the bytes `start..end` of a frame in segments. A segment that
-/// begins at an odd place has its words' bytes swapped, and so its sum's
+/// begins at an odd offset has its words' bytes swapped, and so its sum's
 /// (RFC 1071, section 2).
 fn sum_between<'a>(segments: impl Iterator<Item = &'a [u8]>, start: usize, end: usize) -> u64 {
-    let (mut place, mut total) = (0, 0);
+    let (mut offset, mut total) = (0, 0);
     for segment in segments {
-        let from = start.clamp(place, place + segment.len());
-        let to = end.clamp(from, place + segment.len());
-        let part = sum(&segment[from - place..to - place]);
+        let from = start.clamp(offset, offset + segment.len());
+        let to = end.clamp(from, offset + segment.len());
+        let part = sum(&segment[from - offset..to - offset]);
         total += if from.saturating_sub(start).is_multiple_of(2) {
             part
         } else {
             u64::from(fold(part).swap_bytes())
         };
-        place += segment.len();
+        offset += segment.len();
     }
     total
 }
@@ -104,19 +104,19 @@ fn unfinished(frame: &[u8], total: usize) -> Option<Transport> {
 /// Where the network header begins, behind up to two VLAN tags; `None` for what
 /// is not IP.
 fn after_tags(frame: &[u8]) -> Option<usize> {
-    let mut place = 12;
+    let mut offset = 12;
     for _ in 0..3 {
-        match word(frame, place)? {
-            0x8100 | 0x88a8 => place += 4,
-            0x0800 | 0x86dd => return Some(place + 2),
+        match word(frame, offset)? {
+            0x8100 | 0x88a8 => offset += 4,
+            0x0800 | 0x86dd => return Some(offset + 2),
             _ => return None,
         }
     }
     None
 }
 
-fn word(bytes: &[u8], place: usize) -> Option<u16> {
-    let pair = bytes.get(place..place + 2)?;
+fn word(bytes: &[u8], offset: usize) -> Option<u16> {
+    let pair = bytes.get(offset..offset + 2)?;
     Some(u16::from_be_bytes([pair[0], pair[1]]))
 }
 
@@ -166,7 +166,7 @@ mod tests {
         flow.frame(PAYLOAD)
     }
 
-    /// What a stack would send over veth in the place of `frame`.
+    /// What a stack would send over veth instead of `frame`.
     fn left_to_hardware(frame: &[u8], addresses: std::ops::Range<usize>, field: usize) -> Vec<u8> {
         let len = u64::try_from(8 + PAYLOAD.len()).expect("short");
         let pseudo = fold(sum(&frame[addresses]) + u64::from(UDP) + len);

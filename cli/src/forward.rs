@@ -11,8 +11,8 @@ use crate::control::{Socket, directory, listen_in};
 use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
 use crate::report::Format;
-use crate::session::{self, Watch};
-use crate::{metrics, pair, privileges, report, rule_input, signals};
+use crate::session::Session;
+use crate::{metrics, pair, privileges, rule_input, signals, stdout};
 
 /// Forwards until a signal, the end of the asked duration, the end of standard
 /// output, or a failure of the engine.
@@ -37,26 +37,28 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
     control.warn();
     warn_of_pair(&arguments.a, &arguments.b);
-    let mut renderer = report::renderer(Format::of(arguments.json));
+    let mut renderer = Format::of(arguments.json).renderer();
     let is_over = |elapsed: Duration| {
         stop.load(Ordering::Relaxed)
             || arguments
                 .duration
                 .is_some_and(|duration| elapsed >= duration)
     };
-    let watch = Watch {
+    let session = Session {
         renderer: renderer.as_mut(),
         stop: &stop,
         control: control.socket(),
         flow_capacity: steering.flow_capacity,
     };
-    let ended = watch.run(engine, is_over);
+    let outcome = session.run(engine, is_over);
 
-    let written = ended.output.and_then(|()| renderer.summary(&ended.summary));
-    if let Some(reason) = ended.summary.failure() {
+    let written = outcome
+        .output
+        .and_then(|()| renderer.summary(&outcome.summary));
+    if let Some(reason) = outcome.summary.failure() {
         return Err(Failure::Run(reason));
     }
-    session::judge_output(written)
+    stdout::outcome(written)
 }
 
 /// Says once what gets lost between the two interfaces as they are.

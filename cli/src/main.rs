@@ -1,18 +1,21 @@
-//! The `wharf` command: a forwarder on the engine, what steers it while it runs,
-//! and a demo of it that needs nothing but privileges.
+//! The `wharf` command: a forwarder on the engine, a client that steers it while it
+//! runs, a check of the machine, and a demo that needs nothing but privileges.
+//!
+//! A module uses those below it only:
 //!
 //! ```text
-//!  args ──► forward ─┐                    ┌─► report/table   for people
-//!       ├─► demo ────┴─► forwarder ─► session ─► report/json    for programs
-//!       │                                └─► control ◄─┐
-//!       ├─► doctor
-//!       └─► steer ──────────────────────── Unix socket ─┘
+//!  commands    forward   demo   doctor   steer
+//!  the run     session                           runs an engine, reports, serves steer
+//!  output      report                            one view model, two renderers
+//!  input       forwarder   rule_input            the engine to run, the rules to start with
+//!  parts       args   control   metrics   privileges   signals   stdout
+//!  ground      exit   checksum   flow_line   pair
 //! ```
 //!
 //! `forward` and `demo` run the same application on the same engine builder
 //! ([`forwarder`]) under the same loop ([`session`]), which turns the engine's
-//! counters into one view model ([`report`]) that both renderers show. While
-//! `forward` runs, `steer` looks at its rules and changes them ([`control`]).
+//! counters into one view model ([`report`]). While `forward` runs, `steer` lists and
+//! changes its rules through a Unix socket ([`control`]).
 
 mod args;
 mod checksum;
@@ -20,9 +23,9 @@ mod control;
 mod demo;
 mod doctor;
 mod exit;
+mod flow_line;
 mod forward;
 mod forwarder;
-mod language;
 mod metrics;
 mod pair;
 mod privileges;
@@ -30,6 +33,7 @@ mod report;
 mod rule_input;
 mod session;
 mod signals;
+mod stdout;
 mod steer;
 
 use std::process::ExitCode;

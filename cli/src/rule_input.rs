@@ -1,5 +1,5 @@
-//! Rules and flows as the user gives them: options, words and files, read and
-//! judged as a whole before anything is done with them.
+//! Rules and flows from options, arguments and files: read and checked as a whole
+//! before anything is done with them.
 
 use std::fmt;
 use std::fs::File;
@@ -10,40 +10,40 @@ use wharf::{Action, Flow, ParseError, Rule, RuleSet, RulesError, Steering};
 
 use crate::control::RULES_BYTES_MAX;
 use crate::exit::{Failure, one_line};
-use crate::language::split_action;
+use crate::flow_line::split_action;
 
-/// The rules to start with: those of `--match`, then those of `--rules`. With
-/// neither, everything is taken.
+/// The rules to start with: those of `--match`, then those of `--rules`. Without
+/// either, every frame is redirected.
 pub fn initial(
     matches: &[String],
     file: Option<&Path>,
     xsks_per_queue: u8,
 ) -> Result<RuleSet, Failure> {
-    let mut all = Given::default();
+    let mut all = LocatedRules::default();
     for text in matches {
-        all.push(parsed(MATCH, text)?, Place::of_word(MATCH, text));
+        all.push(parsed(MATCH, text)?, Location::of_word(MATCH, text));
     }
     let default = match file {
         None if matches.is_empty() => Action::REDIRECT,
         None => Action::Pass,
         Some(file) => all.read(file)?,
     };
-    all.judged(default, xsks_per_queue)
+    all.checked(default, xsks_per_queue)
 }
 
-/// Reads a rule that was given as `source`.
+/// Reads a rule from the argument or option `source`.
 pub fn rule(source: &str, text: &str) -> Result<Rule, Failure> {
     let rule = parsed(source, text)?;
-    let mut alone = Given::default();
-    alone.push(rule.clone(), Place::of_word(source, text));
-    alone.judged(Action::Pass, XSKS_UNKNOWN)?;
+    let mut alone = LocatedRules::default();
+    alone.push(rule.clone(), Location::of_word(source, text));
+    alone.checked(Action::Pass, XSKS_UNKNOWN)?;
     Ok(rule)
 }
 
 fn parsed(source: &str, text: &str) -> Result<Rule, Failure> {
     if text.split_whitespace().next() == Some("default") {
         return Err(Failure::Usage(format!(
-            "{source}: `default ACTION` is no rule: it is a line of a rules file, or what `wharf steer default ACTION` changes"
+            "{source}: `default ACTION` is not a rule: put it into a rules file, or use `wharf steer default ACTION`"
         )));
     }
     text.parse()
@@ -52,32 +52,32 @@ fn parsed(source: &str, text: &str) -> Result<Rule, Failure> {
 
 /// Reads the rules of a file.
 pub fn rules_of_file(path: &Path) -> Result<RuleSet, Failure> {
-    let mut all = Given::default();
+    let mut all = LocatedRules::default();
     let default = all.read(path)?;
-    all.judged(default, XSKS_UNKNOWN)
+    all.checked(default, XSKS_UNKNOWN)
 }
 
-/// Rules, and where each of them is.
+/// Rules, and where each of them was read.
 #[derive(Default)]
-struct Given {
+struct LocatedRules {
     rules: Vec<Rule>,
-    places: Vec<Place>,
+    locations: Vec<Location>,
 }
 
-/// Where a rule is, for whoever has to correct it.
-struct Place {
+/// Where a rule was read, for the error message.
+struct Location {
     /// With the column at which it begins.
     name: String,
     text: String,
 }
 
-impl Given {
-    fn push(&mut self, rule: Rule, place: Place) {
+impl LocatedRules {
+    fn push(&mut self, rule: Rule, location: Location) {
         self.rules.push(rule);
-        self.places.push(place);
+        self.locations.push(location);
     }
 
-    /// Adds the rules of a file; gives its default.
+    /// Adds the rules of a file; returns its default action.
     fn read(&mut self, path: &Path) -> Result<Action, Failure> {
         let text = read(path, RULES_BYTES_MAX as u64)?;
         let set: RuleSet = text.parse().map_err(|error: ParseError| Failure::Text {
@@ -94,7 +94,7 @@ impl Given {
         let mut lines = text.lines().enumerate().filter(says_something).peekable();
         if lines.peek().is_none() {
             return Err(Failure::Usage(format!(
-                "{} has no rules: to take everything, say `default redirect`; to take nothing, `default pass`",
+                "{} has no rules: write `default redirect` to take everything, or `default pass` to take nothing",
                 Name(path)
             )));
         }
@@ -102,23 +102,23 @@ impl Given {
         let is_rule = |line: &str| line.split_whitespace().next() != Some("default");
         let lines = lines.filter(|(_, line)| is_rule(line));
         for (rule, (index, line)) in set.rules.into_iter().zip(lines) {
-            self.push(rule, Place::of_line(path, index + 1, line));
+            self.push(rule, Location::of_line(path, index + 1, line));
         }
         Ok(set.default)
     }
 
     /// The rules with `default`, if a program can be made of them.
-    fn judged(self, default: Action, xsks_per_queue: u8) -> Result<RuleSet, Failure> {
-        let Self { rules, places } = self;
+    fn checked(self, default: Action, xsks_per_queue: u8) -> Result<RuleSet, Failure> {
+        let Self { rules, locations } = self;
         let set = RuleSet { rules, default };
         match Steering::check(&set, xsks_per_queue) {
             Ok(()) => Ok(set),
-            Err(error) => Err(refusal(&error, &places)),
+            Err(error) => Err(refusal(&error, &locations)),
         }
     }
 }
 
-impl Place {
+impl Location {
     fn of_word(source: &str, text: &str) -> Self {
         Self {
             name: format!("{source}: column 1"),
@@ -136,8 +136,8 @@ impl Place {
     }
 }
 
-/// Says which rule it is that cannot be used, if it is one alone.
-fn refusal(error: &RulesError, places: &[Place]) -> Failure {
+/// Names the rule that cannot be used, if the error is about a single one.
+fn refusal(error: &RulesError, locations: &[Location]) -> Failure {
     let number = match error {
         RulesError::NeverMatches { rule, .. } | RulesError::TooManyClauses { rule, .. } => {
             Some(*rule)
@@ -146,19 +146,19 @@ fn refusal(error: &RulesError, places: &[Place]) -> Failure {
         _ => None,
     };
     let text = error.to_string();
-    let place = number.and_then(|number| Some((number, places.get(number - 1)?)));
-    let Some((number, place)) = place else {
+    let location = number.and_then(|number| Some((number, locations.get(number - 1)?)));
+    let Some((number, location)) = location else {
         return Failure::Usage(text);
     };
     let what = text
         .strip_prefix(&format!("rule {number} "))
         .unwrap_or(&text);
     Failure::Text {
-        message: format!("{}: this rule {what}", place.name),
+        message: format!("{}: this rule {what}", location.name),
         marked: format!(
             "{}\n{}",
-            one_line(&place.text),
-            "^".repeat(one_line(&place.text).chars().count())
+            one_line(&location.text),
+            "^".repeat(one_line(&location.text).chars().count())
         ),
     }
 }
@@ -167,13 +167,13 @@ fn without_comment(line: &str) -> &str {
     line.split('#').next().unwrap_or_default().trim()
 }
 
-/// Reads a flow that was given as `source`.
+/// Reads a flow from the argument `source`.
 pub fn flow(source: &str, text: &str) -> Result<Flow, Failure> {
     text.parse()
         .map_err(|error: ParseError| at_column(source, &error))
 }
 
-/// Reads an action that was given as `source`.
+/// Reads an action from the argument or option `source`.
 pub fn action(source: &str, text: &str) -> Result<Action, Failure> {
     text.parse()
         .map_err(|error: ParseError| at_column(source, &error))
@@ -279,7 +279,7 @@ const MATCH: &str = "--match";
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
-/// How many xsks a queue has is for the forwarder to know, which judges again.
+/// Only the forwarder knows how many xsks a queue has; it checks again.
 const XSKS_UNKNOWN: u8 = u8::MAX;
 
 /// A million flows and more.

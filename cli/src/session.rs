@@ -1,5 +1,5 @@
-//! A running engine, watched: one [`Interval`] a second to the renderer, and a
-//! [`Summary`] at the end.
+//! Watches a running engine: sends the renderer one [`Interval`] a second, and
+//! returns a [`Summary`] at the end.
 //!
 //! The last interval ends with the engine, so that the intervals add up to the
 //! summary's totals to the last frame.
@@ -12,35 +12,34 @@ use std::time::{Duration, Instant};
 use wharf::{Engine, Snapshot};
 
 use crate::control::{Editor, ForwarderInfo, Server, Socket};
-use crate::exit::Failure;
 use crate::report::{Ending, Interval, Renderer, Setup, Summary};
 
-/// How a watched engine ended.
-pub struct Ended {
+/// How a run ended.
+pub struct Outcome {
     pub summary: Summary,
-    /// Whether everything so far could be shown.
+    /// Whether everything could be shown.
     pub output: io::Result<()>,
 }
 
-/// Who sees the run, and who may change it.
-pub struct Watch<'a> {
+/// What a run needs beside the engine.
+pub struct Session<'a> {
     pub renderer: &'a mut dyn Renderer,
-    /// Set when nobody reads any more: what nobody reads need not go on, as with
+    /// Set when standard output has no reader any more, which ends the run, as with
     /// `… | head -1`.
     pub stop: &'a AtomicBool,
-    /// Where steering can be changed.
+    /// The socket on which clients may change the steering.
     pub control: Option<&'a Socket>,
-    /// What the engine was told.
+    /// The engine's room for flows, per interface.
     pub flow_capacity: u32,
 }
 
-impl Watch<'_> {
-    /// Watches `engine` until `is_over` says so (it is asked with the time since
-    /// the call) or the engine fails, then stops it.
+impl Session<'_> {
+    /// Runs until `is_over` returns true for the time since the call, or the engine
+    /// fails. Then stops the engine.
     ///
-    /// Has to be called in the engine's network namespace, as stopping it undoes
-    /// what it did to its interfaces.
-    pub fn run(self, engine: Engine, is_over: impl Fn(Duration) -> bool) -> Ended {
+    /// Call it in the engine's network namespace: stopping undoes what the engine
+    /// did to its interfaces.
+    pub fn run(self, engine: Engine, is_over: impl Fn(Duration) -> bool) -> Outcome {
         let info = ForwarderInfo::of(&engine, self.flow_capacity);
         let control = self.control.map(Socket::path);
         let setup = Setup::of(engine.report()).steered(&engine.rules(), &info, control);
@@ -48,7 +47,7 @@ impl Watch<'_> {
             stop: self.stop,
             result: self.renderer.setup(&setup),
         };
-        output.give_up_if_lost();
+        output.stop_if_lost();
 
         let mut before = Snapshot::default();
         let editor = Editor::new(&engine, info);
@@ -60,19 +59,19 @@ impl Watch<'_> {
                 // With standard error closed there is nobody left to tell.
                 let _ = writeln!(io::stderr(), "wharf: cannot take requests: {error}");
             }
-            look_on(&engine, is_over, || {
+            watch(&engine, is_over, || {
                 let now = engine.stats();
                 let interval = Interval::between(&setup, &before, &now);
-                output.then(|| self.renderer.interval(&interval));
+                output.write(|| self.renderer.interval(&interval));
                 before = now;
             });
         });
-        // Nobody changes the rules from here on.
+        // The server has ended, so the rules do not change any more.
         let rules = editor.close();
 
         let was_stopped = self.stop.load(Ordering::Relaxed);
         let end = engine.stop();
-        output.then(|| {
+        output.write(|| {
             let interval = Interval::between(&setup, &before, &end.stats);
             self.renderer.interval(&interval)
         });
@@ -81,7 +80,7 @@ impl Watch<'_> {
             (Ok(()), true) => Ending::Interrupted,
             (Ok(()), false) => Ending::Finished,
         };
-        Ended {
+        Outcome {
             summary: Summary::of(setup, &end, &rules, ending),
             output: output.result,
         }
@@ -89,7 +88,7 @@ impl Watch<'_> {
 }
 
 /// Calls `interval` once a second until it is over or the engine fails.
-fn look_on(engine: &Engine, is_over: impl Fn(Duration) -> bool, mut interval: impl FnMut()) {
+fn watch(engine: &Engine, is_over: impl Fn(Duration) -> bool, mut interval: impl FnMut()) {
     let begin = Instant::now();
     let mut next_interval = INTERVAL;
     loop {
@@ -102,21 +101,10 @@ fn look_on(engine: &Engine, is_over: impl Fn(Duration) -> bool, mut interval: im
             // Whole seconds, and no burst of intervals after a pause.
             next_interval = Duration::from_secs(elapsed.as_secs()) + INTERVAL;
         }
-        let is_running = engine.wait(next_interval.saturating_sub(elapsed).min(LOOK));
+        let is_running = engine.wait(next_interval.saturating_sub(elapsed).min(POLL_INTERVAL));
         if !is_running {
             return;
         }
-    }
-}
-
-/// Whether the output's fate is a failure of the command: a reader that had
-/// enough is not, a full disk is.
-pub fn judge_output(written: io::Result<()>) -> Result<(), Failure> {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Run(format!(
-            "cannot write to standard output: {error}"
-        ))),
-        _ => Ok(()),
     }
 }
 
@@ -127,14 +115,14 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    fn then(&mut self, write: impl FnOnce() -> io::Result<()>) {
+    fn write(&mut self, write: impl FnOnce() -> io::Result<()>) {
         if self.result.is_ok() {
             self.result = write();
-            self.give_up_if_lost();
+            self.stop_if_lost();
         }
     }
 
-    fn give_up_if_lost(&self) {
+    fn stop_if_lost(&self) {
         if self.result.is_err() {
             self.stop.store(true, Ordering::Relaxed);
         }
@@ -144,22 +132,12 @@ impl Output<'_> {
 /// Between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between two looks at the stop flag: soon enough for whoever pressed Ctrl-C,
-/// and next to no CPU.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two reads of the stop flag: soon enough after Ctrl-C, and next to no CPU.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn closed_pipe_is_no_failure_and_full_disk_is() {
-        let closed = judge_output(Err(io::ErrorKind::BrokenPipe.into()));
-        let full = judge_output(Err(io::ErrorKind::StorageFull.into()));
-
-        assert_eq!(closed, Ok(()));
-        assert!(matches!(full, Err(Failure::Run(text)) if text.contains("standard output")));
-    }
 
     #[test]
     fn lost_output_asks_for_the_end_and_is_not_written_to_again() {
@@ -169,8 +147,8 @@ mod tests {
             result: Ok(()),
         };
 
-        output.then(|| Err(io::ErrorKind::BrokenPipe.into()));
-        output.then(|| panic!("the output is lost"));
+        output.write(|| Err(io::ErrorKind::BrokenPipe.into()));
+        output.write(|| panic!("the output is lost"));
 
         assert!(stop.load(Ordering::Relaxed));
     }

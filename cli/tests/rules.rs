@@ -1,5 +1,5 @@
 //! Rules that cannot be used, on the command line: one line on standard error that
-//! names the option or the place in the file and what was expected, below it the
+//! names the option or the location in the file and what was expected, below it the
 //! text with a mark, and exit code 2. Needs no privileges and touches no interface.
 
 use std::fs;
@@ -77,8 +77,8 @@ fn bad_rule_is_refused_with_its_column_and_marked() {
             let said = refused(arguments);
 
             assert_eq!(said.len(), 3, "{said:#?}");
-            let place = format!("wharf: {source}: column {column}: ");
-            assert!(said[0].starts_with(&place), "{said:#?}");
+            let location = format!("wharf: {source}: column {column}: ");
+            assert!(said[0].starts_with(&location), "{said:#?}");
             assert!(said[0].contains(reason), "{said:#?}");
             assert_eq!(said[1], format!("  {rule}"));
             let mark = format!(
@@ -128,8 +128,8 @@ fn bad_line_of_a_file_is_refused_with_its_number_and_column() {
         ] {
             let said = refused(arguments);
 
-            let place = format!("wharf: {}:4:{}: ", file.name(), column + 2);
-            assert!(said[0].starts_with(&place), "{said:#?}");
+            let location = format!("wharf: {}:4:{}: ", file.name(), column + 2);
+            assert!(said[0].starts_with(&location), "{said:#?}");
             assert!(said[0].contains(reason), "{said:#?}");
             assert_eq!(said.len(), 3, "{said:#?}");
         }
@@ -177,7 +177,7 @@ fn other_misuse_is_refused_in_one_line() {
         ),
         (
             &["forward", "eth0", "eth1", "--match", "default drop"],
-            "`default ACTION` is no rule",
+            "`default ACTION` is not a rule",
         ),
         (&["forward", "eth0", "eth1", "--match"], "--match"),
         (&["forward", "eth0", "eth1", "--flow-capacity", "-1"], "-1"),
@@ -207,7 +207,7 @@ fn other_misuse_is_refused_in_one_line() {
 }
 
 #[test]
-fn bad_action_and_flow_are_refused_with_their_place() {
+fn bad_action_and_flow_are_refused_with_their_location() {
     let cases: [(&[&str], &str); 4] = [
         (
             &["steer", "default", "accept"],
@@ -227,9 +227,12 @@ fn bad_action_and_flow_are_refused_with_their_place() {
         ),
     ];
 
-    for (arguments, place) in cases {
+    for (arguments, location) in cases {
         let said = refused(arguments);
-        assert!(said[0].starts_with(&format!("wharf: {place}")), "{said:#?}");
+        assert!(
+            said[0].starts_with(&format!("wharf: {location}")),
+            "{said:#?}"
+        );
         assert_eq!(said.len(), 3, "{said:#?}");
     }
 }

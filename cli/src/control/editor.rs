@@ -20,7 +20,7 @@ use super::message::{
 };
 use super::protocol::{FLOWS_PER_MESSAGE, RULES_BYTES_MAX};
 use super::steerable::Steerable;
-use crate::language::{flow_line, split_action};
+use crate::flow_line::{flow_line, split_action};
 
 /// Answers requests about one engine.
 pub struct Editor<'a> {

@@ -18,15 +18,14 @@ mod clock;
 mod datagram;
 mod echo;
 mod pattern;
+mod show;
 mod tcp;
 mod timed;
 mod traffic;
 mod udp;
 mod verdict;
 
-pub use verdict::Verdict;
-
-use std::io::Write;
+use std::io::{self, Write};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -39,11 +38,12 @@ use wharf_testbed::{Neighbours, Testbed, Wire};
 use crate::args::{DemoArgs, EngineArgs};
 use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
-use crate::report::{self, Format, Renderer};
-use crate::session::{self, Ended, Watch};
-use crate::{privileges, signals};
+use crate::report::{Format, Renderer};
+use crate::session::{Outcome, Session};
+use crate::{privileges, signals, stdout};
 use clock::Clock;
 use traffic::Traffic;
+use verdict::Verdict;
 
 /// Runs the demo; good only if its verdict is.
 pub fn run(arguments: &DemoArgs) -> Result<(), Failure> {
@@ -55,19 +55,20 @@ pub fn run(arguments: &DemoArgs) -> Result<(), Failure> {
         .neighbours(Neighbours::Resolved)
         .wire()
         .map_err(|error| Failure::Run(format!("cannot build the demo's network: {error}")))?;
-    let mut renderer = report::renderer(Format::of(arguments.json));
+    let format = Format::of(arguments.json);
+    let mut renderer = format.renderer();
     // Should nobody read it, the first interval will notice.
     let _ = renderer.title(TITLE);
-    let (ended, traffic) = run_on(&wire, renderer.as_mut(), arguments.seconds, &stop)?;
+    let (outcome, traffic) = run_on(&wire, renderer.as_mut(), arguments.seconds, &stop)?;
 
-    let verdict = Verdict::of(traffic, &ended.summary);
-    let written = ended
+    let verdict = Verdict::of(traffic, &outcome.summary);
+    let written = outcome
         .output
-        .and_then(|()| renderer.verdict(&verdict, &ended.summary));
+        .and_then(|()| show::show(&mut io::stdout().lock(), format, &verdict, &outcome.summary));
     if let Some(reason) = verdict.failure() {
         return Err(Failure::Run(reason));
     }
-    session::judge_output(written)
+    stdout::outcome(written)
 }
 
 /// Forwards on the wire while client and server talk through it.
@@ -76,7 +77,7 @@ fn run_on(
     renderer: &mut dyn Renderer,
     duration: Duration,
     stop: &AtomicBool,
-) -> Result<(Ended, Traffic), Failure> {
+) -> Result<(Outcome, Traffic), Failure> {
     let is_traffic_over = AtomicBool::new(false);
     let (started, start) = mpsc::channel();
     thread::scope(|scope| {
@@ -89,10 +90,10 @@ fn run_on(
             .ok()
             .map(|()| traffic::run(wire, &Clock::new(duration, stop)));
         is_traffic_over.store(true, Ordering::Relaxed);
-        let ended = forwarding
+        let outcome = forwarding
             .join()
             .map_err(|_| Failure::Run("the forwarder's thread panicked".to_owned()))??;
-        Ok((ended, traffic.unwrap_or_default()))
+        Ok((outcome, traffic.unwrap_or_default()))
     })
 }
 
@@ -103,23 +104,23 @@ fn forward(
     stop: &AtomicBool,
     is_traffic_over: &AtomicBool,
     started: &Sender<()>,
-) -> Result<Ended, Failure> {
+) -> Result<Outcome, Failure> {
     let (left, right) = (wire.left().name(), wire.right().name());
     let builder = forwarder::builder(left, right, &EngineArgs::default())?;
     let forwarding = wire.forwarder().try_run(|| {
         let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
         // The receiver waits for this.
         let _ = started.send(());
-        let watch = Watch {
+        let session = Session {
             renderer,
             stop,
             control: None,
             flow_capacity: 0,
         };
-        let ended = watch.run(engine, |_| is_traffic_over.load(Ordering::Relaxed));
+        let outcome = session.run(engine, |_| is_traffic_over.load(Ordering::Relaxed));
         // Should the engine have failed, sending on is of no use.
         stop.store(true, Ordering::Relaxed);
-        Ok(ended)
+        Ok(outcome)
     });
     forwarding.unwrap_or_else(|error| Err(Failure::Run(error.to_string())))
 }
@@ -128,7 +129,7 @@ fn start_watchdog(limit: Duration) {
     thread::spawn(move || {
         thread::sleep(limit);
         let _ = writeln!(
-            std::io::stderr(),
+            io::stderr(),
             "wharf: the demo did not end within {} s: this is a bug",
             limit.as_secs()
         );

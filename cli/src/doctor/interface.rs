@@ -10,6 +10,7 @@ use wharf::{
 };
 
 use super::check::{Check, State, worst};
+use crate::report::counted;
 
 /// One interface, examined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -194,11 +195,6 @@ fn kept(management: &ManagementReport) -> String {
     // The topic says the rest.
     let report = report.strip_prefix("management traffic is ");
     report.unwrap_or_default().to_owned()
-}
-
-fn counted(count: u32, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use wharf::{ConfigError, Interface, KernelFeatures};
 
 use crate::args::DoctorArgs;
 use crate::exit::Failure;
-use crate::session;
+use crate::stdout;
 use check::{Check, State, worst};
 use interface::Examined;
 
@@ -73,9 +73,9 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
     } else {
         report.write_text(&mut io::stdout().lock())
     };
-    session::judge_output(written)?;
+    stdout::outcome(written)?;
     match report.obstacle(!arguments.interfaces.is_empty()) {
-        Some((place, check)) => Err(Failure::Run(format!("{place}, {}", check.line()))),
+        Some((subject, check)) => Err(Failure::Run(format!("{subject}, {}", check.line()))),
         None => Ok(()),
     }
 }
@@ -114,7 +114,7 @@ impl Report {
         Ok(())
     }
 
-    /// The first thing without which nothing works, and where it is.
+    /// The first thing without which nothing works, and what it was found on.
     fn obstacle(&self, count_interfaces: bool) -> Option<(&str, &Check)> {
         let kernel = self.kernel.iter().map(|check| ("this kernel", check));
         let machine = self.machine.iter().map(|check| ("this machine", check));
@@ -162,8 +162,8 @@ mod tests {
         let report = report();
 
         assert!(report.obstacle(false).is_none());
-        let (place, check) = report.obstacle(true).expect("it is down");
-        assert_eq!((place, check.topic), ("eth0", "state"));
+        let (subject, check) = report.obstacle(true).expect("it is down");
+        assert_eq!((subject, check.topic), ("eth0", "state"));
     }
 
     #[test]

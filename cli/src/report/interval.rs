@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use wharf::{InterfaceId, Snapshot, WorkerStats, XskStats};
 
-use super::Setup;
 use super::drops::{DropCounts, is_on_the_way_in};
+use super::setup::Setup;
 use crate::forwarder::DIRECTIONS;
 
 /// One second of the run, or what was left of it at the end.

@@ -6,9 +6,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::table::write_setup;
-use super::{Interval, Renderer, Setup, Summary};
-use crate::demo::Verdict;
+use super::interval::Interval;
+use super::renderer::Renderer;
+use super::setup::Setup;
+use super::setup_text::write_setup;
+use super::summary::Summary;
 
 /// Writes one object per line.
 pub struct Json<W> {
@@ -19,13 +21,14 @@ impl<W: Write> Json<W> {
     pub fn new(out: W) -> Self {
         Self { out }
     }
+}
 
-    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
-        text.push(b'\n');
-        self.out.write_all(&text)?;
-        self.out.flush()
-    }
+/// Writes one object as one line, at once.
+pub fn write_line(out: &mut impl Write, object: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(object)?;
+    text.push(b'\n');
+    out.write_all(&text)?;
+    out.flush()
 }
 
 impl<W: Write + Send> Renderer for Json<W> {
@@ -41,15 +44,11 @@ impl<W: Write + Send> Renderer for Json<W> {
     }
 
     fn interval(&mut self, interval: &Interval) -> io::Result<()> {
-        self.line(&Line::Interval(interval))
+        write_line(&mut self.out, &Line::Interval(interval))
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
-        self.line(&Line::Summary(summary))
-    }
-
-    fn verdict(&mut self, verdict: &Verdict, summary: &Summary) -> io::Result<()> {
-        self.line(&Line::Verdict { verdict, summary })
+        write_line(&mut self.out, &Line::Summary(summary))
     }
 }
 
@@ -59,12 +58,6 @@ impl<W: Write + Send> Renderer for Json<W> {
 enum Line<'a> {
     Interval(&'a Interval),
     Summary(&'a Summary),
-    Verdict {
-        #[serde(flatten)]
-        verdict: &'a Verdict,
-        #[serde(flatten)]
-        summary: &'a Summary,
-    },
 }
 
 #[cfg(test)]
@@ -75,10 +68,6 @@ mod tests {
     use crate::report::interval::tests::snapshot;
     use crate::report::setup::tests::setup;
     use crate::report::summary::tests::summary;
-
-    fn nothing_sent() -> Verdict {
-        Verdict::of(Default::default(), &summary(500, 500))
-    }
 
     fn written(write: impl FnOnce(&mut Json<&mut Vec<u8>>) -> io::Result<()>) -> Value {
         let mut bytes = Vec::new();
@@ -117,15 +106,5 @@ mod tests {
         assert_eq!(json["audits"][0]["total"], 4096);
         assert_eq!(json["audits"][0]["balanced"], true);
         assert_eq!(json["setup"]["interfaces"][1]["name"], "eth1");
-    }
-
-    #[test]
-    fn verdict_line_holds_the_summary_too() {
-        let json = written(|json| json.verdict(&nothing_sent(), &summary(500, 500)));
-
-        assert_eq!(json["type"], "verdict");
-        assert_eq!(json["verdict"], "fail", "nothing was sent");
-        assert_eq!(json["conserved"], true);
-        assert_eq!(json["tcp"]["sent_bytes"], 0);
     }
 }

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use wharf::{Audit, Snapshot, WorkerStats, XskStats};
 
-use super::Setup;
 use super::drops::DropCounts;
 use super::interval::{Direction, directions_between};
+use super::setup::Setup;
 use crate::control::{FinalRules, Hits, Listing};
 
 /// How the run ended.

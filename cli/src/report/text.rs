@@ -1,14 +1,15 @@
-//! Numbers as people read them.
+//! Numbers and names as people read them.
 
-use super::WorkerLoad;
-use super::interval::Direction;
+use std::fmt::Display;
+
+use super::interval::{Direction, WorkerLoad};
 
 /// Thousands set off by blanks: `12 345 678`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);
@@ -26,8 +27,8 @@ pub fn mebibytes(bytes: u64) -> String {
     }
 }
 
-/// What dropped frames, each with its count: `rule` for the XDP program told to do
-/// so, then the reasons for which frames got lost; `-` for none.
+/// Why frames were dropped, each reason with its count: `rule` for frames dropped by
+/// rules, then the reasons for which frames got lost; `-` for none.
 pub fn drops(direction: &Direction) -> String {
     let by_rule = ("rule", direction.counts.frames_dropped_by_rule);
     let lost = direction.drops.iter();
@@ -56,6 +57,27 @@ pub fn cpu_loads(workers: &[WorkerLoad]) -> String {
     }
 }
 
+/// `from -> to`.
+pub fn direction_name(direction: &Direction) -> String {
+    format!("{} -> {}", direction.from, direction.to)
+}
+
+/// The width of a column of these directions.
+pub fn direction_width(directions: &[Direction]) -> usize {
+    directions
+        .iter()
+        .map(|direction| direction_name(direction).len())
+        .max()
+        .unwrap_or(0)
+        .max("direction".len())
+}
+
+/// `1 rule`, `2 rules`.
+pub fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    let plural = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 /// More would not fit the column.
 const MOST_LOADS: usize = 4;
 
@@ -64,9 +86,10 @@ mod tests {
     use wharf::DropReason;
 
     use super::*;
+    use crate::report::drops::DropCounts;
+    use crate::report::interval::Interval;
     use crate::report::interval::tests::snapshot;
     use crate::report::setup::tests::setup;
-    use crate::report::{DropCounts, Interval};
 
     #[test]
     fn thousands_are_set_off() {

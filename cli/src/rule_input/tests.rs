@@ -32,7 +32,7 @@ fn rules_of_options_go_before_those_of_the_file() {
 }
 
 #[test]
-fn bad_rule_is_named_with_its_place_and_shown_with_a_mark() {
+fn bad_rule_is_named_with_its_location_and_shown_with_a_mark() {
     let scratch = Scratch::new("bad-rule");
     let path = file(&scratch, "tcp\n\n  udp port 70000\n");
     let matches = ["tcp".to_owned(), "udp prot 53".to_owned()];
@@ -60,14 +60,14 @@ fn bad_rule_is_named_with_its_place_and_shown_with_a_mark() {
 }
 
 #[test]
-fn rule_that_the_forwarder_cannot_follow_is_named_with_its_place() {
+fn rule_that_the_forwarder_cannot_follow_is_named_with_its_location() {
     let scratch = Scratch::new("no-xsk");
     let path = file(&scratch, "default pass\nudp\n  redirect:7 udp # both\n");
 
     let of_option = initial(&["udp".into(), "redirect:7 udp".into()], None, 1);
     let of_file = initial(&["arp".into()], Some(&path), 1);
 
-    for (result, place) in [
+    for (result, location) in [
         (of_option, "--match: column 1: ".to_owned()),
         (of_file, format!("{}:3:3: ", path.display())),
     ] {
@@ -75,7 +75,7 @@ fn rule_that_the_forwarder_cannot_follow_is_named_with_its_place() {
             panic!("{result:?}");
         };
         assert!(
-            message.starts_with(&format!("{place}this rule redirects to xsk 7")),
+            message.starts_with(&format!("{location}this rule redirects to xsk 7")),
             "{message}"
         );
         assert_eq!(marked, "redirect:7 udp\n^^^^^^^^^^^^^^");

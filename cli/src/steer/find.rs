@@ -32,8 +32,10 @@ pub fn forwarder(path: Option<&Path>, pid: Option<u32>) -> Result<Client, Failur
 
 fn only_one(directory: &Path) -> Result<PathBuf, Failure> {
     let found = look(directory).map_err(|error| {
-        let place = directory.display();
-        let text = format!("cannot look for forwarders in {place}: {error}");
+        let text = format!(
+            "cannot look for forwarders in {}: {error}",
+            directory.display()
+        );
         match error.kind() {
             ErrorKind::PermissionDenied => Failure::Run(format!(
                 "{text}; run: {}",

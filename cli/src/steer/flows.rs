@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use wharf::{Action, Flow};
 
-use super::counted;
 use crate::control::{Client, Command, FLOWS_PER_MESSAGE, FlowCount, FlowPage, FlowsChanged};
 use crate::exit::Failure;
-use crate::language::{flow_line, split_action};
-use crate::{rule_input, session};
+use crate::flow_line::{flow_line, split_action};
+use crate::report::counted;
+use crate::{rule_input, stdout};
 
 /// The flow in `words`, which may begin with an action of its own.
 pub fn one(action: &str, words: &[String]) -> Result<(Flow, Action), Failure> {
@@ -68,11 +68,11 @@ pub fn list(client: &mut Client, out: &mut impl Write) -> Result<(), Failure> {
             .iter()
             .try_for_each(|flow| writeln!(out, "{flow}"));
         if written.is_err() {
-            return session::judge_output(written);
+            return stdout::outcome(written);
         }
         after = page.after;
         if after.is_none() {
-            return session::judge_output(out.flush());
+            return stdout::outcome(out.flush());
         }
     }
 }

@@ -12,8 +12,9 @@ use std::path::Path;
 use crate::args::{FlowCommand, Guard, SteerArgs, SteerCommand};
 use crate::control::{Client, ClientError, Command, Edited, Listing};
 use crate::exit::Failure;
-use crate::report::write_listing;
-use crate::{rule_input, session};
+use crate::report::{counted, write_listing};
+use crate::rule_input;
+use crate::stdout::print;
 
 /// Does one thing and ends.
 pub fn run(arguments: &SteerArgs) -> Result<(), Failure> {
@@ -118,16 +119,6 @@ fn edited(edited: &Edited) -> String {
     }
 }
 
-/// `1 rule`, `2 rules`.
-fn counted(count: impl Into<usize>, what: &str) -> String {
-    let count = count.into();
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    session::judge_output(io::stdout().write_all(text.as_bytes()))
-}
-
 impl Client {
     fn edit(&mut self, command: &Command) -> Result<Edited, ClientError> {
         self.ask(command)
@@ -161,13 +152,13 @@ mod tests {
     #[test]
     fn bad_rule_never_leaves_the_command() {
         let bad = add(&["tcp port 70000".to_owned()], None, Guard::default());
-        let place = add(&["tcp".to_owned()], Some(0), Guard::default());
+        let number = add(&["tcp".to_owned()], Some(0), Guard::default());
 
         assert!(
             matches!(&bad, Err(Failure::Text { message, .. }) if message.starts_with("add: column 10: ")),
             "{bad:?}"
         );
-        assert!(matches!(place, Err(Failure::Usage(text)) if text.contains("from 1")));
+        assert!(matches!(number, Err(Failure::Usage(text)) if text.contains("from 1")));
     }
 
     #[test]

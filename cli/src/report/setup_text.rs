@@ -1,0 +1,105 @@
+//! What was set up, for people.
+
+use std::io::{self, Write};
+
+use super::setup::{Interface, Setup, Steering};
+use super::text::mebibytes;
+use crate::forwarder::leaves_checksums;
+
+/// Says what each interface and worker got.
+pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
+    for interface in &setup.interfaces {
+        write_interface(out, setup, interface)?;
+    }
+    write_steering(out, &setup.steering)?;
+    for worker in &setup.workers {
+        let cpu = worker.cpu.map_or_else(
+            || "no CPU of its own".to_owned(),
+            |cpu| format!("CPU {cpu}"),
+        );
+        let queues: Vec<String> = worker
+            .queues
+            .iter()
+            .map(|queue| {
+                let xsk = queue.xsk.map(|xsk| format!(" xsk {xsk}"));
+                let xsk = xsk.unwrap_or_default();
+                format!("{} queue {}{xsk}", queue.interface, queue.queue)
+            })
+            .collect();
+        writeln!(
+            out,
+            "worker {} on {cpu}: {} MiB{}, {}{} chunks of {} bytes; {}",
+            worker.worker,
+            mebibytes(worker.memory_bytes),
+            if worker.huge_pages {
+                " in huge pages"
+            } else {
+                ""
+            },
+            worker.chunks,
+            if worker.unaligned_chunks {
+                " unaligned"
+            } else {
+                ""
+            },
+            worker.chunk_size_bytes,
+            queues.join(", "),
+        )?;
+    }
+    Ok(())
+}
+
+/// Says nothing of rules where everything is taken.
+fn write_steering(out: &mut impl Write, steering: &Steering) -> io::Result<()> {
+    if !steering.rules.is_empty() || steering.default != "redirect" {
+        writeln!(out, "rules:")?;
+        for (index, rule) in steering.rules.iter().enumerate() {
+            writeln!(out, "{:>5}  {rule}", index + 1)?;
+        }
+        writeln!(out, "{:>5}  default {}", "", steering.default)?;
+    }
+    match &steering.control {
+        Some(path) => writeln!(out, "`wharf steer` reaches it at {}", path.display()),
+        None => Ok(()),
+    }
+}
+
+fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -> io::Result<()> {
+    let modes = setup.modes_of(&interface.name);
+    let names: Vec<&str> = modes.iter().map(|(mode, _)| *mode).collect();
+    writeln!(
+        out,
+        "{}: {}, MTU {}, {} queue{}; {} XDP (program {}), {} mode{}",
+        interface.name,
+        interface.driver.as_deref().unwrap_or("unknown driver"),
+        interface.mtu_bytes,
+        interface.queues,
+        if interface.queues == 1 { "" } else { "s" },
+        interface.attach,
+        interface.program_id,
+        names.join(" and "),
+        if setup.multi_buffer(&interface.name) {
+            ", frames in several chunks"
+        } else {
+            ""
+        },
+    )?;
+    if let Some(reason) = &interface.attach_fallback {
+        writeln!(out, "  not native: {reason}")?;
+    }
+    for (mode, reason) in modes {
+        if let Some(reason) = reason {
+            writeln!(out, "  {mode}, not zero-copy: {reason}")?;
+        }
+    }
+    if let Some(line) = interface.management.line(&interface.name) {
+        writeln!(out, "  {line}")?;
+    }
+    if interface.driver.as_deref().is_some_and(leaves_checksums) {
+        writeln!(
+            out,
+            "  checksums that its senders leave undone are finished"
+        )?;
+    }
+    Ok(())
+}
