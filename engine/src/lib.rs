@@ -51,13 +51,13 @@ mod steering;
 mod xsk;
 
 pub use kernel::interface::{
-    AddressWatch, AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError, InterfaceIndex,
-    InterfaceQueues, LinkEvent, LinkState, LinkWatch, ProgramMode, Promiscuous, QueuesSource,
-    XdpFeatures,
+    AddressWatch, AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError,
+    InterfaceQueues, LinkEvent, LinkState, LinkWatch, Promiscuous, QueuesSource, XdpFeatures,
 };
 pub use kernel::{
-    ChunkSize, CopyMode, InterfaceId, KernelFeatures, KernelStatistics, KnownPanics,
-    MissingCapabilities, OutOfRange, QueueIndex, RingCapacity, Support, XskIndex,
+    ChunkSize, CopyMode, InterfaceId, InterfaceIndex, KernelFeatures, KernelStatistics,
+    KnownPanics, MissingCapabilities, OutOfRange, ProgramMode, QueueIndex, RingCapacity, Support,
+    XskIndex,
 };
 pub use memory::{
     AppendError, Audit, DetachedFrame, Frame, NoRoom, Pages, Segments, SegmentsMut, Umem,

@@ -14,7 +14,7 @@ pub use features::{KernelFeatures, Support};
 pub use interface_id::InterfaceId;
 pub use privileges::MissingCapabilities;
 pub use terms::{
-    ChunkSize, CopyMode, KernelStatistics, KnownPanics, OutOfRange, QueueIndex, RingCapacity,
-    XskIndex,
+    ChunkSize, CopyMode, InterfaceIndex, KernelStatistics, KnownPanics, OutOfRange, ProgramMode,
+    QueueIndex, RingCapacity, XskIndex,
 };
 pub(crate) use terms::{FRAME_OVERHEAD, XDP_PACKET_HEADROOM};

@@ -11,9 +11,9 @@
 use std::fmt;
 use std::io;
 
-use super::InterfaceIndex;
 use super::outlets;
 use super::route::{Link, Route};
+use crate::kernel::terms::InterfaceIndex;
 
 /// The default route that frames of an interface come by.
 #[derive(Clone, Debug, PartialEq, Eq)]

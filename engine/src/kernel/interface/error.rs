@@ -5,7 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
-use super::InterfaceIndex;
+use crate::kernel::terms::InterfaceIndex;
 
 /// Why an interface could not be looked up, asked or changed.
 #[derive(Debug, Error)]

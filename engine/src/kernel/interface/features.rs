@@ -13,8 +13,8 @@ use netlink_packet_core::{
 use netlink_packet_generic::{GenlFamily, GenlMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_GENERIC};
 
-use super::InterfaceIndex;
 use super::netlink::{Messages, NLMSG_ERROR, error_of, malformed};
+use crate::kernel::terms::InterfaceIndex;
 
 /// What a driver says it can do with XDP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

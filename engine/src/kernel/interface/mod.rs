@@ -32,7 +32,6 @@ mod route;
 pub(crate) mod testing;
 mod watch;
 
-use std::fmt;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,38 +40,16 @@ pub use default_route::DefaultRoute;
 pub use error::InterfaceError;
 pub use features::XdpFeatures;
 pub(crate) use features::{Questions, questions};
-pub use program::{AttachedProgram, Holder, ProgramMode};
+pub use program::{AttachedProgram, Holder};
 pub use promiscuous::Promiscuous;
 pub use queues::{InterfaceQueues, QueuesSource};
 pub use watch::{LinkEvent, LinkState, LinkWatch};
 
+pub use crate::kernel::terms::{InterfaceIndex, ProgramMode};
+
 use crate::kernel::sys::netdev;
 use error::CallContext;
 use route::{Link, Route};
-
-/// The kernel's number for an interface, unique in its network namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InterfaceIndex(u32);
-
-impl InterfaceIndex {
-    /// Any number; whether there is such an interface is for the kernel to say.
-    #[must_use]
-    pub const fn new(index: u32) -> Self {
-        Self(index)
-    }
-
-    /// The number as the kernel's calls take it.
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl fmt::Display for InterfaceIndex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// An interface of the network namespace it was looked up in.
 ///

@@ -6,8 +6,8 @@ use std::io;
 
 use netlink_packet_core::{DecodeError, NlasIterator};
 
-use super::InterfaceIndex;
 use super::netlink::Netlink;
+use crate::kernel::terms::InterfaceIndex;
 
 /// The interfaces that default routes name.
 pub(super) fn all(netlink: &mut Netlink) -> io::Result<BTreeSet<InterfaceIndex>> {

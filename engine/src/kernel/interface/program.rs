@@ -13,6 +13,8 @@ use std::path::Path;
 
 use aya::programs::{links::LinkType, loaded_links, loaded_programs};
 
+use crate::kernel::terms::ProgramMode;
+
 /// A program that frames meet before they meet anything of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,17 +27,6 @@ pub struct AttachedProgram {
     pub name: Option<String>,
     /// What keeps it attached.
     pub holder: Holder,
-}
-
-/// Where an XDP program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProgramMode {
-    /// In the driver, before there is an skb.
-    Native,
-    /// In the kernel's stack, on an skb: works everywhere, and slower.
-    Generic,
-    /// On the NIC.
-    Offloaded,
 }
 
 /// What keeps an XDP program attached.
@@ -107,16 +98,6 @@ impl fmt::Display for AttachedProgram {
             Some(name) => write!(f, "XDP program `{name}` (id {}, {})", self.id, self.mode),
             None => write!(f, "an XDP program (id {}, {})", self.id, self.mode),
         }
-    }
-}
-
-impl fmt::Display for ProgramMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Native => "native",
-            Self::Generic => "generic",
-            Self::Offloaded => "offloaded",
-        })
     }
 }
 

@@ -18,7 +18,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::Socket;
 
 use super::netlink::{self, Messages, Netlink, malformed};
-use super::{InterfaceIndex, ProgramMode};
+use crate::kernel::terms::{InterfaceIndex, ProgramMode};
 
 /// What the kernel says about one interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
