@@ -238,7 +238,10 @@ fn read(path: &Path, most: u64) -> Result<String, Failure> {
         return refuse(&"it is empty");
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(text),
+        Ok(text) => match stray_mark(path, &text) {
+            Some(failure) => Err(failure),
+            None => Ok(text),
+        },
         Err(error) => {
             let good = error.utf8_error().valid_up_to();
             let line = error.as_bytes()[..good]
@@ -248,6 +251,20 @@ fn read(path: &Path, most: u64) -> Result<String, Failure> {
             refuse(&format_args!("line {} is not UTF-8 text", line + 1))
         }
     }
+}
+
+/// Refuses a byte-order mark in the text, as between two files that were joined: it
+/// is invisible, and would be taken for the beginning of a word.
+fn stray_mark(path: &Path, text: &str) -> Option<Failure> {
+    text.lines().enumerate().find_map(|(index, line)| {
+        let content = line.split('#').next().unwrap_or_default();
+        let column = content.chars().position(|c| c == '\u{feff}')? + 1;
+        Some(Failure::Usage(format!(
+            "{}:{}:{column}: there is a byte-order mark (U+FEFF) here: remove it",
+            Name(path),
+            index + 1
+        )))
+    })
 }
 
 fn at_column(source: &str, error: &ParseError) -> Failure {

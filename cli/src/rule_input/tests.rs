@@ -147,3 +147,24 @@ fn mark_at_the_beginning_of_a_file_is_no_part_of_its_text() {
     assert!(wrong.to_string().contains("rules.txt:1:5: "), "{wrong}");
     assert!(nothing.to_string().contains("it is empty"), "{nothing}");
 }
+
+#[test]
+fn mark_inside_a_file_is_refused_by_name_unless_in_a_comment() {
+    let scratch = Scratch::new("inner-mark");
+    let flow = "tcp 10.0.0.1:1 > 10.0.0.2:80";
+    let rules = file(&scratch, "udp\n \u{feff}tcp\n");
+
+    let in_rules = rules_of_file(&rules).expect_err("two files were joined");
+    let flows = file(&scratch, format!("{flow}\n\u{feff}{flow}\n"));
+    let in_flows = flows_of_file(&flows, Action::Pass).expect_err("two files were joined");
+    let comment = file(&scratch, "udp\n# \u{feff}joined\n");
+    let in_comment = rules_of_file(&comment).expect("a good file");
+
+    for (failure, location) in [(in_rules, ":2:2: "), (in_flows, ":2:1: ")] {
+        assert!(matches!(failure, Failure::Usage(_)), "{failure:?}");
+        let text = failure.to_string();
+        assert!(text.contains(location), "{text}");
+        assert!(text.contains("byte-order mark (U+FEFF)"), "{text}");
+    }
+    assert_eq!(in_comment.rules.len(), 1);
+}
