@@ -1,57 +1,56 @@
-//! What the engine can be told on the command line.
+//! The engine's settings on the command line.
 
 use clap::{Args, ValueEnum};
 use wharf::{EngineBuilder, UmemConfig};
 
-/// What the engine is told.
+/// The engine's settings.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineArgs {
-    /// Take queues 0 to N-1 of each interface [default: all of them]
+    /// Use queues 0 to N-1 of each interface [default: all queues]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub queues: Option<u32>,
-    /// Xsks for each queue, which rules tell apart: `redirect:1 udp` goes to
-    /// the second
+    /// Open N xsks on each queue; the rule `redirect:1 udp` selects the second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), default_value_t = 1, allow_negative_numbers = true)]
     pub xsks_per_queue: u8,
-    /// How frames reach user space
+    /// Choose how frames reach user space
     #[arg(long, value_enum, default_value_t)]
     pub mode: ModeArg,
-    /// Whether frames may lie in several chunks, as those of a large MTU do
+    /// Choose whether a frame may take several chunks, as with a large MTU
     #[arg(long, value_enum, default_value_t)]
     pub multi_buffer: MultiBufferArg,
-    /// Where the XDP program runs
+    /// Choose where the XDP program runs
     #[arg(long, value_enum, default_value_t)]
     pub attach: AttachArg,
-    /// Chunks of packet memory per worker; each holds one frame, or a part of one
+    /// Set the chunks of packet memory per worker; each holds a frame, or part of one
     #[arg(long, value_name = "CHUNKS", default_value_t = EngineBuilder::DEFAULT_FRAMES, allow_negative_numbers = true)]
     pub frames: u32,
-    /// Bytes of a chunk, 2048 or 4096, of which a frame has all but 256
+    /// Set the size of a chunk, 2048 or 4096; a frame may use all but 256 bytes of it
     #[arg(long, value_name = "BYTES", default_value_t = UmemConfig::DEFAULT_CHUNK_SIZE, allow_negative_numbers = true)]
     pub chunk_size: u32,
-    /// Lay chunks back to back across pages, so that --chunk-size may be any
-    /// number from 2048 to 4096; zero copy then takes --huge-pages
+    /// Lay chunks out across page borders, which allows any --chunk-size from 2048
+    /// to 4096; zero copy then needs --huge-pages
     #[arg(long)]
     pub unaligned_chunks: bool,
-    /// Make packet memory of huge pages, reserved before with
-    /// `sysctl vm.nr_hugepages=N`; each worker takes whole ones
+    /// Put packet memory on huge pages, reserved beforehand with
+    /// `sysctl vm.nr_hugepages=N`; each worker takes whole pages
     #[arg(long)]
     pub huge_pages: bool,
-    /// Entries of each ring, a power of two from 64
+    /// Set the entries of each ring, a power of two from 64
     #[arg(long, value_name = "ENTRIES", default_value_t = EngineBuilder::DEFAULT_RING_SIZE, allow_negative_numbers = true)]
     pub ring_size: u32,
-    /// Most frames taken from a queue at a time
+    /// Take at most this many frames from a queue at a time
     #[arg(long, value_name = "FRAMES", default_value_t = EngineBuilder::DEFAULT_BATCH_SIZE, allow_negative_numbers = true)]
     pub batch: u32,
-    /// CPUs for the workers, one worker each, e.g. 0,1 [default: those this
+    /// Run one worker on each of these CPUs, e.g. 0,1 [default: those this
     /// process may use]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub cpus: Vec<usize>,
-    /// What a worker does without traffic
+    /// Choose what a worker does while there is no traffic
     #[arg(long, value_enum, default_value_t)]
     pub wait: WaitArg,
-    /// Run even where this kernel is known to panic: Linux 6.16 and 6.17, on
-    /// frames sent in copy mode to a stack on the same machine
+    /// Run even on a kernel known to panic: Linux 6.16 and 6.17 do, on frames
+    /// sent in copy mode to a stack on the same machine
     #[arg(long)]
     pub risk_kernel_panic: bool,
 }
@@ -80,12 +79,12 @@ impl Default for EngineArgs {
 /// [`wharf::Mode`] on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ModeArg {
-    /// Zero copy where it can be had, else copy; says which and why
+    /// Use zero copy where possible, else copy; the start says which and why
     #[default]
     Auto,
-    /// The NIC reads and writes packet memory itself, or an error says why not
+    /// Have the NIC read and write packet memory itself; fail where it cannot
     ZeroCopy,
-    /// The kernel copies
+    /// Have the kernel copy each frame
     Copy,
 }
 
@@ -102,12 +101,12 @@ impl From<ModeArg> for wharf::Mode {
 /// [`wharf::MultiBuffer`] on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MultiBufferArg {
-    /// Where an interface's MTU does not fit a chunk
+    /// Allow it where an interface's MTU does not fit a chunk
     #[default]
     Auto,
-    /// Always, whatever the MTU
+    /// Allow it whatever the MTU
     Always,
-    /// Never: an MTU that does not fit a chunk is an error
+    /// Refuse an MTU that does not fit a chunk
     Never,
 }
 
@@ -124,12 +123,12 @@ impl From<MultiBufferArg> for wharf::MultiBuffer {
 /// [`wharf::Attach`] on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum AttachArg {
-    /// Native where it can be had, else generic; says which and why
+    /// Run natively where possible, else generically; the start says which and why
     #[default]
     Auto,
-    /// In the driver, or an error says why not
+    /// Run in the driver; fail where it cannot
     Native,
-    /// Behind the driver: works everywhere, slower
+    /// Run behind the driver: works everywhere, but slower
     Generic,
 }
 
@@ -146,12 +145,12 @@ impl From<AttachArg> for wharf::Attach {
 /// [`wharf::Wait`] on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum WaitArg {
-    /// Spins shortly, then sleeps: fast under load, idle costs next to nothing
+    /// Spin briefly, then sleep: fast under load, almost free when idle
     #[default]
     Adaptive,
-    /// Never sleeps: the lowest latency, one whole CPU per worker
+    /// Never sleep: the lowest latency, one whole CPU per worker
     Spin,
-    /// Sleeps at once: the least CPU
+    /// Sleep at once: the least CPU
     Poll,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of the traffic that the host is managed by.
+//! Whether management traffic stays with the kernel.
 
 use clap::Args;
 use wharf::KeepManagement;
@@ -10,7 +10,7 @@ pub struct ManagementArgs {
     /// those that carry the default route]
     #[arg(long)]
     pub keep_management: bool,
-    /// Take management traffic as well, even on an interface that carries the
+    /// Take management traffic too, even on an interface that carries the
     /// default route: SSH through it breaks off
     #[arg(long, conflicts_with = "keep_management")]
     pub take_everything: bool,

@@ -8,10 +8,10 @@ use clap::{Args, Subcommand};
 #[derive(Args, Debug)]
 #[command(subcommand_required = true, arg_required_else_help = false)]
 pub struct SteerArgs {
-    /// The forwarder's control socket [default: that of the only one running]
+    /// Connect to the control socket at PATH [default: of the only running forwarder]
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "pid")]
     pub control: Option<PathBuf>,
-    /// The forwarder's process id [default: that of the only one running]
+    /// Connect to the forwarder with process id PID [default: the only running one]
     #[arg(long, value_name = "PID", global = true)]
     pub pid: Option<u32>,
 
@@ -19,27 +19,27 @@ pub struct SteerArgs {
     pub command: SteerCommand,
 }
 
-/// What to ask of the forwarder.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum SteerCommand {
-    /// Show the rules, how many frames each of them decided, and the revision
+    /// List the rules with their hits, and the revision
     List {
-        /// As one JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Add a rule: behind the others, or at a place among them
+    /// Add a rule: at the end, or as rule N
     Add {
-        /// The number it shall have; those from there on move back
+        /// Insert it as rule N; the rules from N on move back
         #[arg(long, value_name = "N", allow_negative_numbers = true)]
         at: Option<usize>,
         #[command(flatten)]
         guard: Guard,
-        /// [redirect|redirect:N|pass|drop] EXPRESSION, in one word or several
+        /// The rule, [redirect|redirect:N|pass|drop] EXPRESSION, in one word or several
         #[arg(required = true, value_name = "RULE")]
         rule: Vec<String>,
     },
-    /// Take a rule away
+    /// Remove a rule
     Remove {
         /// The rule's number in `wharf steer list`
         #[arg(value_name = "N", allow_negative_numbers = true)]
@@ -47,15 +47,15 @@ pub enum SteerCommand {
         #[command(flatten)]
         guard: Guard,
     },
-    /// Put the rules of a file in the place of all there are, at once
+    /// Replace all rules and the default action with those of a file, at once
     Replace {
-        /// One rule a line; `-` is standard input
+        /// The rules, one per line; `-` is standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
         guard: Guard,
     },
-    /// Say what becomes of frames that no rule matches
+    /// Set the action for frames that match no rule
     Default {
         /// redirect, redirect:N, pass or drop
         #[arg(value_name = "ACTION")]
@@ -63,51 +63,51 @@ pub enum SteerCommand {
         #[command(flatten)]
         guard: Guard,
     },
-    /// Exact flows, which a hash finds before any rule is asked
+    /// Add, remove and list exact flows, looked up by hash before the rules
     #[command(subcommand, subcommand_required = true, arg_required_else_help = false)]
     Flow(FlowCommand),
 }
 
-/// The rules an edit was meant for.
+/// The revision of the rules that an edit is meant for.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Guard {
-    /// Only if the rules still are those of this revision
+    /// Refuse the edit if the rules have changed since this revision
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<u64>,
 }
 
-/// What to do with exact flows.
+/// The subcommands of `wharf steer flow`.
 #[derive(Debug, Subcommand)]
 pub enum FlowCommand {
-    /// Add a flow, or give the one there is another action
+    /// Add a flow, or change the action of an existing one
     Add {
-        /// What becomes of its frames: redirect, redirect:N, pass or drop
+        /// Set the action for its frames: redirect, redirect:N, pass or drop
         #[arg(long, value_name = "ACTION", default_value = "redirect")]
         action: String,
-        /// E.g. 'tcp 10.0.0.1:1234 > 10.0.0.2:80' (quoted, for the shell's sake)
+        /// E.g. 'tcp 10.0.0.1:1234 > 10.0.0.2:80' (quoted: the shell would take `>`)
         #[arg(required = true, value_name = "FLOW")]
         flow: Vec<String>,
     },
-    /// Take a flow away
+    /// Remove a flow
     Remove {
-        /// As in `flow add`
+        /// E.g. 'tcp 10.0.0.1:1234 > 10.0.0.2:80'
         #[arg(required = true, value_name = "FLOW")]
         flow: Vec<String>,
     },
-    /// Add the flows of a file, once all of it has been read and found good
+    /// Add the flows of a file; add none if any line is wrong
     Load {
-        /// What becomes of flows whose line does not begin with an action
+        /// Set the action for lines that do not begin with one
         #[arg(long, value_name = "ACTION", default_value = "redirect")]
         action: String,
-        /// `[ACTION] FLOW`, one a line; `-` is standard input
+        /// The flows, `[ACTION] FLOW` per line; `-` is standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Show the flows, one a line, as `flow load` reads them
+    /// List the flows, one per line, in the format that `flow load` reads
     List,
-    /// Show how many flows there are, and how many there may be
+    /// Print the number of flows and the room for them
     Count {
-        /// As one JSON object
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },

@@ -1,5 +1,5 @@
-//! Which frames the forwarder takes, and where it can be told otherwise while
-//! it runs.
+//! Which frames the forwarder takes, and the socket through which that can be
+//! changed while it runs.
 
 use std::path::PathBuf;
 
@@ -9,16 +9,16 @@ use clap::Args;
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Steering")]
 pub struct SteeringArgs {
-    /// Take the frames that RULE is about, e.g. 'udp dst port 4433' or 'drop
-    /// src net 192.0.2.0/24'; may be given several times. Without any rule
-    /// everything is taken; with rules, what none matches goes to the kernel
+    /// Apply RULE, e.g. 'udp dst port 4433' to take these frames, or 'drop src net
+    /// 192.0.2.0/24'; repeat for more rules. Without rules, every frame is taken;
+    /// with rules, frames that match none pass to the kernel
     #[arg(long = "match", value_name = "RULE")]
     pub matches: Vec<String>,
-    /// Rules from a file, one a line, after those of --match; `-` is standard
-    /// input
+    /// Read rules from a file, one per line, to follow those of --match; `-` is
+    /// standard input
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// Exact flows that `wharf steer flow` may add, per interface
+    /// Reserve room for N exact flows per interface, for `wharf steer flow`
     #[arg(
         long,
         value_name = "N",
@@ -27,7 +27,7 @@ pub struct SteeringArgs {
         allow_negative_numbers = true
     )]
     pub flow_capacity: u32,
-    /// Where to listen for `wharf steer` [default: /run/wharf/forward-PID.sock]
+    /// Listen for `wharf steer` at PATH [default: /run/wharf/forward-PID.sock]
     #[arg(long, value_name = "PATH", conflicts_with = "no_control")]
     pub control: Option<PathBuf>,
     /// Do not listen for `wharf steer`

@@ -1,7 +1,5 @@
 //! Command lines, good and bad.
 
-use clap::CommandFactory;
-
 use super::engine::{AttachArg, ModeArg, WaitArg};
 use super::*;
 
@@ -176,7 +174,31 @@ fn usage_error_is_one_line_without_claps_trimmings() {
 }
 
 #[test]
-fn demo_takes_five_seconds_unless_told_otherwise() {
+fn usage_error_names_the_help_of_its_subcommand() {
+    let cases = [
+        ("", "wharf"),
+        ("frobnicate", "wharf"),
+        ("forward eth0", "wharf forward"),
+        ("forward eth0 eth1 --queues many", "wharf forward"),
+        ("forward eth0 eth1 --no-such-option", "wharf forward"),
+        ("steer", "wharf steer"),
+        ("steer --control list sing", "wharf steer"),
+        ("steer --pid 1 remove one", "wharf steer remove"),
+        ("steer flow add", "wharf steer flow add"),
+        ("demo --seconds 0", "wharf demo"),
+    ];
+
+    for (line, command) in cases {
+        let arguments = ["wharf"].into_iter().chain(line.split_whitespace());
+        let text = parse(arguments).expect_err(line).to_string();
+
+        let hint = format!(" (see `{command} --help`)");
+        assert!(text.ends_with(&hint), "`{line}`: {text}");
+    }
+}
+
+#[test]
+fn demo_takes_five_seconds_by_default() {
     let Ok(Some(Command::Demo(by_default))) = parse(["wharf", "demo"]) else {
         panic!("a good command line");
     };
