@@ -4,6 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use wharf::Attach;
@@ -88,6 +89,27 @@ fn socket_of_a_killed_forwarder_is_cleaned_up_by_the_next() {
         serde_json::json!(["left", "right"])
     );
     next.stop().assert_nothing_dropped();
+}
+
+#[test]
+fn stopped_forwarder_is_given_up_within_seconds() {
+    let Some(wire) = wire() else { return };
+    let control = ControlDirectory::new();
+    let mut forward = control.forward(&wire, Attach::Native, &[]);
+    forward.process().signal(libc::SIGSTOP).expect("it runs");
+    let begin = Instant::now();
+
+    let refused = control.try_steer(&["list"]);
+
+    let elapsed = begin.elapsed();
+    forward
+        .process()
+        .signal(libc::SIGCONT)
+        .expect("it is there");
+    assert_refused(&refused, &["does not answer"]);
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
+    assert!(control.steer(&["list"]).contains("revision 1"));
+    forward.stop().assert_nothing_dropped();
 }
 
 #[test]

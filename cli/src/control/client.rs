@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::line::{Lines, ReadLimits};
-use super::message::{Command, Refusal, reply_from_line};
+use super::message::{Command, Info, Refusal, reply_from_line};
 use super::socket::connect;
 
 /// A connection to a running forwarder.
@@ -42,24 +42,26 @@ impl ClientError {
 }
 
 impl Client {
-    /// Connects to the forwarder that listens at `path`, to wait up to `timeout`
-    /// for each of its replies.
-    pub fn connect(path: &Path, timeout: Duration) -> Result<Self, ClientError> {
+    /// Connects to the forwarder that listens at `path` and asks which it is. The
+    /// kernel accepts the connection of a stopped process too, but nothing replies:
+    /// that is an error after `timeout`. Later replies may take [`REPLY_TIMEOUT`].
+    pub fn connect(path: &Path, timeout: Duration) -> Result<(Self, Info), ClientError> {
         let connected = connect(path).and_then(|stream| {
             stream.set_write_timeout(Some(timeout))?;
             Ok(stream)
         });
-        match connected {
-            Ok(stream) => Ok(Self {
-                stream,
-                path: path.to_owned(),
-                timeout,
-            }),
-            Err(source) => Err(ClientError::Connect {
-                path: path.to_owned(),
-                source: explained(source),
-            }),
-        }
+        let stream = connected.map_err(|source| ClientError::Connect {
+            path: path.to_owned(),
+            source: explained(source),
+        })?;
+        let mut client = Self {
+            stream,
+            path: path.to_owned(),
+            timeout,
+        };
+        let info = client.ask(&Command::Info {})?;
+        client.timeout = REPLY_TIMEOUT;
+        Ok((client, info))
     }
 
     /// The reply to `command`.
@@ -94,6 +96,10 @@ impl Client {
     }
 }
 
+/// How long a reply may take. A new program has to pass the kernel's verifier, on a
+/// machine that may be busy.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The error in the terms of the caller.
 fn explained(error: io::Error) -> io::Error {
     let text = match error.kind() {
@@ -106,4 +112,26 @@ fn explained(error: io::Error) -> io::Error {
         _ => return error,
     };
     io::Error::new(error.kind(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::control::socket::tests::Scratch;
+
+    #[test]
+    fn forwarder_that_accepts_and_does_not_reply_is_given_up_after_the_timeout() {
+        let scratch = Scratch::new("stopped");
+        let path = scratch.0.join("control");
+        let _listener = UnixListener::bind(&path).expect("the path is free");
+        let begin = Instant::now();
+
+        let error = Client::connect(&path, Duration::from_millis(50)).expect_err("no reply");
+
+        assert!(begin.elapsed() < REPLY_TIMEOUT / 3, "{:?}", begin.elapsed());
+        assert!(error.to_string().contains("does not answer"), "{error}");
+    }
 }

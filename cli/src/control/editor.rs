@@ -84,6 +84,7 @@ impl<'a> Editor<'a> {
 
     fn carry_out(&self, command: Command) -> Result<Value, Refusal> {
         match command {
+            Command::Info {} => Ok(value(self.info.message())),
             Command::List {} => self.listing().map(value),
             Command::Add { rule, at, revision } => self.edit(revision, |set| {
                 let rule: Rule = rule.parse().map_err(bad_rule)?;

@@ -2,7 +2,7 @@
 
 use wharf::{Engine, RuleSet};
 
-use super::message::{DefaultEntry, FlowsEntry, HitCount, Listing, OtherEntry, RuleEntry};
+use super::message::{DefaultEntry, FlowsEntry, HitCount, Info, Listing, OtherEntry, RuleEntry};
 use super::steerable::Hits;
 
 /// What does not change while the forwarder runs.
@@ -20,6 +20,14 @@ impl ForwarderInfo {
             pid: std::process::id(),
             interfaces: interfaces.iter().map(|one| one.name.clone()).collect(),
             flow_capacity,
+        }
+    }
+
+    /// The reply to [`Command::Info`](super::message::Command::Info).
+    pub fn message(&self) -> Info {
+        Info {
+            pid: self.pid,
+            interfaces: self.interfaces.clone(),
         }
     }
 

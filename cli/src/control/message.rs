@@ -10,6 +10,8 @@ use super::protocol::VERSION;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
+    /// Which forwarder this is: [`Info`]. The reply never waits for an edit.
+    Info {},
     /// The rules and what they counted: [`Listing`].
     List {},
     /// One more rule: [`Edited`].
@@ -162,6 +164,13 @@ pub fn reply_from_line(line: &str) -> Result<Result<Value, Refusal>, serde_json:
             "no reply of version {VERSION}"
         ))),
     }
+}
+
+/// Which forwarder this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    pub pid: u32,
+    pub interfaces: Vec<String>,
 }
 
 /// The rules of a running forwarder and what they counted since it started.

@@ -1,10 +1,10 @@
-//! Which forwarder is meant: the named one, or the only one there is.
+//! Finds the forwarder: the named one, or the only one that runs.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::control::{Client, Command, Listing, directory, running, socket_of};
+use crate::control::{Client, directory, running, socket_of};
 use crate::exit::Failure;
 use crate::privileges;
 
@@ -15,7 +15,8 @@ pub fn forwarder(path: Option<&Path>, pid: Option<u32>) -> Result<Client, Failur
         (None, Some(pid)) => socket_of(&directory(), pid),
         (None, None) => only_one(&directory())?,
     };
-    Client::connect(&path, REPLY_TIMEOUT).map_err(|error| {
+    let connected = Client::connect(&path, CONNECT_TIMEOUT).map(|(client, _)| client);
+    connected.map_err(|error| {
         let text = error.to_string();
         if error.is_denied() {
             Failure::Run(format!(
@@ -63,16 +64,14 @@ fn names(directory: &Path) -> String {
     let names: Vec<String> = found.iter().map(|(pid, path)| name(*pid, path)).collect();
     match names.len() {
         0 => "no forwarder runs".to_owned(),
-        1 => format!("the only one that runs is {}", names[0]),
+        1 => format!("the only running forwarder is {}", names[0]),
         count => format!("{count} forwarders run, {}", names.join(", ")),
     }
 }
 
 fn name(pid: u32, path: &Path) -> String {
-    let listing = Client::connect(path, NAME_TIMEOUT)
-        .and_then(|mut client| client.ask::<Listing>(&Command::List {}));
-    match listing {
-        Ok(listing) => format!("{pid} ({})", listing.interfaces.join(" and ")),
+    match Client::connect(path, NAME_TIMEOUT) {
+        Ok((_, info)) => format!("{pid} ({})", info.interfaces.join(" and ")),
         Err(_) => format!("{pid} (which does not answer)"),
     }
 }
@@ -85,11 +84,10 @@ fn look(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     }
 }
 
-/// How long to wait for a reply. A new program has to pass the kernel's verifier,
-/// on a machine that may be busy.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a thread of the forwarder to be scheduled, on a machine whose CPUs are busy.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// It is only for a name.
+/// For a forwarder that is only to be listed.
 const NAME_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
