@@ -19,7 +19,7 @@ struct Transport {
 }
 
 /// Finishes the TCP or UDP checksum of an Ethernet frame if it was left at the
-/// pseudo-header's sum; gives whether it was. Headers are in the frame's first
+/// pseudo-header's sum; returns whether it was. Headers are in the frame's first
 /// chunk, as the kernel puts them there.
 pub fn finish(frame: &mut Frame) -> bool {
     let Some((field, sum)) = finished(frame, frame.total_len(), frame.segments()) else {

@@ -1,36 +1,35 @@
 //! How the command ends: one line on standard error and an exit code.
 //!
-//! 0 good; 2 for whatever can be judged without looking at the machine; 1 for
-//! the rest.
+//! 0 for success; 2 for what is wrong on any machine; 1 for the rest.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use thiserror::Error;
 
-/// Why the command did not do what it was asked to.
+/// Why the command failed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Failure {
-    /// No machine could do it: exit code 2.
+    /// The command line is wrong on any machine: exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// No machine could do it, because a text of the user's is wrong: exit code 2.
+    /// A rule, flow or action of the user is wrong: exit code 2.
     #[error("{message}")]
     Text {
         message: String,
         /// The text, and under it a mark where it is wrong.
         marked: String,
     },
-    /// This machine could not do it, or it went wrong: exit code 1.
+    /// It failed on this machine: exit code 1.
     #[error("{0}")]
     Run(String),
 }
 
 impl Failure {
-    /// Says what happened in one line on standard error; below it, indented, comes
-    /// the text that is wrong, if there is one.
+    /// Writes one line to standard error; below it, indented, the text that is wrong,
+    /// if there is one.
     pub fn report(&self) -> ExitCode {
-        // With standard error closed there is nobody left to tell.
+        // Standard error may be closed.
         let _ = io::stderr().write_all(self.words().as_bytes());
         ExitCode::from(self.code())
     }
@@ -41,7 +40,7 @@ impl Failure {
             Self::Text { marked, .. } => marked.as_str(),
             Self::Usage(_) | Self::Run(_) => "",
         };
-        // There is nothing to show of a text that is not there.
+        // An empty text has nothing to show.
         let is_text = marked
             .lines()
             .next()
@@ -70,8 +69,8 @@ impl From<wharf::ConfigError> for Failure {
 
 impl From<wharf::Error> for Failure {
     fn from(error: wharf::Error) -> Self {
-        // Usage errors were found before the engine was started; what it says
-        // then, even of the configuration, it says of this machine.
+        // Usage errors were found before the engine was started. An error after that,
+        // even one of the configuration, is about this machine.
         Self::Run(error.to_string())
     }
 }

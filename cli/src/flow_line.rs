@@ -2,8 +2,8 @@
 
 use wharf::{Action, Flow};
 
-/// Splits the action off a line that may begin with one; gives the rest and
-/// where in the line it begins, in bytes.
+/// Splits the action off a line that may begin with one. Returns the action, the
+/// rest, and the offset of the rest in bytes.
 pub fn split_action(line: &str, default: Action) -> (Action, &str, usize) {
     let begin = line.len() - line.trim_start().len();
     let text = &line[begin..];

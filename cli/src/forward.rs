@@ -1,4 +1,4 @@
-//! `wharf forward A B`: a bump in the wire, for all frames or by rules.
+//! `wharf forward A B`: forwards all frames, or those that rules select.
 
 use std::io::{self, Write};
 use std::sync::atomic::Ordering;
@@ -14,8 +14,8 @@ use crate::report::Format;
 use crate::session::Session;
 use crate::{metrics, pair, privileges, rule_input, signals, stdout};
 
-/// Forwards until a signal, the end of the asked duration, the end of standard
-/// output, or a failure of the engine.
+/// Forwards until a signal, the end of `--duration`, the end of standard output, or a
+/// failure of the engine.
 pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     let steering = &arguments.steering;
     let rules = rule_input::initial(
@@ -61,24 +61,23 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     stdout::outcome(written)
 }
 
-/// Says once what gets lost between the two interfaces as they are.
+/// Warns once of what gets lost between the two interfaces as they are.
 fn warn_of_pair(a: &str, b: &str) {
     let interfaces = Interface::by_name(a).and_then(|a| Ok((a, Interface::by_name(b)?)));
     let warnings = interfaces.and_then(|(a, b)| pair::warnings(&a, &b));
-    // One that has gone since ends the run, which says so.
+    // An interface that has gone since ends the run with an error of its own.
     for warning in warnings.unwrap_or_default() {
-        // With standard error closed there is nobody left to tell.
+        // Standard error may be closed.
         let _ = writeln!(io::stderr(), "wharf: {warning}");
     }
 }
 
-/// The way `wharf steer` comes in.
+/// The socket for `wharf steer`, if there is one.
 enum Control {
     Open(Socket),
-    /// Nobody asked for it.
+    /// `--no-control` was given.
     Closed,
-    /// It could not be had where it is by default, which is no reason not to
-    /// forward.
+    /// The default socket could not be made. The run goes on without.
     Failed(String),
 }
 
@@ -100,17 +99,17 @@ impl Control {
             |error| {
                 let directory = directory.display();
                 Self::Failed(format!(
-                    "cannot listen in {directory}: {error}; `wharf steer` will not reach this forwarder, unless it is started with --control PATH"
+                    "cannot listen in {directory}: {error}; `wharf steer` will not reach this forwarder: restart it with --control PATH for that"
                 ))
             },
             Self::Open,
         ))
     }
 
-    /// Says once why `wharf steer` will not work.
+    /// Warns once that `wharf steer` will not work.
     fn warn(&self) {
         if let Self::Failed(reason) = self {
-            // With standard error closed there is nobody left to tell.
+            // Standard error may be closed.
             let _ = writeln!(io::stderr(), "wharf: {reason}");
         }
     }

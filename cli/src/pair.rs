@@ -1,7 +1,6 @@
-//! What two interfaces mean for each other, once frames go from one to the other.
+//! What gets lost between two interfaces when frames are forwarded between them.
 //!
-//! `wharf forward` says it as it starts, `wharf doctor` beforehand. None of it is
-//! a reason not to forward.
+//! `wharf forward` warns as it starts, `wharf doctor` beforehand. Neither refuses.
 
 use wharf::{Interface, InterfaceError};
 
@@ -40,9 +39,11 @@ pub fn unequal_mtus(a: (&str, u32), b: (&str, u32)) -> Option<Lost> {
     Some(Lost {
         what: format!(
             "packets of more than {room} bytes that come in on `{from}` (MTU {longest}) do not fit `{to}` (MTU {room}) \
-             and get lost"
+             and are lost"
         ),
-        remedy: format!("give both the same MTU, as with `ip link set {from} mtu {room}`"),
+        remedy: format!(
+            "set both to the same MTU, for example with `ip link set {from} mtu {room}`"
+        ),
     })
 }
 

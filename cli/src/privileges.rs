@@ -30,7 +30,7 @@ fn refusal(purpose: &str, missing: impl Iterator<Item = String>) -> Failure {
     let missing: Vec<String> = missing.collect();
     let missing = missing.join(", ");
     Failure::Run(format!(
-        "{purpose} takes {missing}, which this process lacks; run: {}",
+        "{purpose} needs {missing}, which this process lacks; run: {}",
         this_command_as_root()
     ))
 }
@@ -40,7 +40,7 @@ pub fn this_command_as_root() -> String {
     as_root(env::args_os().map(|argument| argument.to_string_lossy().into_owned()))
 }
 
-/// Without an answer from the kernel, let the attempt itself show.
+/// Where the kernel does not report it, the attempt itself will show.
 fn has(capability: Capability) -> bool {
     caps::has_cap(None, CapSet::Effective, capability).unwrap_or(true)
 }

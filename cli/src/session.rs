@@ -56,7 +56,7 @@ impl Session<'_> {
                 .control
                 .map(|socket| Server::start(scope, socket, &editor));
             if let Some(Err(error)) = &server {
-                // With standard error closed there is nobody left to tell.
+                // Standard error may be closed.
                 let _ = writeln!(io::stderr(), "wharf: cannot take requests: {error}");
             }
             watch(&engine, is_over, || {

@@ -1,9 +1,9 @@
-//! How long the demo's traffic goes on, and how long it may stall.
+//! How long the demo sends traffic, and how long that may stall.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// When to send no more: the time is over, or someone said stop.
+/// When to stop sending: after a time, or when a flag is set.
 pub struct Clock<'a> {
     begin: Instant,
     duration: Duration,
@@ -20,7 +20,7 @@ impl<'a> Clock<'a> {
         }
     }
 
-    /// Whether to send no more.
+    /// Whether to stop sending.
     pub fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.elapsed() >= self.duration
     }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clock_is_over_after_its_time_or_when_told() {
+    fn clock_is_over_after_its_time_or_when_stopped() {
         let stop = AtomicBool::new(false);
         let expired = Clock::new(Duration::ZERO, &stop);
         let running = Clock::new(Duration::from_secs(3600), &stop);

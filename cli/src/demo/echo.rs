@@ -153,7 +153,7 @@ impl Echo {
         bytes
     }
 
-    /// Reads what a raw socket gives: the IPv4 packet with its header.
+    /// Reads what a raw socket returns: the IPv4 packet with its header.
     fn parse_reply(packet: &[u8]) -> Option<Self> {
         let header_bytes = usize::from(packet.first()? & 0x0f) * 4;
         let message = packet.get(header_bytes..)?;

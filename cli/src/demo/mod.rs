@@ -1,4 +1,4 @@
-//! `wharf demo`: the forwarder as the wire between two hosts of its own.
+//! `wharf demo`: runs the forwarder as the wire between two private hosts.
 //!
 //! ```text
 //!   client                   wire                     server
@@ -8,7 +8,7 @@
 //! Three private network namespaces; nothing but the forwarder joins `left` and
 //! `right`, so every answer, ARP included, went through it. The same application
 //! on the same builder as `wharf forward` runs there, watched by the same loop.
-//! Client and server speak with their kernels' own stacks.
+//! Client and server use their kernels' own stacks.
 //!
 //! Bounded in time: every wait has a limit, and a watchdog ends the process
 //! should one of them not hold. The namespaces have no names, so the kernel
@@ -45,7 +45,7 @@ use clock::Clock;
 use traffic::Traffic;
 use verdict::Verdict;
 
-/// Runs the demo; good only if its verdict is.
+/// Runs the demo; fails unless its verdict is `pass`.
 pub fn run(arguments: &DemoArgs) -> Result<(), Failure> {
     privileges::require("the demo", NEEDED)?;
     let stop = signals::stop_flag()?;
@@ -57,7 +57,7 @@ pub fn run(arguments: &DemoArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::Run(format!("cannot build the demo's network: {error}")))?;
     let format = Format::of(arguments.json);
     let mut renderer = format.renderer();
-    // Should nobody read it, the first interval will notice.
+    // If standard output is closed, the first interval notices.
     let _ = renderer.title(TITLE);
     let (outcome, traffic) = run_on(&wire, renderer.as_mut(), arguments.seconds, &stop)?;
 
@@ -118,7 +118,7 @@ fn forward(
             flow_capacity: 0,
         };
         let outcome = session.run(engine, |_| is_traffic_over.load(Ordering::Relaxed));
-        // Should the engine have failed, sending on is of no use.
+        // If the engine has failed, the traffic has to end too.
         stop.store(true, Ordering::Relaxed);
         Ok(outcome)
     });
@@ -148,5 +148,5 @@ const NEEDED: &[Capability] = &[
     Capability::CAP_NET_RAW,
 ];
 
-/// What setting up, draining and stopping may take on top, each bounded itself.
+/// What setting up, draining and stopping may add, each bounded itself.
 const WATCHDOG_GRACE: Duration = Duration::from_secs(40);

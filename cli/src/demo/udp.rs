@@ -3,7 +3,7 @@
 //! the client.
 //!
 //! A window and a rate keep the datagrams on their way below what any queue
-//! between holds, so all of them must come back: UDP has nobody to resend.
+//! between holds, so all of them must come back: nothing resends UDP.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -182,7 +182,7 @@ fn echo_datagrams(
     echoed: &mut Echoed,
 ) -> io::Result<()> {
     let mut bytes = vec![0; sizes.largest + 1];
-    socket.set_read_timeout(Some(LOOK))?;
+    socket.set_read_timeout(Some(POLL_INTERVAL))?;
     while !is_client_done.load(Ordering::Relaxed) {
         match uninterrupted(|| socket.recv_from(&mut bytes)) {
             Ok((length, client)) => {
@@ -222,8 +222,8 @@ const MICROS_PER_DATAGRAM: u64 = 100;
 /// While nothing is due.
 const PAUSE: Duration = Duration::from_micros(500);
 
-/// Between two looks at whether the client is done.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two checks whether the client is done.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Far more than the window.
 const BUFFER_BYTES: usize = 1 << 20;

@@ -125,7 +125,7 @@ fn udp(traffic: &Traffic) -> Check {
 fn echo(traffic: &Traffic) -> Check {
     let echo = &traffic.echo;
     let mut detail = format!(
-        "{} of {} echoes came back intact, after {} us in the median",
+        "{} of {} echoes came back intact, in {} us (median)",
         grouped(echo.replies),
         grouped(echo.requests),
         echo.median_round_trip_microseconds,

@@ -1,11 +1,11 @@
-//! One thing looked at: what was found, how good it is, what would help.
+//! One check: its topic, the finding, how good that is, and the remedy.
 
 use serde::Serialize;
 
-/// One thing looked at.
+/// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at, in a word or two.
+    /// What was checked, in a word or two.
     pub topic: &'static str,
     pub state: State,
     /// What was found.
@@ -20,7 +20,7 @@ pub struct Check {
 pub enum State {
     /// As it should be.
     Good,
-    /// Could not be found out.
+    /// It could not be found out.
     Unknown,
     /// It works, but not as well as it could.
     Poor,

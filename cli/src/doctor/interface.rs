@@ -1,7 +1,7 @@
 //! What `wharf forward` would get on an interface, and what would make it more.
 //!
-//! Nothing is attached or bound here: that resets many NICs. The driver's own
-//! word is taken, and said to be that.
+//! Nothing is attached or bound here: that resets many NICs. What the driver reports
+//! is taken, and labelled as its report.
 
 use serde::Serialize;
 use wharf::{
@@ -23,7 +23,7 @@ pub struct Examined {
 }
 
 impl Examined {
-    /// Looks at `interface` of a machine that is as good as `machine`.
+    /// Examines `interface` of a machine whose worst state is `machine`.
     pub fn of(
         interface: &Interface,
         kernel: &KernelFeatures,
@@ -92,21 +92,24 @@ fn program(interface: &Interface) -> Result<Check, InterfaceError> {
     })
 }
 
-/// The driver's word, and the modes that it promises for frames of so many chunks.
+/// What the driver reports, and the modes it would get for frames of `chunks` chunks.
 fn judge_driver(features: Option<XdpFeatures>, chunks: u32) -> (Check, String) {
     let topic = "driver";
     let Some(features) = features else {
-        let unknown = Check::unknown(topic, "the kernel cannot tell what it can do, before 6.3");
+        let unknown = Check::unknown(
+            topic,
+            "before 6.3 the kernel does not report what it can do",
+        );
         return (
             unknown,
-            "the best mode that its driver has, which the start of a run shows".to_owned(),
+            "the best mode of its driver, which the start of a run shows".to_owned(),
         );
     };
     if !(features.native() && features.redirect()) {
         let generic = Check::poor(
             topic,
-            "no native XDP as it is set up",
-            "it works, in generic mode, which is the slowest; a NIC with native XDP is faster",
+            "no native XDP in its current setup",
+            "it works, in generic mode, the slowest; a NIC with native XDP is faster",
         );
         (generic, "generic mode, copy".to_owned())
     } else if !features.zero_copy() {
@@ -117,7 +120,7 @@ fn judge_driver(features: Option<XdpFeatures>, chunks: u32) -> (Check, String) {
         );
         (copy, "native mode, copy".to_owned())
     } else {
-        let zero_copy = Check::good(topic, "native XDP with zero copy, as it says itself");
+        let zero_copy = Check::good(topic, "native XDP with zero copy, as it reports");
         let mode = if chunks > features.zero_copy_segments().max(1) {
             "native mode, copy"
         } else {
@@ -153,7 +156,7 @@ fn judge_mtu(
     match zero_copy {
         _ if kernel.multi_buffer == Support::No => Check::bad(
             topic,
-            format!("{found} bytes, and this kernel takes frames in one, before 6.6"),
+            format!("{found} bytes, and before 6.6 the kernel takes frames in one chunk only"),
             lower,
         ),
         Some(most) if most < chunks => Check::poor(
@@ -172,16 +175,16 @@ fn judge_queues(name: &str, queues: InterfaceQueues) -> Check {
     let found = match source {
         QueuesSource::Driver => found,
         QueuesSource::Allocated => {
-            format!("{found}, as allocated: the driver does not say how many are in use")
+            format!("{found}, as allocated: the driver does not report how many are in use")
         }
     };
     if tx < rx && tx > 0 {
         Check::poor(
             topic,
             format!(
-                "{found}: a worker whose queues here are all beyond the first {tx} cannot send"
+                "{found}: a worker cannot send here if all its queues are beyond the first {tx}"
             ),
-            format!("run `ethtool -L {name} rx {tx}`, or take {tx} with `--queues {tx}`"),
+            format!("run `ethtool -L {name} rx {tx}`, or use `--queues {tx}`"),
         )
     } else if tx > rx {
         Check::good(topic, format!("{found}: the first {rx} are used"))
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_queues_to_send_than_to_receive_are_worth_a_word() {
+    fn fewer_queues_to_send_than_to_receive_are_poor() {
         let queues = |rx, tx| InterfaceQueues {
             rx,
             tx,
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn kernel_that_does_not_tell_leaves_the_modes_open() {
+    fn kernel_without_a_report_of_the_driver_leaves_the_modes_open() {
         let (check, modes) = judge_driver(None, 1);
 
         assert_eq!(check.state, State::Unknown);

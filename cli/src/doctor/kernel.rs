@@ -35,13 +35,13 @@ fn version(release: &str) -> Check {
 struct Line {
     topic: &'static str,
     support: Support,
-    /// What it is good for, where it is there.
+    /// The finding where it is there.
     there: &'static str,
-    /// What it means that it is not there.
+    /// The finding where it is missing.
     missing: String,
-    /// How bad that is.
+    /// The state where it is missing.
     state: State,
-    /// What has it.
+    /// What to do where it is missing.
     remedy: &'static str,
 }
 
@@ -53,12 +53,12 @@ impl Line {
             (Support::No, State::Bad) => Check::bad(topic, self.missing, self.remedy),
             (Support::No, State::Poor) => Check::poor(topic, self.missing, self.remedy),
             (Support::No, _) => Check::good(topic, format!("{} ({})", self.missing, self.remedy)),
-            (Support::Unknown, _) => Check::unknown(topic, "could not be tried; run as root"),
+            (Support::Unknown, _) => Check::unknown(topic, "could not be tried: run as root"),
         }
     }
 }
 
-/// From what nothing goes without, to what nobody misses.
+/// From the indispensable to what Wharf does not use yet.
 fn lines(kernel: &KernelFeatures) -> impl Iterator<Item = Line> {
     let of = |topic, support, there, missing: &str, state, remedy| Line {
         topic,
@@ -89,16 +89,16 @@ fn lines(kernel: &KernelFeatures) -> impl Iterator<Item = Line> {
         of(
             "bpf_link",
             kernel.xdp_links,
-            "XDP programs go with their process, killed or not",
-            "XDP programs cannot be attached so that they go with their process",
+            "an XDP program is detached when its process ends, even if killed",
+            "an XDP program would outlive its process",
             State::Bad,
             "use Linux 5.9 or later",
         ),
         of(
             "need_wakeup",
             kernel.need_wakeup,
-            "system calls only where the kernel asks for them",
-            "this kernel cannot say when it wants a system call",
+            "system calls only where the kernel asks for one",
+            "this kernel cannot say when it needs a system call",
             State::Bad,
             "use Linux 5.9 or later",
         ),
@@ -106,16 +106,16 @@ fn lines(kernel: &KernelFeatures) -> impl Iterator<Item = Line> {
             "XDP frags",
             kernel.frags_programs,
             "native mode takes frames in several buffers",
-            "native mode takes frames in one buffer only, which bounds the MTU to some 3500",
+            "native mode takes frames in one buffer only, which limits the MTU to about 3500",
             State::Poor,
             "use Linux 5.18 or later for a larger MTU, or `--attach generic`",
         ),
         Line {
             topic: "multi-buffer",
             support: kernel.multi_buffer,
-            there: "frames may lie in several chunks, so any MTU goes",
+            there: "a frame may take several chunks, so any MTU works",
             missing: format!(
-                "a frame must fit a chunk, which bounds the MTU to {}",
+                "a frame must fit a chunk, which limits the MTU to {}",
                 chunk.largest_mtu()
             ),
             state: State::Poor,
@@ -124,64 +124,64 @@ fn lines(kernel: &KernelFeatures) -> impl Iterator<Item = Line> {
         of(
             "driver query",
             kernel.driver_features,
-            "the kernel tells what a driver can do",
-            "the kernel does not tell what a driver can do",
+            "the kernel reports what a driver can do",
+            "the kernel does not report what a driver can do",
             State::Poor,
-            "Linux 6.3 does; until then the start of `wharf forward` shows what was got",
+            "use Linux 6.3 or later, or see the first lines of `wharf forward`",
         ),
         of(
             "TX budget",
             kernel.tx_budget,
             "one wake-up sends a whole ring in copy mode",
-            "one wake-up sends 32 frames at the most in copy mode",
+            "one wake-up sends at most 32 frames in copy mode",
             State::Good,
-            "a whole ring from Linux 6.17",
+            "a whole ring since Linux 6.17",
         ),
         of(
             "statistics",
             kernel.long_statistics,
-            "a full RX ring and an empty fill ring are told apart",
-            "a full RX ring and an empty fill ring are one count",
+            "a full RX ring and an empty fill ring are counted separately",
+            "a full RX ring and an empty fill ring share one counter",
             State::Poor,
-            "use Linux 5.9 or later to tell them apart",
+            "use Linux 5.9 or later for separate counters",
         ),
         of(
             "unaligned",
             kernel.unaligned_chunks,
             "chunks may lie anywhere (`--unaligned-chunks`)",
-            "chunks lie at multiples of their size",
+            "chunks must lie at multiples of their size",
             State::Good,
-            "`--unaligned-chunks` takes Linux 5.4",
+            "`--unaligned-chunks` needs Linux 5.4",
         ),
         of(
             "BTF",
             kernel.btf,
-            "there; the XDP program does without",
-            "not there; the XDP program does without",
+            "there; the XDP program does not need it",
+            "not there; the XDP program does not need it",
             State::Good,
             "CONFIG_DEBUG_INFO_BTF",
         ),
         of(
             "TX metadata",
             kernel.tx_metadata,
-            "there; `wharf forward` does without",
-            "not there; `wharf forward` does without",
+            "there; `wharf forward` does not use it",
+            "not there; `wharf forward` does not use it",
             State::Good,
             "Linux 6.8",
         ),
         of(
             "busy polling",
             kernel.busy_poll,
-            "there; `wharf forward` does without",
-            "not there; `wharf forward` does without",
+            "there; `wharf forward` does not use it",
+            "not there; `wharf forward` does not use it",
             State::Good,
             "Linux 5.11",
         ),
         of(
             "queue query",
             kernel.queue_features,
-            "there; `wharf forward` does without",
-            "not there; `wharf forward` does without",
+            "there; `wharf forward` does not use it",
+            "not there; `wharf forward` does not use it",
             State::Good,
             "Linux 6.8",
         ),
@@ -191,7 +191,7 @@ fn lines(kernel: &KernelFeatures) -> impl Iterator<Item = Line> {
 
 fn compiler() -> Check {
     match fs::read_to_string("/proc/sys/net/core/bpf_jit_enable") {
-        Err(_) => Check::unknown("BPF compiler", "the kernel does not tell"),
+        Err(_) => Check::unknown("BPF compiler", "the kernel does not report it"),
         Ok(setting) if setting.trim_end() == "0" => Check::poor(
             "BPF compiler",
             "off: the XDP program is interpreted, several times slower",

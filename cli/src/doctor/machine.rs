@@ -1,5 +1,5 @@
-//! What of the privileges and the limits matters to forwarding, and whether a
-//! queue can be had: tried on a veth pair in a namespace made for that.
+//! Whether privileges and limits suffice for forwarding, and whether a program can be
+//! attached and an xsk bound: tried on a veth pair in a private namespace.
 
 use std::fs;
 
@@ -33,12 +33,12 @@ fn privileges() -> Check {
         (None, Some(missing)) => Check::poor(
             topic,
             format!(
-                "{} missing, which rules, flows and kept management traffic take",
+                "{} missing, which rules, flows and kept management traffic need",
                 listed(&missing)
             ),
-            "run as root, or grant it; without it, --take-everything and no rules",
+            "run as root, or grant it; without it, use --take-everything and no rules",
         ),
-        (None, None) => Check::good(topic, "all that forwarding takes, by rules too"),
+        (None, None) => Check::good(topic, "all that forwarding needs, rules included"),
     }
 }
 
@@ -52,21 +52,21 @@ fn locked_memory() -> Check {
     judge_locked_memory(needed, pinnable_bytes().ok())
 }
 
-/// `limit` is `None` where the kernel does not tell.
+/// `limit` is `None` where the kernel does not report it.
 fn judge_locked_memory(needed: u64, limit: Option<Option<u64>>) -> Check {
     let topic = "locked memory";
     match limit {
-        None => Check::unknown(topic, "the kernel does not tell the limit"),
+        None => Check::unknown(topic, "the kernel does not report the limit"),
         Some(None) => Check::good(topic, "no limit"),
         Some(Some(limit)) if limit < needed => Check::bad(
             topic,
-            format!("{limit} bytes, and each worker takes {needed} by default",),
+            format!("{limit} bytes, and each worker needs {needed} by default",),
             "grant CAP_IPC_LOCK, raise `ulimit -l`, or ask for fewer --frames",
         ),
         Some(Some(limit)) => Check::good(
             topic,
             format!(
-                "{} MiB, of which each worker takes {} MiB by default",
+                "{} MiB, of which each worker needs {} MiB by default",
                 limit >> 20,
                 needed >> 20
             ),
@@ -82,14 +82,14 @@ fn huge_pages() -> Check {
     };
     let topic = "huge pages";
     match (number("HugePages_Free:"), number("Hugepagesize:")) {
-        (Some(0), _) => Check::good(topic, "none free, which only `--huge-pages` takes"),
+        (Some(0), _) => Check::good(topic, "none free; only `--huge-pages` needs them"),
         (Some(free), Some(kib)) => Check::good(
             topic,
             format!("{free} of {} MiB free, for `--huge-pages`", kib >> 10),
         ),
         _ => Check::good(
             topic,
-            "this kernel has none, which only `--huge-pages` takes",
+            "this kernel has none; only `--huge-pages` needs them",
         ),
     }
 }
@@ -101,7 +101,7 @@ fn attempts() -> Vec<Check> {
         Err(error) => {
             return vec![Check::unknown(
                 "XDP",
-                format!("not tried, for want of a private namespace: {error}"),
+                format!("not tried, because a private namespace cannot be made: {error}"),
             )];
         }
     };
@@ -141,9 +141,9 @@ fn bind(interface: &Interface) -> Check {
     }
 }
 
-/// Errors end with what to do; where the kernel or the privileges are what is
-/// wrong, the lines before say it better.
-const SEE_ABOVE: &str = "do so, or see what is bad above";
+/// Errors end with what to do. Where the kernel or the privileges are at fault, the
+/// lines above say it better.
+const SEE_ABOVE: &str = "do so, or see what is BAD above";
 
 #[cfg(test)]
 mod tests {

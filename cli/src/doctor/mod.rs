@@ -4,7 +4,7 @@
 //! kernel     what the kernel can do, by trying it
 //! machine    privileges, limits; a program attached and a queue bound, by trying it
 //! interface  state, program, driver, MTU, queues, management
-//! together   what two interfaces mean for each other
+//! together   whether two interfaces fit each other
 //! check      one finding
 //! ```
 
@@ -25,8 +25,8 @@ use crate::stdout;
 use check::{Check, State, worst};
 use interface::Examined;
 
-/// Says what it finds. Good unless the machine, or an interface that was named,
-/// cannot do it.
+/// Prints what it finds. Fails if forwarding cannot work on the machine, or on an
+/// interface that was named.
 pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
     let interfaces = if arguments.interfaces.is_empty() {
         let all = Interface::all().map_err(wharf::Error::from)?;
@@ -45,7 +45,7 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
     if let [a, b] = &arguments.interfaces[..]
         && a == b
     {
-        // As `forward` has it.
+        // As `forward` refuses it.
         return Err(wharf::Error::from(ConfigError::SameInterface(a.clone())).into());
     }
     let features = KernelFeatures::probe();

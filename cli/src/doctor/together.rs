@@ -1,4 +1,4 @@
-//! What two interfaces that were named mean for each other.
+//! Whether two named interfaces fit each other.
 //!
 //! A worker has a queue of each and one memory for both, so they get what both can.
 
@@ -36,7 +36,7 @@ fn chunks([a, b]: [(&str, u32); 2], size: ChunkSize) -> Check {
         (false, _) => Check::good(
             topic,
             format!(
-                "frames in up to {most} on both, as the MTU of {name} wants, for they share memory"
+                "frames in up to {most} on both: the MTU of {name} needs them, and both share memory"
             ),
         ),
     }
@@ -51,14 +51,14 @@ fn mtus(a: (&str, u32), b: (&str, u32)) -> Check {
 
 fn workers([a, b]: [u32; 2]) -> Check {
     let (topic, fewest) = ("workers", a.min(b).max(1));
-    let found = format!("{fewest} at the most, as many as the fewest queues to receive");
+    let found = format!("at most {fewest}, the smaller number of receive queues");
     if a == b {
         Check::good(topic, found)
     } else {
         Check::poor(
             topic,
             format!("{found}: {a} and {b}"),
-            "give both the same number with `ethtool -L`",
+            "set both to the same number with `ethtool -L`",
         )
     }
 }
@@ -68,10 +68,10 @@ fn memory(zero_copy: [Option<bool>; 2]) -> Check {
     match zero_copy {
         [Some(a), Some(b)] if a != b => Check::poor(
             topic,
-            "only one of them has zero copy, and both get copy, as they share memory",
-            "it works; for zero copy take two interfaces that have it",
+            "only one of them has zero copy; both get copy, because they share memory",
+            "it works; for zero copy, use two interfaces that have it",
         ),
-        _ => Check::good(topic, "neither costs the other its mode"),
+        _ => Check::good(topic, "both can use the same mode"),
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
         let found = |a, b| chunks([("a", a), ("b", b)], size).finding;
         assert_eq!(found(1500, 1500), "one per frame");
         assert!(found(9000, 9000).contains("up to 3 on both"));
-        assert!(found(9000, 1500).contains("as the MTU of a wants"));
+        assert!(found(9000, 1500).contains("the MTU of a needs them"));
         let check = mtus(("a", 1500), ("b", 9000));
         assert_eq!(check.state, State::Poor);
         assert!(check.remedy.expect("there is one").contains("same MTU"));

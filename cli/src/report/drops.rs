@@ -8,7 +8,7 @@ use wharf::{DropReason, Drops};
 pub struct DropCounts([u64; DropReason::ALL.len()]);
 
 impl DropCounts {
-    /// The count that `frames` gives for each reason.
+    /// The count that `frames` returns for each reason.
     pub fn from_fn(frames: impl Fn(DropReason) -> u64) -> Self {
         Self(DropReason::ALL.map(frames))
     }

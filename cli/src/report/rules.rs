@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use super::text::grouped;
 use crate::control::Listing;
 
-/// A row for each rule, the default, and what goes before the rules.
+/// Writes a row for each rule, the default action, flows, management traffic and
+/// removed rules.
 pub fn write_listing(out: &mut impl Write, listing: &Listing) -> io::Result<()> {
     writeln!(out, "{:>5}  {:>15}  rule", "", "hits")?;
     for entry in &listing.rules {
@@ -20,8 +21,8 @@ pub fn write_listing(out: &mut impl Write, listing: &Listing) -> io::Result<()> 
         row(flows.hits.hits, &text)?;
     }
     for (entry, what) in [
-        (&listing.management, "kept for managing this machine"),
-        (&listing.removed, "rules that are there no more"),
+        (&listing.management, "management traffic"),
+        (&listing.removed, "removed rules"),
     ] {
         if entry.hits.hits > 0 {
             row(entry.hits.hits, what)?;
@@ -97,7 +98,7 @@ pub mod tests {
         let rows = written(&listing);
 
         assert_eq!(rows[4], "0  flows: 0 of up to 64");
-        assert!(rows[5].starts_with("9  kept"), "{}", rows[5]);
-        assert!(rows[6].starts_with("8  rules that"), "{}", rows[6]);
+        assert!(rows[5].starts_with("9  management"), "{}", rows[5]);
+        assert!(rows[6].starts_with("8  removed rules"), "{}", rows[6]);
     }
 }

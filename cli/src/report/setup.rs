@@ -1,4 +1,4 @@
-//! What the engine set up: asked for, got, and why it is less.
+//! What the engine set up: what was asked for, what it got, and why that is less.
 
 use std::path::{Path, PathBuf};
 
@@ -38,13 +38,13 @@ pub struct Interface {
     pub queues: u32,
     /// Where the XDP program runs: `native` or `generic`.
     pub attach: String,
-    /// Why not where it should rather be.
+    /// Why it is not the better mode.
     pub attach_fallback: Option<String>,
     pub program_id: u32,
     pub management: Management,
 }
 
-/// What becomes of the traffic that the host is managed by.
+/// Whether management traffic stays with the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Management {
     /// Whether it goes to the kernel.
@@ -96,7 +96,7 @@ impl Setup {
         }
     }
 
-    /// The same with what it was told of steering.
+    /// The same with the rules it started with.
     pub fn steered(self, rules: &RuleSet, info: &ForwarderInfo, control: Option<&Path>) -> Self {
         let steering = Steering {
             rules: rules.rules.iter().map(ToString::to_string).collect(),

@@ -6,7 +6,7 @@ use super::setup::{Interface, Setup, Steering};
 use super::text::mebibytes;
 use crate::forwarder::leaves_checksums;
 
-/// Says what each interface and worker got.
+/// Writes what each interface and worker got.
 pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
     for interface in &setup.interfaces {
         write_interface(out, setup, interface)?;
@@ -49,7 +49,7 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
     Ok(())
 }
 
-/// Says nothing of rules where everything is taken.
+/// Writes no rules where every frame is taken.
 fn write_steering(out: &mut impl Write, steering: &Steering) -> io::Result<()> {
     if !steering.rules.is_empty() || steering.default != "redirect" {
         writeln!(out, "rules:")?;
@@ -59,7 +59,7 @@ fn write_steering(out: &mut impl Write, steering: &Steering) -> io::Result<()> {
         writeln!(out, "{:>5}  default {}", "", steering.default)?;
     }
     match &steering.control {
-        Some(path) => writeln!(out, "`wharf steer` reaches it at {}", path.display()),
+        Some(path) => writeln!(out, "listens for `wharf steer` at {}", path.display()),
         None => Ok(()),
     }
 }
@@ -98,7 +98,7 @@ fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -
     if interface.driver.as_deref().is_some_and(leaves_checksums) {
         writeln!(
             out,
-            "  checksums that its senders leave undone are finished"
+            "  completes checksums that its senders leave to hardware"
         )?;
     }
     Ok(())

@@ -302,7 +302,7 @@ pub mod tests {
     }
 
     #[test]
-    fn chunk_that_nobody_has_is_named_in_the_failure() {
+    fn chunk_without_an_owner_is_named_in_the_failure() {
         let mut summary = summary(500, 500);
         summary.audits[0] = ChunkAudit {
             fill: 95,

@@ -94,7 +94,7 @@ mod tests {
             text.contains("eth0: veth, MTU 1500, 1 queue; native XDP (program 42), copy mode\n")
         );
         assert!(text.contains("\n  copy, not zero-copy: the driver cannot\n"));
-        assert!(text.contains("\n  checksums that its senders leave undone are finished\n"));
+        assert!(text.contains("\n  completes checksums that its senders leave to hardware\n"));
         assert!(text.contains(
             "worker 0 on CPU 1: 16 MiB, 4096 chunks of 4096 bytes; eth0 queue 0, eth1 queue 0\n"
         ));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn summary_gives_the_whole_account() {
+    fn summary_has_the_whole_account() {
         let good = written(|table| table.summary(&summary(12_345, 12_345)));
         let bad = written(|table| table.summary(&summary(12_345, 12_344)));
 

@@ -18,7 +18,7 @@ pub fn one(action: &str, words: &[String]) -> Result<(Flow, Action), Failure> {
     Ok((rule_input::flow("flow add", flow)?, action))
 }
 
-/// Adds `flows`, a batch at a time. Each batch is taken as a whole or not at all.
+/// Adds `flows` in batches. Each batch is added as a whole or not at all.
 pub fn add(client: &mut Client, flows: &[(Flow, Action)]) -> Result<String, Failure> {
     let (mut added, mut count) = (0, 0);
     for (index, batch) in flows.chunks(FLOWS_PER_MESSAGE).enumerate() {
@@ -31,7 +31,7 @@ pub fn add(client: &mut Client, flows: &[(Flow, Action)]) -> Result<String, Fail
             match before {
                 0 => Failure::from(error),
                 _ => Failure::Run(format!(
-                    "{error} (the first {before} of {} flows have been loaded)",
+                    "{error} (the first {before} of {} flows are loaded)",
                     flows.len()
                 )),
             }

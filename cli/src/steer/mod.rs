@@ -1,7 +1,6 @@
-//! `wharf steer`: looks at and changes the steering of a running forwarder.
+//! `wharf steer`: lists and changes the steering of a running forwarder.
 //!
-//! What the user gives is read and judged first, so that nothing is asked of the
-//! forwarder that cannot be done.
+//! The input is read and checked first, so that a wrong request is never sent.
 
 mod find;
 mod flows;
@@ -16,7 +15,7 @@ use crate::report::{counted, write_listing};
 use crate::rule_input;
 use crate::stdout::print;
 
-/// Does one thing and ends.
+/// Makes one request and ends.
 pub fn run(arguments: &SteerArgs) -> Result<(), Failure> {
     let connect = || find::forwarder(arguments.control.as_deref(), arguments.pid);
     let text = match &arguments.command {
