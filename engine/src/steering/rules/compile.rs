@@ -10,8 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use wharf_ebpf::{ASKS_ANYTHING, CLAUSES, Mask, RowsFull, Table, Tables};
 
-use super::clause::{Clause, Literal, clauses};
+use super::clause::{Clause, clauses};
 use super::error::RulesError;
+use super::literal::Literal;
 use super::packet::{Field, Fields};
 use super::primitive::{IcmpVersion, MacAddress, Prefix, Primitive, Side, VlanId, VlanTag};
 use super::reference::Truth;

@@ -1,11 +1,6 @@
 //! Why rules that can be written down cannot be used.
 
-use std::fmt;
-
 use thiserror::Error;
-
-use super::clause::{Contradiction, Literal};
-use super::primitive::Primitive;
 
 /// Rules that cannot be used. Its message is one line.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -58,45 +53,4 @@ pub enum RulesError {
         /// How many groups there can be.
         limit: usize,
     },
-}
-
-impl fmt::Display for Contradiction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, second } = self;
-        if first.leaf == second.leaf {
-            return match first.primitive {
-                Primitive::EtherType(_) => {
-                    write!(
-                        f,
-                        "`{first}` is never true: EtherTypes are 1536 (0x600) or more"
-                    )
-                }
-                _ => write!(
-                    f,
-                    "`{first}` is never true: the value has bits that the mask has not"
-                ),
-            };
-        }
-        write!(f, "`{first}` and `{second}` exclude each other")?;
-        match (first.primitive, second.primitive) {
-            (Primitive::Vlan(..), Primitive::Vlan(_, Some(id)))
-                if first.positive && second.positive =>
-            {
-                write!(f, " (the second tag is `inner vlan {}`)", id.get())
-            }
-            (Primitive::LaterFragment, _) | (_, Primitive::LaterFragment)
-                if first.positive && second.positive =>
-            {
-                write!(f, " (a later fragment has no header to read it from)")
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Literal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let not = if self.positive { "" } else { "not " };
-        write!(f, "{not}{}", self.primitive)
-    }
 }

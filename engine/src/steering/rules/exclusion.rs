@@ -2,7 +2,7 @@
 //! are looked at, so not everything that can never hold is seen; what is said to
 //! exclude each other, does.
 
-use super::clause::Literal;
+use super::literal::Literal;
 use super::primitive::{IcmpVersion, Prefix, Primitive, TcpFlags, VlanTag};
 
 /// Whether no frame makes the literal true.

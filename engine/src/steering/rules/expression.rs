@@ -2,7 +2,7 @@
 
 use std::ops::{BitAnd, BitOr, Not};
 
-use super::primitive::{Ports, Prefix, Primitive, Side};
+use super::primitive::{Ports, Prefix, Primitive, Side, VlanTag};
 
 /// What a frame must be for a rule to match.
 ///
@@ -60,7 +60,7 @@ impl Expression {
     /// At least one VLAN tag.
     #[must_use]
     pub fn vlan() -> Self {
-        Primitive::Vlan(super::VlanTag::Outer, None).into()
+        Primitive::Vlan(VlanTag::Outer, None).into()
     }
 
     /// From this port of TCP, UDP or SCTP.

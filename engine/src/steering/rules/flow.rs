@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::{Expression, Ports, Prefix, Primitive, Side};
+use super::expression::Expression;
+use super::primitive::{Ports, Prefix, Primitive, Side};
 
 /// One direction of a flow: protocol, addresses and ports, exactly. Frames are
 /// recognised behind VLAN tags, whatever those are.

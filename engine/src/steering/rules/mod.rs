@@ -9,16 +9,19 @@
 //!
 //! - `parse` and `display`: text to values and back.
 //! - `packet` and `reference`: the plain evaluation, which is the definition.
-//! - `clause` and `exclusion`: the same as alternatives of literals, for the XDP
-//!   program's tables.
+//! - `clause`: the same as alternatives of `literal`s, for the XDP program's tables;
+//!   `exclusion` and `contradiction` say which of them no frame satisfies.
+//! - `compile`: clauses to tables.
 
 mod clause;
 mod compile;
+mod contradiction;
 mod display;
 mod error;
 mod exclusion;
 mod expression;
 mod flow;
+mod literal;
 mod names;
 mod packet;
 mod parse;

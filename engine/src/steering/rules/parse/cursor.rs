@@ -1,6 +1,6 @@
-//! The words of a text, and the place among them.
+//! The words of a text, and how far they have been read.
 
-use super::error::ParseError;
+use super::error::{ParseError, shown};
 
 /// A word, or one of the signs that are words by themselves.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn not_expected(&self, token: Token<'_>, expected: &str) -> ParseError {
-        let word = super::error::shown(token.word);
+        let word = shown(token.word);
         self.error(token, format!("expected {expected}, not `{word}`"))
     }
 
@@ -93,7 +93,7 @@ impl<'a> Cursor<'a> {
         let end = self.text.trim_end().len();
         let message = match self.tokens.last() {
             Some(last) => {
-                let last = super::error::shown(last.word);
+                let last = shown(last.word);
                 format!("expected {expected} after `{last}`, but the text ends")
             }
             None => format!("expected {expected}, but there is no text"),

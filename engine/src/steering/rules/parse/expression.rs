@@ -2,54 +2,50 @@
 
 use super::cursor::{Cursor, Token};
 use super::error::{ParseError, shown};
-use super::primitive::WORDS;
-use super::qualified::Qualifiers;
+use super::reader::Reader;
 use super::suggest::suggestion;
+use super::words::{PRIMITIVE, WORDS};
 use crate::steering::rules::Expression;
 use crate::steering::rules::clause::{Unexpanded, alternatives};
 
-/// Makes a tree, going through the words once from left to right.
+/// Makes a tree of what a [`Reader`] reads.
 pub(super) struct Parser<'a> {
-    pub(super) cursor: Cursor<'a>,
-    /// The word that each primitive of the tree came from, in the tree's order.
-    pub(super) leaves: Vec<Token<'a>>,
-    /// What a bare value after `and` or `or` takes over from the primitive before.
-    pub(super) qualifiers: Option<Qualifiers>,
+    reader: Reader<'a>,
+    /// Parentheses and `not`s that are open.
     depth: usize,
 }
 
 impl<'a> Parser<'a> {
     pub(super) fn new(cursor: Cursor<'a>) -> Self {
         Self {
-            cursor,
-            leaves: Vec::new(),
-            qualifiers: None,
+            reader: Reader::new(cursor),
             depth: 0,
         }
     }
 
     /// All that is left is one expression, which some frame can match.
     pub(super) fn whole(mut self) -> Result<Expression, ParseError> {
-        if self.cursor.peek(0).is_none() {
-            return Err(self.cursor.at_end(PRIMITIVE));
+        if self.reader.cursor.peek(0).is_none() {
+            return Err(self.reader.cursor.at_end(PRIMITIVE));
         }
         let expression = self.expression()?;
-        if let Some(stray) = self.cursor.next_if(&[")"]) {
+        if let Some(stray) = self.reader.cursor.next_if(&[")"]) {
             return Err(self
+                .reader
                 .cursor
                 .error(stray, "`)` closes nothing: remove it, or open with `(`"));
         }
-        if self.cursor.next_is(&["|", "&"]) {
-            let sign = self.cursor.expect("a sign")?;
+        if self.reader.cursor.next_is(&["|", "&"]) {
+            let sign = self.reader.cursor.expect("a sign")?;
             let twice = sign.word.repeat(2);
-            return Err(self.cursor.error(
+            return Err(self.reader.cursor.error(
                 sign,
                 format!(
                     "expected `{twice}`, or parentheses around flags as in `(tcp-syn|tcp-ack)`"
                 ),
             ));
         }
-        if let Some(token) = self.cursor.peek(0) {
+        if let Some(token) = self.reader.cursor.peek(0) {
             let expected = "`and`, `or` or the end";
             let is_known = WORDS.contains(&token.word);
             let near = suggestion(token.word, WORDS.iter().copied()).filter(|_| !is_known);
@@ -57,11 +53,11 @@ impl<'a> Parser<'a> {
             if let Some(near) = near {
                 message += &format!(": did you mean `{near}`?");
             }
-            return Err(self.cursor.error(token, message));
+            return Err(self.reader.cursor.error(token, message));
         }
         match alternatives(&expression, MOST_CLAUSES) {
-            Err(Unexpanded::NeverHolds(Some(contradiction))) => Err(self.cursor.error(
-                self.leaves[contradiction.second.leaf],
+            Err(Unexpanded::NeverHolds(Some(contradiction))) => Err(self.reader.cursor.error(
+                self.reader.leaves[contradiction.second.leaf],
                 contradiction.to_string(),
             )),
             // Too large an expression to look at here is refused where it is used.
@@ -73,12 +69,12 @@ impl<'a> Parser<'a> {
     fn expression(&mut self) -> Result<Expression, ParseError> {
         let mut left = self.member()?;
         loop {
-            if let Some(and) = self.cursor.next_if(&["and", "&&"]) {
+            if let Some(and) = self.reader.cursor.next_if(&["and", "&&"]) {
                 if matches!(left, Expression::Or(_)) {
                     self.check_levels(and, &left)?;
                 }
                 left = left.and(self.operand(and)?);
-            } else if let Some(or) = self.cursor.next_if(&["or", "||"]) {
+            } else if let Some(or) = self.reader.cursor.next_if(&["or", "||"]) {
                 if matches!(left, Expression::And(_)) {
                     self.check_levels(or, &left)?;
                 }
@@ -97,8 +93,8 @@ impl<'a> Parser<'a> {
     }
 
     /// What `not` binds to.
-    pub(super) fn member(&mut self) -> Result<Expression, ParseError> {
-        let token = self.cursor.expect(PRIMITIVE)?;
+    fn member(&mut self) -> Result<Expression, ParseError> {
+        let token = self.reader.cursor.expect(PRIMITIVE)?;
         match token.word {
             "not" | "!" => {
                 self.enter(token)?;
@@ -110,13 +106,22 @@ impl<'a> Parser<'a> {
                 self.enter(token)?;
                 let inner = self.expression()?;
                 self.depth -= 1;
-                match self.cursor.next() {
+                match self.reader.cursor.next() {
                     Some(close) if close.word == ")" => Ok(inner),
-                    Some(other) => Err(self.cursor.not_expected(other, "`and`, `or` or `)`")),
-                    None => Err(self.cursor.error(token, "`(` is not closed: add `)`")),
+                    Some(other) => {
+                        Err(self.reader.cursor.not_expected(other, "`and`, `or` or `)`"))
+                    }
+                    None => Err(self
+                        .reader
+                        .cursor
+                        .error(token, "`(` is not closed: add `)`")),
                 }
             }
-            _ => self.primitive(token),
+            _ => match self.reader.primitive(token)? {
+                Some(primitive) => Ok(primitive),
+                // `port (22 or 80)`: the parenthesis follows.
+                None => self.member(),
+            },
         }
     }
 
@@ -141,7 +146,7 @@ impl<'a> Parser<'a> {
     fn too_deep(&self, token: Token<'_>, levels_of: &str) -> ParseError {
         let text =
             format!("more than {MOST_DEPTH} levels of {levels_of}: give a flatter expression");
-        self.cursor.error(token, text)
+        self.reader.cursor.error(token, text)
     }
 }
 
@@ -155,8 +160,6 @@ fn levels(expression: &Expression) -> usize {
         }
     }
 }
-
-pub(super) const PRIMITIVE: &str = "what to match, such as `udp dst port 53` or `host 10.0.0.1`";
 
 const MOST_DEPTH: usize = 100;
 

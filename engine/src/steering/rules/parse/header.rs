@@ -3,12 +3,12 @@
 
 use super::cursor::{Cursor, Token};
 use super::error::ParseError;
-use super::expression::Parser;
+use super::reader::Reader;
 use super::value;
 use crate::steering::rules::names::{ICMP_TYPES, ICMP6_TYPES, PORT_PROTOCOLS, TCP_FLAGS};
 use crate::steering::rules::{Expression, Flow, IcmpVersion, Primitive, TcpFlags};
 
-impl<'a> Parser<'a> {
+impl<'a> Reader<'a> {
     /// `[tcpflags] & MASK != 0`, `[tcpflags] == VALUE` and so on, after `tcp`.
     pub(super) fn tcp_flags(&mut self, tcp: Token<'a>) -> Result<Expression, ParseError> {
         self.subscript("tcpflags", 13)?;

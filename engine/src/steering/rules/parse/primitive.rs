@@ -2,57 +2,64 @@
 
 use super::cursor::Token;
 use super::error::{ParseError, shown};
-use super::expression::{PRIMITIVE, Parser};
-use super::qualified::{DIRECTIONS, KINDS, Layer};
+use super::qualifiers::Layer;
+use super::reader::Reader;
 use super::suggest::suggestion;
 use super::value;
+use super::words::{DIRECTIONS, KINDS, PRIMITIVE, WORDS};
 use crate::steering::rules::names::{ETHER_TYPES, PORT_PROTOCOLS, PROTOCOLS, value_of};
 use crate::steering::rules::{Expression, Primitive, VlanTag};
 
-impl<'a> Parser<'a> {
-    /// The primitive that starts with `token`.
-    pub(super) fn primitive(&mut self, token: Token<'a>) -> Result<Expression, ParseError> {
+impl<'a> Reader<'a> {
+    /// The primitive that starts with `token`. None where only the words before a
+    /// parenthesis were read: see [`qualified`](Self::qualified).
+    pub(super) fn primitive(&mut self, token: Token<'a>) -> Result<Option<Expression>, ParseError> {
         if value::looks_like_value(token.word) {
-            return self.carried_over(token);
+            return self.carried_over(token).map(Some);
         }
         self.qualifiers = None;
-        match token.word {
-            "tcp" if self.cursor.next_is(&["["]) => self.tcp_flags(token),
-            "icmp" | "icmp6" if self.cursor.next_is(&["["]) => self.icmp_type(token),
-            "tcp" | "udp" | "sctp" => self.transport(token),
-            "ip" | "ip6" => self.network(token),
-            "arp" | "rarp" => {
-                if self.cursor.next_is(DIRECTIONS) || self.cursor.next_is(KINDS) {
-                    let next = self.cursor.expect("a word")?;
-                    return Err(self.cursor.error(
-                        next,
-                        format!(
-                            "addresses in {} are not looked at: write `{0}` alone",
-                            token.word
-                        ),
-                    ));
-                }
-                let number = value_of(ETHER_TYPES, token.word).expect("it has a name");
-                Ok(self.leaf(token, Primitive::EtherType(number)))
+        let expression = match token.word {
+            "tcp" if self.cursor.next_is(&["["]) => self.tcp_flags(token)?,
+            "icmp" | "icmp6" if self.cursor.next_is(&["["]) => self.icmp_type(token)?,
+            "tcp" | "udp" | "sctp" => return self.transport(token),
+            "ip" | "ip6" => return self.network(token),
+            "src" | "dst" | "host" | "net" | "port" | "portrange" => {
+                return self.qualified(token, Layer::Any);
             }
-            "icmp" => Ok(self.leaf(token, Primitive::EtherType(0x0800))
-                & self.leaf(token, Primitive::Protocol(1))),
-            "icmp6" => Ok(self.leaf(token, Primitive::EtherType(0x86dd))
-                & self.leaf(token, Primitive::Protocol(58))),
-            "vlan" => self.vlan(token, VlanTag::Outer),
+            "arp" | "rarp" => self.arp(token)?,
+            "icmp" => {
+                self.leaf(token, Primitive::EtherType(0x0800))
+                    & self.leaf(token, Primitive::Protocol(1))
+            }
+            "icmp6" => {
+                self.leaf(token, Primitive::EtherType(0x86dd))
+                    & self.leaf(token, Primitive::Protocol(58))
+            }
+            "vlan" => self.vlan(token, VlanTag::Outer)?,
             "inner" => {
                 self.cursor.expect_word("vlan")?;
-                self.vlan(token, VlanTag::Inner)
+                self.vlan(token, VlanTag::Inner)?
             }
-            "fragment" => Ok(self.leaf(token, Primitive::LaterFragment)),
-            "ether" => self.ether(),
-            "proto" => self.protocol(),
-            "src" | "dst" | "host" | "net" | "port" | "portrange" => {
-                self.qualified(token, Layer::Any)
-            }
-            "flow" => self.flow(),
-            _ => Err(self.unknown(token)),
+            "fragment" => self.leaf(token, Primitive::LaterFragment),
+            "ether" => self.ether()?,
+            "proto" => self.protocol()?,
+            "flow" => self.flow()?,
+            _ => return Err(self.unknown(token)),
+        };
+        Ok(Some(expression))
+    }
+
+    fn arp(&mut self, token: Token<'a>) -> Result<Expression, ParseError> {
+        if self.cursor.next_is(DIRECTIONS) || self.cursor.next_is(KINDS) {
+            let next = self.cursor.expect("a word")?;
+            let message = format!(
+                "addresses in {} are not looked at: write `{0}` alone",
+                token.word
+            );
+            return Err(self.cursor.error(next, message));
         }
+        let number = value_of(ETHER_TYPES, token.word).expect("it has a name");
+        Ok(self.leaf(token, Primitive::EtherType(number)))
     }
 
     fn unknown(&self, token: Token<'_>) -> ParseError {
@@ -65,11 +72,6 @@ impl<'a> Parser<'a> {
             format!("unknown word `{word}`: expected {PRIMITIVE}")
         };
         self.cursor.error(token, message)
-    }
-
-    pub(super) fn leaf(&mut self, token: Token<'a>, primitive: Primitive) -> Expression {
-        self.leaves.push(token);
-        primitive.into()
     }
 
     fn vlan(&mut self, token: Token<'a>, tag: VlanTag) -> Result<Expression, ParseError> {
@@ -108,7 +110,7 @@ impl<'a> Parser<'a> {
         Ok(self.leaf(token, Primitive::Protocol(number)))
     }
 
-    fn transport(&mut self, token: Token<'a>) -> Result<Expression, ParseError> {
+    fn transport(&mut self, token: Token<'a>) -> Result<Option<Expression>, ParseError> {
         let number = value_of(PORT_PROTOCOLS, token.word).expect("it has a name");
         match self
             .cursor
@@ -116,11 +118,11 @@ impl<'a> Parser<'a> {
             .or_else(|| self.cursor.next_if(KINDS))
         {
             Some(next) => self.qualified(next, Layer::Transport(number)),
-            None => Ok(self.leaf(token, Primitive::Protocol(number))),
+            None => Ok(Some(self.leaf(token, Primitive::Protocol(number)))),
         }
     }
 
-    fn network(&mut self, token: Token<'a>) -> Result<Expression, ParseError> {
+    fn network(&mut self, token: Token<'a>) -> Result<Option<Expression>, ParseError> {
         let number = value_of(ETHER_TYPES, token.word).expect("it has a name");
         if let Some(sign) = self.cursor.next_if(&["["]) {
             return Err(self.cursor.error(
@@ -129,7 +131,8 @@ impl<'a> Parser<'a> {
             ));
         }
         if self.cursor.next_if(&["proto"]).is_some() {
-            return Ok(self.leaf(token, Primitive::EtherType(number)) & self.protocol()?);
+            let version = self.leaf(token, Primitive::EtherType(number));
+            return Ok(Some(version & self.protocol()?));
         }
         match self
             .cursor
@@ -137,44 +140,7 @@ impl<'a> Parser<'a> {
             .or_else(|| self.cursor.next_if(KINDS))
         {
             Some(next) => self.qualified(next, Layer::Network(number)),
-            None => Ok(self.leaf(token, Primitive::EtherType(number))),
+            None => Ok(Some(self.leaf(token, Primitive::EtherType(number)))),
         }
     }
-
-    /// The value of a word, or its message at the word.
-    pub(super) fn valid<T>(
-        &self,
-        token: Token<'_>,
-        read: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<T, ParseError> {
-        read(token.word).map_err(|message| self.cursor.error(token, message))
-    }
 }
-
-/// Words that start a primitive or join them, to suggest from.
-pub(super) const WORDS: &[&str] = &[
-    "tcp",
-    "udp",
-    "sctp",
-    "ip",
-    "ip6",
-    "arp",
-    "rarp",
-    "icmp",
-    "icmp6",
-    "vlan",
-    "inner",
-    "fragment",
-    "ether",
-    "proto",
-    "src",
-    "dst",
-    "host",
-    "net",
-    "port",
-    "portrange",
-    "flow",
-    "not",
-    "and",
-    "or",
-];

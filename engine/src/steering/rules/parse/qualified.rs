@@ -3,51 +3,22 @@
 
 use super::cursor::Token;
 use super::error::{ParseError, shown};
-use super::expression::Parser;
+use super::qualifiers::{Direction, Kind, Layer, Qualifiers};
+use super::reader::Reader;
 use super::value;
+use super::words::KINDS;
 use crate::steering::rules::{Expression, Ports, Prefix, Primitive, Side};
 
-/// What a value is preceded by.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Qualifiers {
-    /// `ip` or `ip6`, as its EtherType, and `tcp`, `udp` or `sctp`, as its number.
-    layer: Layer,
-    direction: Direction,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Layer {
-    Any,
-    Network(u16),
-    Transport(u8),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Direction {
-    Source,
-    Destination,
-    Either,
-    Both,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    /// None given: an address or a prefix.
-    Bare,
-    Host,
-    Net,
-    Port,
-    PortRange,
-}
-
-impl<'a> Parser<'a> {
+impl<'a> Reader<'a> {
     /// A direction, or `host`, `net`, `port`, `portrange`; `first` is taken.
+    ///
+    /// None where a parenthesis with values follows, as in `port (22 or 80)`: the
+    /// caller reads it, and each value takes over the words read here.
     pub(super) fn qualified(
         &mut self,
         first: Token<'a>,
         layer: Layer,
-    ) -> Result<Expression, ParseError> {
+    ) -> Result<Option<Expression>, ParseError> {
         let (direction, kind) = match first.word {
             "src" | "dst" => (self.direction(first), self.cursor.next_if(KINDS)),
             _ => (Direction::Either, Some(first)),
@@ -70,17 +41,16 @@ impl<'a> Parser<'a> {
             (Kind::Port, _) => "a port number",
             (Kind::PortRange, _) => "a range such as 1000-2000",
         };
-        // `port (22 or 80)`: the values in parentheses carry over what is before.
         if self.cursor.next_is(&["("])
             && self
                 .cursor
                 .peek(1)
                 .is_some_and(|next| value::looks_like_value(next.word))
         {
-            return self.member();
+            return Ok(None);
         }
         let token = self.cursor.expect(expected)?;
-        self.value(token, qualifiers, expected)
+        self.value(token, qualifiers, expected).map(Some)
     }
 
     fn direction(&mut self, first: Token<'a>) -> Direction {
@@ -255,6 +225,3 @@ impl<'a> Parser<'a> {
         }
     }
 }
-
-pub(super) const DIRECTIONS: &[&str] = &["src", "dst"];
-pub(super) const KINDS: &[&str] = &["host", "net", "port", "portrange"];

@@ -3,9 +3,9 @@
 use super::cursor::{Cursor, Token};
 use super::error::{ParseError, shown};
 use super::expression::Parser;
-use super::primitive::WORDS;
 use super::suggest::suggestion;
 use super::value;
+use super::words::WORDS;
 use crate::steering::rules::{Action, Rule, RuleSet};
 
 /// `[ACTION] EXPRESSION`.

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 pub(crate) use self::frames::frame;
-use super::clause::Literal;
+use super::literal::Literal;
 use super::{
     Action, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule, RuleSet,
     Side, TcpFlags, VlanId, VlanTag,

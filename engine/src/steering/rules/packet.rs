@@ -21,7 +21,7 @@ mod tests;
 
 use std::net::IpAddr;
 
-use crate::steering::rules::primitive::{MacAddress, VlanId};
+use super::primitive::{MacAddress, VlanId};
 
 /// What one field says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

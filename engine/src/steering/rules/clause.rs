@@ -8,28 +8,13 @@
 #[cfg(test)]
 mod tests;
 
-use crate::steering::rules::error::RulesError;
-use crate::steering::rules::exclusion::{exclude, is_impossible};
-use crate::steering::rules::expression::Expression;
-use crate::steering::rules::primitive::Primitive;
-use crate::steering::rules::rule::RuleSet;
-
-/// A primitive that must be true, or false; undecided is neither.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Literal {
-    pub(crate) primitive: Primitive,
-    /// False for `not`.
-    pub(crate) positive: bool,
-    /// Which of the expression's primitives it is, counted from 0 in the order of
-    /// the text.
-    pub(crate) leaf: usize,
-}
-
-impl Literal {
-    fn asks_the_same(&self, other: &Self) -> bool {
-        (self.primitive, self.positive) == (other.primitive, other.positive)
-    }
-}
+use super::contradiction::Contradiction;
+use super::error::RulesError;
+use super::exclusion::{exclude, is_impossible};
+use super::expression::Expression;
+use super::literal::Literal;
+use super::primitive::Primitive;
+use super::rule::RuleSet;
 
 /// Literals that must all hold for a rule's action.
 #[derive(Clone, Debug)]
@@ -84,14 +69,6 @@ pub(super) enum Unexpanded {
     NeverHolds(Option<Contradiction>),
     /// There are more than the limit, or they are too long.
     TooMany,
-}
-
-/// Two literals of one clause that exclude each other; or the same literal twice,
-/// which is impossible by itself.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Contradiction {
-    pub(super) first: Literal,
-    pub(super) second: Literal,
 }
 
 /// The clauses of one expression, at most `limit`.

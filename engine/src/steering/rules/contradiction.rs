@@ -1,0 +1,48 @@
+//! Why no frame satisfies a clause, in words.
+
+use std::fmt;
+
+use super::literal::Literal;
+use super::primitive::Primitive;
+
+/// Two literals of one clause that exclude each other; or the same literal twice,
+/// which is impossible by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Contradiction {
+    pub(super) first: Literal,
+    pub(super) second: Literal,
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second } = self;
+        if first.leaf == second.leaf {
+            return match first.primitive {
+                Primitive::EtherType(_) => {
+                    write!(
+                        f,
+                        "`{first}` is never true: EtherTypes are 1536 (0x600) or more"
+                    )
+                }
+                _ => write!(
+                    f,
+                    "`{first}` is never true: the value has bits that the mask has not"
+                ),
+            };
+        }
+        write!(f, "`{first}` and `{second}` exclude each other")?;
+        match (first.primitive, second.primitive) {
+            (Primitive::Vlan(..), Primitive::Vlan(_, Some(id)))
+                if first.positive && second.positive =>
+            {
+                write!(f, " (the second tag is `inner vlan {}`)", id.get())
+            }
+            (Primitive::LaterFragment, _) | (_, Primitive::LaterFragment)
+                if first.positive && second.positive =>
+            {
+                write!(f, " (a later fragment has no header to read it from)")
+            }
+            _ => Ok(()),
+        }
+    }
+}
