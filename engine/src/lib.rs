@@ -73,8 +73,8 @@ pub use steering::rules::{
     Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag,
 };
 pub use steering::{
-    Attach, AttachReport, AttachedMode, QueueCounts, RuleHits, Steering, SteeringConfig,
-    SteeringError, Verdict,
+    Attach, AttachReport, QueueCounts, RuleHits, Steering, SteeringConfig, SteeringError,
+    SteeringErrorKind, Verdict,
 };
 pub use xsk::{
     Batch, BindReport, Mode, MultiBuffer, RxCounters, SimulatedNic, TransmitError, TxCounters,

@@ -1,6 +1,6 @@
 //! Steering beside programs of others: they stay, and are named.
 
-use wharf::{Attach, Engine, Interface, Steering, SteeringConfig, SteeringError};
+use wharf::{Attach, Engine, Interface, Steering, SteeringConfig, SteeringErrorKind};
 use wharf_testbed::{Testbed, require_privileges};
 use wharf_tests::{Occupant, Place, assert_no_program, state_of};
 
@@ -32,7 +32,7 @@ fn assert_occupied(place: Place) {
             .start(|_| Drop);
         let engine = engine.expect_err("it is taken").to_string();
 
-        let SteeringError::Occupied { program, .. } = &steering else {
+        let SteeringErrorKind::Occupied(program) = steering.kind() else {
             panic!("not occupied: {steering}");
         };
         assert_eq!(program.id, occupant.id());

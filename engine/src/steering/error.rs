@@ -1,172 +1,88 @@
 //! What can go wrong with steering, and what to do about it.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 
-use thiserror::Error;
-
-use super::AttachedMode;
-use crate::kernel::interface::{AttachedProgram, Interface, InterfaceError};
+use crate::kernel::XskIndex;
+use crate::kernel::interface::{AttachedProgram, Interface, InterfaceError, ProgramMode};
 use crate::steering::rules::RulesError;
 
-/// Why frames could not be steered.
-#[derive(Debug, Error)]
+/// Why the frames of an interface could not be steered. Its message is one line,
+/// which names the interface and ends with the likely remedy.
+#[derive(Debug)]
+pub struct SteeringError {
+    interface: String,
+    kind: SteeringErrorKind,
+}
+
+/// What went wrong, without the interface. See [`SteeringError::kind`].
+#[derive(Debug)]
 #[non_exhaustive]
-pub enum SteeringError {
+pub enum SteeringErrorKind {
     /// The interface has an XDP program, which we do not replace.
-    #[error("interface `{interface}` already has {program}: {}", program.removal(interface))]
-    Occupied {
-        /// The interface.
-        interface: String,
-        /// The program that is there.
-        program: Box<AttachedProgram>,
-    },
+    Occupied(Box<AttachedProgram>),
     /// The kernel does not attach the program in this mode.
-    #[error("could not attach to interface `{interface}` in {mode} mode: {reason}{}", alternative(*mode))]
     Refused {
-        /// The interface.
-        interface: String,
         /// The mode that was tried.
-        mode: AttachedMode,
+        mode: ProgramMode,
         /// Why, and what might help.
         reason: String,
         /// What the kernel said.
         source: io::Error,
     },
-    /// The kernel has no bpf_link for XDP.
-    #[error(
-        "this kernel cannot attach an XDP program to interface `{interface}` by a bpf_link, which goes with its \
-         process (BPF_LINK_CREATE): use Linux 5.9 or later"
-    )]
-    NoXdpLinks {
-        /// The interface.
-        interface: String,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    /// The kernel has no bpf_link for XDP, which is Linux 5.9.
+    NoXdpLinks(io::Error),
     /// The kernel has no `bpf(2)`.
-    #[error(
-        "this kernel loads no BPF programs, as steering the frames of interface `{interface}` takes: \
-         use Linux 5.9 or later with CONFIG_BPF_SYSCALL=y"
-    )]
-    NoBpf {
-        /// The interface.
-        interface: String,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    NoBpf(io::Error),
     /// We may not load or attach programs.
-    #[error(
-        "not allowed to steer the frames of interface `{interface}`: {source}; \
-         run as root, or grant CAP_BPF and CAP_NET_ADMIN\
-         {}",
-        old_kernel_remedy(source)
-    )]
-    Privileges {
-        /// The interface.
-        interface: String,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// The kernel does not take the program or its maps.
-    #[error(
-        "could not load the XDP program for interface `{interface}`: {}; \
-         it needs Linux 5.9 or later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS", brief(source.as_ref())
-    )]
-    Load {
-        /// The interface.
-        interface: String,
-        /// What went wrong, with the verifier's log where there is one.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// Steering by rules, flows or management reads frames, which we may not.
-    #[error(
-        "not allowed to read the frames of interface `{interface}`, as steering rules do: \
-         run as root, or grant CAP_PERFMON besides CAP_BPF and CAP_NET_ADMIN"
-    )]
-    CannotRead {
-        /// The interface.
-        interface: String,
-    },
-    /// The rules do not fit, or name what is not there.
-    #[error(transparent)]
-    Rules(#[from] RulesError),
-    /// No rules can be replaced where nothing is attached.
-    #[error("interface `{interface}` is not steered any more: attach again")]
-    Detached {
-        /// The interface.
-        interface: String,
-    },
-    /// The program for other rules could not be put in place.
-    #[error(
-        "could not replace the rules of interface `{interface}`, the old ones are in force: {source}"
-    )]
-    Replace {
-        /// The interface.
-        interface: String,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// A flow that no frame can be of.
-    #[error("no frame can be of this flow: {reason}")]
-    Flow {
-        /// Why.
-        reason: &'static str,
-    },
-    /// There is no room for a flow.
-    #[error(
-        "interface `{interface}` has room for {capacity} flows, which are there: \
-         remove some, or ask for more when it is attached"
-    )]
+    Privileges(io::Error),
+    /// The kernel does not take the program or its maps. The error has the
+    /// verifier's log where there is one.
+    Load(Box<dyn StdError + Send + Sync>),
+    /// Rules, flows or management read frames, which takes CAP_PERFMON.
+    CannotRead,
+    /// The rules do not fit, or name what does not exist.
+    Rules(RulesError),
+    /// The program is detached: rules cannot be replaced.
+    Detached,
+    /// The program for other rules could not be attached. The old rules are in
+    /// force.
+    Replace(io::Error),
+    /// A flow that no frame can be of, and why.
+    Flow(&'static str),
+    /// There is no room for another flow.
     FlowsFull {
-        /// The interface.
-        interface: String,
         /// How many there can be.
         capacity: u32,
     },
     /// A map refused an operation.
-    #[error("could not {operation} of interface `{interface}`: {source}")]
     Map {
-        /// The interface.
-        interface: String,
         /// What was tried, such as `read the hits`.
         operation: &'static str,
         /// What the kernel said.
         source: io::Error,
     },
     /// The calling thread is in another network namespace than the interface.
-    #[error(
-        "interface `{interface}` is not in the network namespace of this thread: \
-         attach from a thread that is in the interface's namespace"
-    )]
-    OtherNamespace {
-        /// The interface.
-        interface: String,
-    },
-    /// Steering was asked for without a slot for any queue.
-    #[error("no queue of interface `{interface}` is to be steered: ask for one slot or more")]
-    NoSlots {
-        /// The interface.
-        interface: String,
-    },
-    /// There is no slot for the queue.
-    #[error(
-        "interface `{interface}`: queue {queue} has no slot; there are slots for \
-         {queue_slots} queue(s), from 0"
-    )]
+    OtherNamespace,
+    /// No slot was asked for.
+    NoSlots,
+    /// The queue has no slot.
     QueueOutOfRange {
-        /// The interface.
-        interface: String,
         /// The queue asked for.
         queue: u32,
-        /// The number of slots.
+        /// The number of queues that have slots.
         queue_slots: u32,
     },
+    /// Queues do not have as many xsks.
+    XskOutOfRange {
+        /// The xsk asked for.
+        xsk: XskIndex,
+        /// How many a queue has.
+        xsks: u8,
+    },
     /// A map refused an operation on a queue's slot.
-    #[error("could not {operation} queue {queue} of interface `{interface}`: {source}")]
     Slot {
-        /// The interface.
-        interface: String,
         /// The queue.
         queue: u32,
         /// What was tried, such as `steer frames to`.
@@ -175,46 +91,182 @@ pub enum SteeringError {
         source: io::Error,
     },
     /// The kernel did not run the program on a frame.
-    #[error("could not run the XDP program of interface `{interface}` on a frame: {source}")]
-    TestRun {
-        /// The interface.
-        interface: String,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    TestRun(io::Error),
     /// The interface could not be asked.
-    #[error(transparent)]
-    Interface(#[from] InterfaceError),
+    Interface(InterfaceError),
 }
 
 impl SteeringError {
-    pub(super) fn occupied(interface: &Interface, program: AttachedProgram) -> Self {
-        Self::Occupied {
+    pub(super) fn new(interface: &Interface, kind: impl Into<SteeringErrorKind>) -> Self {
+        Self {
             interface: interface.name().to_owned(),
-            program: Box::new(program),
+            kind: kind.into(),
         }
     }
 
-    pub(super) fn privileges(interface: &Interface, source: io::Error) -> Self {
-        Self::Privileges {
-            interface: interface.name().to_owned(),
-            source,
-        }
-    }
-
+    /// The kind follows from the system call's error at the bottom of `source`.
     pub(super) fn load(interface: &Interface, source: Box<dyn StdError + Send + Sync>) -> Self {
-        match os_error(source.as_ref()) {
+        let kind = match os_error(source.as_ref()) {
             Some(number @ (libc::EPERM | libc::EACCES)) => {
-                Self::privileges(interface, io::Error::from_raw_os_error(number))
+                SteeringErrorKind::Privileges(io::Error::from_raw_os_error(number))
             }
-            Some(number @ libc::ENOSYS) => Self::NoBpf {
-                interface: interface.name().to_owned(),
-                source: io::Error::from_raw_os_error(number),
-            },
-            _ => Self::Load {
-                interface: interface.name().to_owned(),
+            Some(number @ libc::ENOSYS) => {
+                SteeringErrorKind::NoBpf(io::Error::from_raw_os_error(number))
+            }
+            _ => SteeringErrorKind::Load(source),
+        };
+        Self::new(interface, kind)
+    }
+
+    /// The name of the interface.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &SteeringErrorKind {
+        &self.kind
+    }
+}
+
+impl From<InterfaceError> for SteeringErrorKind {
+    fn from(error: InterfaceError) -> Self {
+        Self::Interface(error)
+    }
+}
+
+impl From<RulesError> for SteeringErrorKind {
+    fn from(error: RulesError) -> Self {
+        Self::Rules(error)
+    }
+}
+
+impl fmt::Display for SteeringError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use SteeringErrorKind as Kind;
+        let interface = &self.interface;
+        match &self.kind {
+            Kind::Occupied(program) => write!(
+                f,
+                "interface `{interface}` already has {program}: {}",
+                program.removal(interface)
+            ),
+            Kind::Refused { mode, reason, .. } => write!(
+                f,
+                "could not attach to interface `{interface}` in {mode} mode: {reason}{}",
+                alternative(*mode)
+            ),
+            Kind::NoXdpLinks(_) => write!(
+                f,
+                "this kernel cannot attach an XDP program to interface `{interface}` by a bpf_link, \
+                 which goes with its process (BPF_LINK_CREATE): use Linux 5.9 or later"
+            ),
+            Kind::NoBpf(_) => write!(
+                f,
+                "this kernel loads no BPF programs, as steering the frames of interface \
+                 `{interface}` takes: use Linux 5.9 or later with CONFIG_BPF_SYSCALL=y"
+            ),
+            Kind::Privileges(source) => write!(
+                f,
+                "not allowed to steer the frames of interface `{interface}`: {source}; \
+                 run as root, or grant CAP_BPF and CAP_NET_ADMIN{}",
+                old_kernel_remedy(source)
+            ),
+            Kind::Load(source) => write!(
+                f,
+                "could not load the XDP program for interface `{interface}`: {}; \
+                 it needs Linux 5.9 or later with CONFIG_BPF_SYSCALL and CONFIG_XDP_SOCKETS",
+                brief(source.as_ref())
+            ),
+            Kind::CannotRead => write!(
+                f,
+                "not allowed to read the frames of interface `{interface}`, as steering rules do: \
+                 run as root, or grant CAP_PERFMON besides CAP_BPF and CAP_NET_ADMIN"
+            ),
+            Kind::Rules(error) => write!(f, "{error}"),
+            Kind::Detached => write!(
+                f,
+                "interface `{interface}` is not steered any more: attach again"
+            ),
+            Kind::Replace(source) => write!(
+                f,
+                "could not replace the rules of interface `{interface}`, \
+                 the old ones are in force: {source}"
+            ),
+            Kind::Flow(reason) => write!(f, "no frame can be of this flow: {reason}"),
+            Kind::FlowsFull { capacity } => write!(
+                f,
+                "interface `{interface}` has room for {capacity} flows, which are there: \
+                 remove some, or ask for more when it is attached"
+            ),
+            Kind::Map { operation, source } => write!(
+                f,
+                "could not {operation} of interface `{interface}`: {source}"
+            ),
+            Kind::OtherNamespace => write!(
+                f,
+                "interface `{interface}` is not in the network namespace of this thread: \
+                 attach from a thread that is in the interface's namespace"
+            ),
+            Kind::NoSlots => write!(
+                f,
+                "no queue of interface `{interface}` is to be steered: ask for one slot or more"
+            ),
+            Kind::QueueOutOfRange { queue, queue_slots } => write!(
+                f,
+                "interface `{interface}`: queue {queue} has no slot; there are slots for \
+                 {queue_slots} queue(s), from 0"
+            ),
+            Kind::XskOutOfRange { xsk, xsks } => write!(
+                f,
+                "interface `{interface}`: there is no xsk {}; a queue has {xsks}, counted from 0: \
+                 name one of those, or ask for more when it is attached",
+                xsk.0
+            ),
+            Kind::Slot {
+                queue,
+                operation,
                 source,
-            },
+            } => write!(
+                f,
+                "could not {operation} queue {queue} of interface `{interface}`: {source}"
+            ),
+            Kind::TestRun(source) => write!(
+                f,
+                "could not run the XDP program of interface `{interface}` on a frame: {source}"
+            ),
+            Kind::Interface(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl StdError for SteeringError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        use SteeringErrorKind as Kind;
+        match &self.kind {
+            Kind::Refused { source, .. }
+            | Kind::Map { source, .. }
+            | Kind::Slot { source, .. }
+            | Kind::NoXdpLinks(source)
+            | Kind::NoBpf(source)
+            | Kind::Privileges(source)
+            | Kind::Replace(source)
+            | Kind::TestRun(source) => Some(source),
+            Kind::Load(source) => Some(source.as_ref()),
+            // Their messages are the whole message.
+            Kind::Rules(error) => error.source(),
+            Kind::Interface(error) => error.source(),
+            Kind::Occupied(_)
+            | Kind::CannotRead
+            | Kind::Detached
+            | Kind::Flow(_)
+            | Kind::FlowsFull { .. }
+            | Kind::OtherNamespace
+            | Kind::NoSlots
+            | Kind::QueueOutOfRange { .. }
+            | Kind::XskOutOfRange { .. } => None,
         }
     }
 }
@@ -253,16 +305,16 @@ fn brief(error: &(dyn StdError + Send + Sync + 'static)) -> String {
     }
 }
 
-fn alternative(mode: AttachedMode) -> &'static str {
+fn alternative(mode: ProgramMode) -> &'static str {
     match mode {
-        AttachedMode::Native => "; or ask for generic mode",
-        AttachedMode::Generic => "",
+        ProgramMode::Native => "; or ask for generic mode",
+        _ => "",
     }
 }
 
 /// Older verifiers walk branches that are never taken, and in those frames are
-/// read (6.1 refuses, 6.12 does not). Up to 5.10 the memory of maps is charged to RLIMIT_MEMLOCK, and too low a
-/// limit is EPERM as well.
+/// read (6.1 refuses, 6.12 does not). Up to 5.10 the memory of maps is charged to
+/// RLIMIT_MEMLOCK, and too low a limit is EPERM as well.
 fn old_kernel_remedy(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
         Some(libc::EPERM) => "; before Linux 5.11, `ulimit -l unlimited` may be what is missing",

@@ -4,21 +4,28 @@ use wharf_ebpf::QueueCounts;
 
 use crate::steering::rules::{Rule, RuleSet};
 
-/// Frames by what decided about them, since the program was attached. Never falls,
-/// and adds up to all frames that the program saw.
+/// Frames by what decided about them, since [`Steering::attach`]. No count ever
+/// falls, but for those of rules that are replaced: they move to `removed`. Together
+/// they are all frames that the program saw.
+///
+/// [`Steering::attach`]: super::Steering::attach
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RuleHits {
-    /// By each rule in force. A rule that was there before these rules came keeps
-    /// what it had.
+    /// By each rule in force, in their order. [`Steering::replace`] keeps the hits of
+    /// rules that stay.
+    ///
+    /// [`Steering::replace`]: super::Steering::replace
     pub rules: Vec<u64>,
     /// By the default.
     pub default: u64,
     /// By exact flows.
     pub flows: u64,
-    /// Kept for the host itself.
+    /// Kept for the host itself: see [`SteeringConfig::keep_management`].
+    ///
+    /// [`SteeringConfig::keep_management`]: super::SteeringConfig::keep_management
     pub management: u64,
-    /// By rules that have been replaced.
+    /// By rules that are no longer in force.
     pub removed: u64,
 }
 
@@ -41,15 +48,15 @@ pub(super) struct Totals {
     pub(super) queues: Vec<QueueCounts>,
 }
 
-/// What programs counted that are no longer attached.
+/// What earlier programs counted, which are no longer attached.
 #[derive(Clone, Debug)]
-pub(super) struct Carried {
+pub(super) struct PastCounts {
     /// For the rules in force.
     hits: RuleHits,
     queues: Vec<QueueCounts>,
 }
 
-impl Carried {
+impl PastCounts {
     /// Nothing, for that many rules and queues.
     pub(super) fn new(rules: &RuleSet, queues: u32) -> Self {
         Self {
@@ -61,12 +68,12 @@ impl Carried {
         }
     }
 
-    /// With what the program in force has counted so far.
+    /// The hits of earlier programs and of the program in force.
     pub(super) fn hits(&self, current: &Totals) -> RuleHits {
         let mut sum = self.clone();
         sum.add_others(current);
-        for (carried, hits) in sum.hits.rules.iter_mut().zip(&current.rules) {
-            *carried += hits;
+        for (sum, hits) in sum.hits.rules.iter_mut().zip(&current.rules) {
+            *sum += hits;
         }
         sum.hits
     }
@@ -102,11 +109,11 @@ impl Carried {
         // The second of two equal rules is the second of two.
         let mut taken = vec![false; to.len()];
         for (rule, hits) in from.iter().zip(hits) {
-            let stays = (0..to.len()).find(|&place| !taken[place] && to[place] == *rule);
+            let stays = (0..to.len()).find(|&index| !taken[index] && to[index] == *rule);
             match stays {
-                Some(place) => {
-                    taken[place] = true;
-                    self.hits.rules[place] += hits;
+                Some(index) => {
+                    taken[index] = true;
+                    self.hits.rules[index] += hits;
                 }
                 None => self.hits.removed += hits,
             }
@@ -138,11 +145,11 @@ mod tests {
             management: 3,
             queues: Vec::new(),
         };
-        let mut carried = Carried::new(&before, 1);
+        let mut past = PastCounts::new(&before, 1);
 
-        carried.move_to(&before.rules, &after.rules);
-        carried.add(&totals, &before.rules, &after.rules);
-        let hits = carried.hits(&Totals {
+        past.move_to(&before.rules, &after.rules);
+        past.add(&totals, &before.rules, &after.rules);
+        let hits = past.hits(&Totals {
             rules: vec![1, 1, 1, 1],
             ..totals.clone()
         });

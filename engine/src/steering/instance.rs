@@ -9,13 +9,15 @@ use wharf_ebpf::{
     PREFIXES_V4, PREFIXES_V6, QueueCounts, TABLES, Tables, XSKS,
 };
 
-use super::SteeringError;
 use super::config::{OWN_ADDRESSES, SteeringConfig};
+use super::error::{SteeringError, SteeringErrorKind};
 use super::hits::Totals;
-use super::program::{Frames, Program};
+use super::loader::create_maps;
+use super::program::Program;
 use super::shared::SharedMaps;
 use crate::kernel::interface::Interface;
 use crate::kernel::privileges;
+use crate::kernel::sys::bpf::Buffers;
 use crate::steering::rules::{Compiled, Prefix, RuleSet, compile};
 
 /// A program with its own tables, loaded.
@@ -29,55 +31,61 @@ pub(super) struct Instance {
     is_plain: bool,
 }
 
-/// What all instances of one interface have in common.
-pub(super) struct Frame<'a> {
+/// What a program is made for: the same for all instances of an interface.
+pub(super) struct Target<'a> {
     pub(super) interface: &'a Interface,
     pub(super) queue_slots: u32,
     pub(super) config: &'a SteeringConfig,
 }
 
 impl Instance {
-    /// Loads a program for `rules`. The first of an interface gets no `shared`
-    /// maps, and gives them.
-    pub(super) fn load(
-        frame: &Frame<'_>,
+    /// Loads the first program for `rules` of an interface. Returns it with the
+    /// maps that later ones share.
+    pub(super) fn load_first(
+        target: &Target<'_>,
         rules: &RuleSet,
-        programs: &[Frames],
-        shared: Option<&SharedMaps>,
-    ) -> Result<(Self, Option<SharedMaps>), SteeringError> {
-        let interface = frame.interface;
-        let compiled = compile(rules, frame.config.xsks_per_queue)?;
-        let config = frame.configure(&compiled);
+        programs: &[Buffers],
+    ) -> Result<(Self, SharedMaps), SteeringError> {
+        let (mut ebpf, config) = create(target, rules, SharedSizes::Full)?;
+        let shared = SharedMaps::take_from(&mut ebpf);
+        let shared = shared.map_err(|error| SteeringError::load(target.interface, error.into()))?;
+        let instance = Self::load(target, rules, programs, ebpf, &config)?;
+        Ok((instance, shared))
+    }
+
+    /// Loads a program for `rules` that uses the maps of those before it.
+    pub(super) fn load_next(
+        target: &Target<'_>,
+        rules: &RuleSet,
+        buffers: Buffers,
+        shared: &SharedMaps,
+    ) -> Result<Self, SteeringError> {
+        let (ebpf, config) = create(target, rules, SharedSizes::Least)?;
+        let replaced = shared.replace_those_of(&ebpf);
+        replaced.map_err(|error| SteeringError::load(target.interface, error.into()))?;
+        Self::load(target, rules, &[buffers], ebpf, &config)
+    }
+
+    fn load(
+        target: &Target<'_>,
+        rules: &RuleSet,
+        programs: &[Buffers],
+        mut ebpf: Ebpf,
+        config: &Config,
+    ) -> Result<Self, SteeringError> {
+        let interface = target.interface;
         let failed = |error: MapError| SteeringError::load(interface, error.into());
-        if config.reads_frames() && !privileges::can_read_frames() {
-            return Err(SteeringError::CannotRead {
-                interface: interface.name().to_owned(),
-            });
-        }
-        let sizes = frame.sizes(&compiled, shared.is_none());
-        let mut ebpf = Program::create(interface, &config, &sizes)?;
-        fill(&mut ebpf, &compiled).map_err(failed)?;
-        let taken = match shared {
-            Some(shared) => {
-                shared
-                    .give(&ebpf)
-                    .map_err(|error| SteeringError::load(interface, error.into()))?;
-                None
-            }
-            None => Some(SharedMaps::take(&mut ebpf).map_err(failed)?),
-        };
         let counts = PerCpuArray::try_from(take(&mut ebpf, COUNTS)).map_err(failed)?;
         let hits = PerCpuArray::try_from(take(&mut ebpf, HITS)).map_err(failed)?;
         let program = Program::load(interface, ebpf, programs)?;
-        let instance = Self {
+        Ok(Self {
             rules: rules.clone(),
             program,
             counts,
             hits,
-            queue_slots: frame.queue_slots,
+            queue_slots: target.queue_slots,
             is_plain: !config.reads_frames(),
-        };
-        Ok((instance, taken))
+        })
     }
 
     /// What it decided for the frames of a queue, or at `queue_slots` for those of
@@ -108,7 +116,7 @@ impl Instance {
     }
 }
 
-impl Frame<'_> {
+impl Target<'_> {
     fn configure(&self, compiled: &Compiled) -> Config {
         Config {
             fields: compiled.fields,
@@ -122,9 +130,8 @@ impl Frame<'_> {
     }
 
     /// Entries of each map.
-    fn sizes(&self, compiled: &Compiled, is_first: bool) -> Vec<(&'static str, u32)> {
+    fn sizes(&self, compiled: &Compiled, shared_sizes: SharedSizes) -> Vec<(&'static str, u32)> {
         let entries = |count: usize| u32::try_from(count.max(1)).expect("there are few rules");
-        let xsks = self.queue_slots * u32::from(self.config.xsks_per_queue);
         let mut sizes = vec![
             (COUNTS, self.queue_slots + 1),
             (HITS, HIT_RULES + compiled.rules),
@@ -139,18 +146,55 @@ impl Frame<'_> {
                 sizes.push((name, entries(prefixes.len())));
             }
         }
-        if is_first {
-            let addresses = if self.config.keep_management {
-                OWN_ADDRESSES
-            } else {
-                1
-            };
-            sizes.push((XSKS, xsks));
-            sizes.push((wharf_ebpf::FLOWS, self.config.flow_capacity.max(1)));
-            sizes.push((wharf_ebpf::OWN_ADDRESSES, addresses));
-        }
+        let own_addresses = if self.config.keep_management {
+            OWN_ADDRESSES
+        } else {
+            1
+        };
+        let shared = [
+            (
+                XSKS,
+                self.queue_slots * u32::from(self.config.xsks_per_queue),
+            ),
+            (wharf_ebpf::FLOWS, self.config.flow_capacity.max(1)),
+            (wharf_ebpf::OWN_ADDRESSES, own_addresses),
+        ];
+        sizes.extend(shared.map(|(name, full)| match shared_sizes {
+            SharedSizes::Full => (name, full),
+            SharedSizes::Least => (name, 1),
+        }));
         sizes
     }
+}
+
+/// How large the maps are made that programs share.
+#[derive(Clone, Copy)]
+enum SharedSizes {
+    /// As large as they are asked for.
+    Full,
+    /// As small as can be, for those of the first program replace them.
+    Least,
+}
+
+/// Creates the maps of a program for `rules`, and writes its tables.
+fn create(
+    target: &Target<'_>,
+    rules: &RuleSet,
+    shared_sizes: SharedSizes,
+) -> Result<(Ebpf, Config), SteeringError> {
+    let interface = target.interface;
+    let compiled = compile(rules, target.config.xsks_per_queue);
+    let compiled = compiled.map_err(|error| SteeringError::new(interface, error))?;
+    let config = target.configure(&compiled);
+    if config.reads_frames() && !privileges::can_read_frames() {
+        return Err(SteeringError::new(interface, SteeringErrorKind::CannotRead));
+    }
+    let sizes = target.sizes(&compiled, shared_sizes);
+    let ebpf = create_maps(&config, &sizes);
+    let mut ebpf = ebpf.map_err(|error| SteeringError::load(interface, error.into()))?;
+    let filled = fill(&mut ebpf, &compiled);
+    filled.map_err(|error| SteeringError::load(interface, error.into()))?;
+    Ok((ebpf, config))
 }
 
 /// Writes the tables.

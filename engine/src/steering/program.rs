@@ -4,104 +4,41 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use aya::Ebpf;
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfLoader};
 
-use super::SteeringError;
-use super::error::{into_io, os_error};
+use super::error::{SteeringError, into_io, os_error};
+use super::verdict::Verdict;
 use crate::kernel::interface::Interface;
-
-/// Which of the object's two programs: they differ in the flag
-/// `BPF_F_XDP_HAS_FRAGS`, which aya sets by the section's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Frames {
-    /// Frames may lie in several buffers. Linux 5.18.
-    Any,
-    /// Frames lie in one buffer, which bounds the MTU in native mode.
-    OneBuffer,
-}
-
-impl Frames {
-    fn program(self) -> &'static str {
-        match self {
-            Self::Any => wharf_ebpf::PROGRAM,
-            Self::OneBuffer => wharf_ebpf::PROGRAM_ONE_BUFFER,
-        }
-    }
-}
+use crate::kernel::sys::bpf::Buffers;
 
 /// The program, loaded.
 #[derive(Debug)]
 pub(super) struct Program {
     ebpf: Ebpf,
     id: u32,
-    frames: Frames,
-}
-
-/// What the program decides about a frame.
-/// Source: `enum xdp_action` in `include/uapi/linux/bpf.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// `XDP_ABORTED`: dropped because of an error.
-    Aborted,
-    /// `XDP_DROP`.
-    Drop,
-    /// `XDP_PASS`: goes to the kernel's stack.
-    Pass,
-    /// `XDP_TX`: goes back out of the interface.
-    Transmit,
-    /// `XDP_REDIRECT`: goes to the xsk of the queue.
-    Redirect,
-    /// None of the above.
-    Other(u32),
-}
-
-impl From<u32> for Verdict {
-    fn from(action: u32) -> Self {
-        match action {
-            0 => Self::Aborted,
-            1 => Self::Drop,
-            2 => Self::Pass,
-            3 => Self::Transmit,
-            4 => Self::Redirect,
-            other => Self::Other(other),
-        }
-    }
+    buffers: Buffers,
 }
 
 impl Program {
-    /// Creates the maps, with as many entries as `sizes` says.
-    pub(super) fn create(
-        interface: &Interface,
-        config: &wharf_ebpf::Config,
-        sizes: &[(&'static str, u32)],
-    ) -> Result<Ebpf, SteeringError> {
-        let words = config.words();
-        let mut loader = EbpfLoader::new();
-        loader.override_global(wharf_ebpf::CONFIG, &words[..], true);
-        for &(name, entries) in sizes {
-            loader.map_max_entries(name, entries);
-        }
-        let ebpf = loader.load(wharf_ebpf::OBJECT);
-        ebpf.map_err(|error| SteeringError::load(interface, error.into()))
-    }
-
-    /// Loads the first of `programs` that the kernel knows the flags of.
+    /// Loads the first of `programs` that the kernel knows the flags of. The object
+    /// has two, which differ in `BPF_F_XDP_HAS_FRAGS` only; aya sets that flag by
+    /// the section's name.
     pub(super) fn load(
         interface: &Interface,
         mut ebpf: Ebpf,
-        programs: &[Frames],
+        programs: &[Buffers],
     ) -> Result<Self, SteeringError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
             SteeringError::load(interface, source)
         };
         let mut unknown_flags = None;
-        for &frames in programs {
-            let program = xdp(&mut ebpf, frames).map_err(|error| failed(error.into()))?;
+        for &buffers in programs {
+            let program = xdp(&mut ebpf, buffers).map_err(|error| failed(error.into()))?;
             match program.load() {
                 Ok(()) => {
                     let id = program.info().map_err(|error| failed(error.into()))?.id();
-                    return Ok(Self { ebpf, id, frames });
+                    return Ok(Self { ebpf, id, buffers });
                 }
                 // That is EINVAL (`bpf_prog_load`, `kernel/bpf/syscall.c`).
                 Err(error) if os_error(&error) == Some(libc::EINVAL) => unknown_flags = Some(error),
@@ -119,8 +56,9 @@ impl Program {
         self.id
     }
 
-    pub(super) fn frames(&self) -> Frames {
-        self.frames
+    /// Whether its frames may lie in several buffers.
+    pub(super) fn buffers(&self) -> Buffers {
+        self.buffers
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -128,7 +66,7 @@ impl Program {
         fd.as_fd()
     }
 
-    /// Runs the program `repeat` times; gives its last verdict, and the mean time.
+    /// Runs the program `repeat` times. Returns its last verdict, and the mean time.
     pub(super) fn test_run(
         &self,
         interface: &Interface,
@@ -152,7 +90,7 @@ impl Program {
         Ok((result.return_value.into(), result.duration))
     }
 
-    /// What the verifier went through; Linux 5.16 tells.
+    /// The instructions that the verifier went through. Linux 5.16.
     #[cfg(test)]
     pub(super) fn verified_instructions(&self) -> Option<u32> {
         let info = self.xdp().info().expect("it is loaded");
@@ -160,15 +98,23 @@ impl Program {
     }
 
     fn xdp(&self) -> &Xdp {
-        let program = self.ebpf.program(self.frames.program());
+        let program = self.ebpf.program(name_of(self.buffers));
         let program = program.expect("it was found on construction");
         program.try_into().expect("it was an XDP program then")
     }
 }
 
-fn xdp(ebpf: &mut Ebpf, frames: Frames) -> Result<&mut Xdp, ProgramError> {
-    let program = ebpf.program_mut(frames.program());
+fn xdp(ebpf: &mut Ebpf, buffers: Buffers) -> Result<&mut Xdp, ProgramError> {
+    let program = ebpf.program_mut(name_of(buffers));
     program
         .expect("wharf-ebpf tests that the object holds both programs")
         .try_into()
+}
+
+/// Programs with one buffer bound the MTU in native mode.
+fn name_of(buffers: Buffers) -> &'static str {
+    match buffers {
+        Buffers::Several => wharf_ebpf::PROGRAM,
+        Buffers::One => wharf_ebpf::PROGRAM_ONE_BUFFER,
+    }
 }

@@ -1,15 +1,16 @@
 //! Other rules, while frames come in.
 //!
-//! The tables of rules that are in force are never touched. A second program is
-//! loaded, with tables of its own but the sockets, flows and addresses of the
-//! first, and takes its place in the link in one step: a frame meets the one or
-//! the other. Once no CPU runs the first any more, its counters are final and are
-//! carried over.
+//! The tables of rules that are in force are never written. A second program is
+//! loaded, with tables of its own and with the sockets, flows and addresses of the
+//! first, and the link goes from one to the other in one step: a frame meets the
+//! one or the other. Once no CPU runs the first any more, its counters are final
+//! and are added to what earlier programs counted.
 //!
 //! It comes in two halves, so that several interfaces can change together.
 
-use super::instance::{Frame, Instance};
-use super::{Steering, SteeringError};
+use super::error::{SteeringError, SteeringErrorKind};
+use super::handle::Steering;
+use super::instance::{Instance, Target};
 use crate::kernel::sys::wait::grace_period;
 use crate::steering::rules::RuleSet;
 
@@ -32,14 +33,13 @@ impl Steering {
 
     /// Loads a program for `rules`, which no frame meets yet.
     pub(crate) fn prepare(&self, rules: &RuleSet) -> Result<Prepared, SteeringError> {
-        let frame = Frame {
+        let target = Target {
             interface: &self.interface,
             queue_slots: self.queue_slots,
             config: &self.config,
         };
-        let programs = [self.instance.program.frames()];
-        let (instance, _) = Instance::load(&frame, rules, &programs, Some(&self.shared))?;
-        Ok(Prepared(instance))
+        let buffers = self.instance.program.buffers();
+        Instance::load_next(&target, rules, buffers, &self.shared).map(Prepared)
     }
 
     /// Puts it in force. After a grace period, [`settle`](Self::settle) or
@@ -55,8 +55,8 @@ impl Steering {
     pub(crate) fn settle(&mut self) {
         if let Some(previous) = self.previous.take() {
             let to = &self.instance.rules.rules;
-            self.carried.move_to(&previous.rules.rules, to);
-            self.carry(&previous);
+            self.past.move_to(&previous.rules.rules, to);
+            self.keep_counts(&previous);
         }
     }
 
@@ -74,27 +74,22 @@ impl Steering {
         }
         let undone = std::mem::replace(&mut self.instance, previous);
         grace_period();
-        self.carry(&undone);
+        self.keep_counts(&undone);
     }
 
     fn relink(&self, next: &Instance) -> Result<(), SteeringError> {
         let Some(attachment) = &self.attachment else {
-            return Err(SteeringError::Detached {
-                interface: self.interface.name().to_owned(),
-            });
+            return Err(self.error(SteeringErrorKind::Detached));
         };
         let replaced = attachment.replace(&next.program, &self.instance.program);
-        replaced.map_err(|source| SteeringError::Replace {
-            interface: self.interface.name().to_owned(),
-            source,
-        })
+        replaced.map_err(|source| self.error(SteeringErrorKind::Replace(source)))
     }
 
-    fn carry(&mut self, ended: &Instance) {
-        // Reading fails for want of a few bytes of kernel memory only.
+    fn keep_counts(&mut self, ended: &Instance) {
+        // Reading fails only where the kernel lacks a few bytes of memory.
         if let Ok(totals) = ended.totals() {
             let to = &self.instance.rules.rules;
-            self.carried.add(&totals, &ended.rules.rules, to);
+            self.past.add(&totals, &ended.rules.rules, to);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The maps that a program hands on to the one that takes its place: sockets,
-//! flows, and the host's addresses. Everything else belongs to a set of rules.
+//! The maps that all programs of an interface share: sockets, flows, and the
+//! host's addresses. Everything else belongs to a set of rules.
 
 use std::io;
 use std::net::IpAddr;
@@ -19,13 +19,13 @@ pub(super) struct SharedMaps {
     pub(super) xsks: XskMap<MapData>,
     pub(super) flows: HashMap<MapData, FlowKey, u32>,
     own_addresses: HashMap<MapData, AddressKey, u32>,
-    /// The same maps again, by name: aya does not tell the descriptor of a typed one.
+    /// The same maps again, by name: aya has no way to the descriptor of a typed one.
     handles: Vec<(&'static str, OwnedFd)>,
 }
 
 impl SharedMaps {
     /// Takes the maps of the first program.
-    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, MapError> {
+    pub(super) fn take_from(ebpf: &mut Ebpf) -> Result<Self, MapError> {
         let handle = |name| descriptor(ebpf, name).try_clone_to_owned();
         let handles = [XSKS, FLOWS, OWN_ADDRESSES].map(|name| (name, handle(name)));
         let handles = handles
@@ -44,11 +44,11 @@ impl SharedMaps {
         })
     }
 
-    /// Gives these maps to a program that is not loaded yet, in place of its own.
+    /// Makes a program that is not loaded yet use these maps instead of its own.
     ///
     /// aya creates every map of an object, and puts the numbers of their
     /// descriptors into the program; so those numbers are made to mean other maps.
-    pub(super) fn give(&self, ebpf: &Ebpf) -> io::Result<()> {
+    pub(super) fn replace_those_of(&self, ebpf: &Ebpf) -> io::Result<()> {
         for (name, handle) in &self.handles {
             make_alias(descriptor(ebpf, name), handle.as_fd())?;
         }

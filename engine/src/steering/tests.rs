@@ -1,16 +1,20 @@
 //! Steering on a real kernel, each test in a network namespace of its own.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 
+use super::instance::{Instance, Target};
 use super::program::Program;
+use super::rules::RuleSet;
 use super::*;
+use crate::kernel::XskIndex;
 use crate::kernel::interface::testing::{ask_route, in_private_network, ip, ip_output};
-use crate::kernel::interface::{Holder, ProgramMode};
+use crate::kernel::interface::{Holder, Interface, ProgramMode};
+use crate::kernel::sys::bpf::Buffers;
 use crate::kernel::sys::{if_xdp, socket};
 
 /// The shortest Ethernet frame the stack takes; its bytes do not matter.
@@ -43,13 +47,13 @@ fn refusal(interface: &Interface, requested: Attach) -> SteeringError {
         .expect_err("it is refused")
 }
 
-fn load(interface: &Interface, frames: Frames) -> Result<Program, SteeringError> {
-    let frame = Frame {
+fn load(interface: &Interface, buffers: Buffers) -> Result<Program, SteeringError> {
+    let target = Target {
         interface,
         queue_slots: 4,
         config: &SteeringConfig::default(),
     };
-    let (instance, _) = Instance::load(&frame, &RuleSet::everything(), &[frames], None)?;
+    let (instance, _) = Instance::load_first(&target, &RuleSet::everything(), &[buffers])?;
     Ok(instance.program)
 }
 
@@ -71,10 +75,10 @@ fn verifier_accepts_both_programs() {
     in_private_network(|| {
         let one = veth_pair();
 
-        for frames in [Frames::Any, Frames::OneBuffer] {
-            let program = load(&one, frames).expect("the verifier accepts it");
+        for buffers in [Buffers::Several, Buffers::One] {
+            let program = load(&one, buffers).expect("the verifier accepts it");
 
-            assert_eq!(program.frames(), frames);
+            assert_eq!(program.buffers(), buffers);
         }
     });
 }
@@ -87,7 +91,7 @@ fn veth_is_attached_natively() {
         let steering = attach(&one, Attach::Auto);
 
         let report = steering.report();
-        assert_eq!(report.got, AttachedMode::Native);
+        assert_eq!(report.got, ProgramMode::Native);
         assert_eq!(report.fallback, None);
         let found = one.xdp().expect("it exists").expect("it is attached");
         assert_eq!(found.id, steering.program_id());
@@ -103,7 +107,7 @@ fn loopback_falls_back_to_generic_and_says_why() {
         let steering = attach(&lo, Attach::Auto);
 
         let report = steering.report();
-        assert_eq!(report.got, AttachedMode::Generic);
+        assert_eq!(report.got, ProgramMode::Generic);
         let reason = report.fallback.as_deref().expect("it fell back");
         assert!(reason.contains("has no native XDP"), "{reason}");
     });
@@ -132,7 +136,7 @@ fn generic_demanded_on_veth_is_generic() {
 
         let steering = attach(&one, Attach::Generic);
 
-        assert_eq!(steering.report().got, AttachedMode::Generic);
+        assert_eq!(steering.report().got, ProgramMode::Generic);
         assert_eq!(steering.report().fallback, None, "native was not tried");
     });
 }
@@ -148,7 +152,7 @@ fn large_mtu_is_fine_where_frames_may_have_several_buffers() {
 
         // A kernel before 5.18 falls back, and must say so.
         let report = steering.report();
-        let native = report.got == AttachedMode::Native;
+        let native = report.got == ProgramMode::Native;
         assert_eq!(native, report.multi_buffer);
         assert_eq!(native, report.fallback.is_none());
     });
@@ -159,7 +163,7 @@ fn large_mtu_is_named_as_the_reason_where_frames_have_one_buffer() {
     in_private_network(|| {
         let one = veth_pair();
         ip("link set dev two mtu 9000");
-        let one_buffer = [Frames::OneBuffer];
+        let one_buffer = [Buffers::One];
 
         let error = Steering::attach_with(
             &one,
@@ -180,7 +184,7 @@ fn large_mtu_is_named_as_the_reason_where_frames_have_one_buffer() {
         .expect("generic works");
 
         assert!(error.contains("lower it to 3506 or less"), "{error}");
-        assert_eq!(steering.report().got, AttachedMode::Generic);
+        assert_eq!(steering.report().got, ProgramMode::Generic);
         assert!(!steering.report().multi_buffer);
         let reason = steering.report().fallback.as_deref().expect("it fell back");
         assert!(error.contains(reason), "{reason}");
@@ -210,7 +214,7 @@ fn interface_with_program_by_link_is_named_in_error() {
 
         let error = refusal(&one, Attach::Auto);
 
-        let SteeringError::Occupied { program, .. } = &error else {
+        let SteeringErrorKind::Occupied(program) = error.kind() else {
             panic!("not occupied: {error}");
         };
         assert_eq!(program.id, first.program_id());
@@ -241,7 +245,7 @@ fn interface_with_program_by_netlink_is_named_in_error() {
     for (flag, mode, option) in [(2, "generic", "xdpgeneric"), (4, "native", "xdpdrv")] {
         in_private_network(|| {
             let one = veth_pair();
-            let program = load(&one, Frames::OneBuffer).expect("it loads");
+            let program = load(&one, Buffers::One).expect("it loads");
             attach_over_netlink(&one, program.fd(), flag);
 
             for requested in [Attach::Auto, Attach::Native, Attach::Generic] {
@@ -265,7 +269,7 @@ fn interface_with_program_by_netlink_is_named_in_error() {
 fn program_that_came_after_the_check_is_named_as_well() {
     in_private_network(|| {
         let one = veth_pair();
-        let late = load(&one, Frames::OneBuffer).expect("it loads");
+        let late = load(&one, Buffers::One).expect("it loads");
         for first in [Attach::Native, Attach::Generic] {
             let steering = attach(&one, first);
 
@@ -273,7 +277,7 @@ fn program_that_came_after_the_check_is_named_as_well() {
             for requested in [Attach::Auto, Attach::Native, Attach::Generic] {
                 let error = attach::attach(&one, requested, &late).expect_err("it is taken");
 
-                let SteeringError::Occupied { program, .. } = error else {
+                let SteeringErrorKind::Occupied(program) = error.kind() else {
                     panic!("not occupied: {error}");
                 };
                 assert_eq!(program.id, steering.program_id());
@@ -325,7 +329,7 @@ fn attach_in_another_namespace_is_refused() {
             let error = refusal(&one, Attach::Auto);
 
             assert!(
-                matches!(error, SteeringError::OtherNamespace { .. }),
+                matches!(error.kind(), SteeringErrorKind::OtherNamespace),
                 "{error}"
             );
             let other = Interface::by_name("other").expect("it was just added");
@@ -338,7 +342,7 @@ fn attach_in_another_namespace_is_refused() {
 fn deleted_interface_is_named_as_gone() {
     in_private_network(|| {
         let one = veth_pair();
-        let program = load(&one, Frames::OneBuffer).expect("it loads");
+        let program = load(&one, Buffers::One).expect("it loads");
         ip("link delete one");
 
         let early = refusal(&one, Attach::Auto).to_string();
@@ -360,7 +364,10 @@ fn missing_privileges_are_named_in_one_line() {
 
         let error = refusal(&lo, Attach::Auto);
 
-        assert!(matches!(error, SteeringError::Privileges { .. }), "{error}");
+        assert!(
+            matches!(error.kind(), SteeringErrorKind::Privileges(_)),
+            "{error}"
+        );
         let error = error.to_string();
         assert!(error.contains("grant CAP_BPF and CAP_NET_ADMIN"), "{error}");
         assert_eq!(error.lines().count(), 1);
@@ -375,7 +382,10 @@ fn no_slots_at_all_are_an_error() {
         let error = Steering::attach(&lo, Attach::Auto, 0, &SteeringConfig::default())
             .expect_err("maps have entries");
 
-        assert!(matches!(error, SteeringError::NoSlots { .. }), "{error}");
+        assert!(
+            matches!(error.kind(), SteeringErrorKind::NoSlots),
+            "{error}"
+        );
     });
 }
 
@@ -469,8 +479,8 @@ fn queue_without_a_slot_passes_and_is_an_error_to_ask_about() {
         ] {
             assert!(
                 matches!(
-                    error,
-                    SteeringError::QueueOutOfRange {
+                    error.kind(),
+                    SteeringErrorKind::QueueOutOfRange {
                         queue: 2,
                         queue_slots: 2,
                         ..
@@ -505,6 +515,44 @@ fn frame_too_short_for_the_kernel_is_an_error() {
 
         let error = steering.test_run(0, &FRAME[..13]).expect_err("no header");
 
-        assert!(matches!(error, SteeringError::TestRun { .. }), "{error}");
+        assert!(
+            matches!(error.kind(), SteeringErrorKind::TestRun(_)),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn xsk_that_queues_do_not_have_is_named_with_how_many_they_have() {
+    in_private_network(|| {
+        let one = veth_pair();
+        let config = SteeringConfig {
+            flow_capacity: 1,
+            xsks_per_queue: 2,
+            ..SteeringConfig::default()
+        };
+        let steering = Steering::attach(&one, Attach::Auto, 4, &config);
+        let mut steering = steering.expect("it attaches");
+        let xsk = receiving_xsk();
+        let beyond = XskIndex(2);
+        let flow = "udp 10.0.0.1:1 > 10.0.0.2:2".parse().expect("a flow");
+
+        for error in [
+            steering
+                .insert_xsk(0, beyond, xsk.as_fd())
+                .expect_err("there are 0 and 1"),
+            steering
+                .remove_xsk(0, beyond)
+                .expect_err("there are 0 and 1"),
+            steering
+                .insert_flow(&flow, rules::Action::Redirect(beyond))
+                .expect_err("there are 0 and 1"),
+        ] {
+            assert_eq!(
+                error.to_string(),
+                "interface `one`: there is no xsk 2; a queue has 2, counted from 0: \
+                 name one of those, or ask for more when it is attached"
+            );
+        }
     });
 }

@@ -46,9 +46,11 @@ pub(crate) struct Compiled {
 pub(crate) fn compile(rules: &RuleSet, xsks: u8) -> Result<Compiled, RulesError> {
     let mut actions = Vec::new();
     for (index, rule) in rules.rules.iter().enumerate() {
-        actions.push(action_code(rule.action, Some(index + 1), xsks)?);
+        let code = action_code(rule.action, xsks);
+        actions.push(code.map_err(|xsk| no_such_xsk(Some(index + 1), xsk, xsks))?);
     }
-    let default_action = action_code(rules.default, None, xsks)?;
+    let default_action = action_code(rules.default, xsks);
+    let default_action = default_action.map_err(|xsk| no_such_xsk(None, xsk, xsks))?;
     let clauses = clauses(rules, CLAUSES)?;
     let mut tables = Tables::default();
     for (index, clause) in clauses.iter().enumerate() {
@@ -86,17 +88,21 @@ pub(crate) fn compile(rules: &RuleSet, xsks: u8) -> Result<Compiled, RulesError>
 }
 
 /// The action as the program has it.
-pub(crate) fn action_code(
-    action: Action,
-    rule: Option<usize>,
-    xsks: u8,
-) -> Result<u32, RulesError> {
+///
+/// # Errors
+///
+/// The xsk that the action names, when it is none of the `xsks` of a queue.
+pub(crate) fn action_code(action: Action, xsks: u8) -> Result<u32, XskIndex> {
     match action {
         Action::Pass => Ok(wharf_ebpf::ACTION_PASS),
         Action::Drop => Ok(wharf_ebpf::ACTION_DROP),
         Action::Redirect(XskIndex(xsk)) if xsk < xsks => Ok(wharf_ebpf::action_redirect(xsk)),
-        Action::Redirect(XskIndex(xsk)) => Err(RulesError::NoSuchXsk { rule, xsk, xsks }),
+        Action::Redirect(xsk) => Err(xsk),
     }
+}
+
+fn no_such_xsk(rule: Option<usize>, XskIndex(xsk): XskIndex, xsks: u8) -> RulesError {
+    RulesError::NoSuchXsk { rule, xsk, xsks }
 }
 
 /// Answers which clauses a value does not rule out.

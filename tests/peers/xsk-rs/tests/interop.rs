@@ -12,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use wharf::{
-    Application, Attach, Batch, DropReason, Engine, Outbox, Steering, SteeringConfig, SteeringError,
+    Application, Attach, Batch, DropReason, Engine, Outbox, Steering, SteeringConfig,
+    SteeringErrorKind,
 };
 use wharf_peer_xsk_rs::{Patience, Peer, Program, Station, WINDOW};
 use wharf_testbed::{
@@ -320,7 +321,10 @@ fn wharf_on_an_interface_of_xsk_rs_is_refused_and_names_the_program() {
     let error = Steering::attach(&interface, Attach::Auto, 1, &SteeringConfig::default())
         .expect_err("occupied");
 
-    assert!(matches!(error, SteeringError::Occupied { .. }), "{error:?}");
+    assert!(
+        matches!(error.kind(), SteeringErrorKind::Occupied(_)),
+        "{error:?}"
+    );
     let error = error.to_string();
     assert!(error.contains("`xsk_def_prog`"), "{error}");
     assert!(before.is_some());
