@@ -310,6 +310,14 @@ mod tests {
     }
 
     #[test]
+    fn object_asks_for_none_of_the_kernels_types() {
+        let object = Object::parse(OBJECT).expect("the object parses");
+
+        // Wharf's loader has none to relocate it against.
+        assert!(!object.has_btf_relocations());
+    }
+
+    #[test]
     fn maps_are_what_this_crate_says() {
         let object = Object::parse(OBJECT).expect("the object parses");
 

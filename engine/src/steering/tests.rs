@@ -522,6 +522,32 @@ fn frame_too_short_for_the_kernel_is_an_error() {
     });
 }
 
+/// Bytes that the calling thread has read so far.
+fn bytes_read() -> u64 {
+    let io = std::fs::read_to_string("/proc/thread-self/io").expect("CONFIG_TASK_IO_ACCOUNTING");
+    let read = io.lines().find_map(|line| line.strip_prefix("rchar: "));
+    read.and_then(|read| read.parse().ok()).expect("a number")
+}
+
+#[test]
+fn kernel_types_are_not_read_once_more() {
+    in_private_network(|| {
+        let one = veth_pair();
+        // The first of the process reads them, and finds out what the kernel can do.
+        let mut steering = attach(&one, Attach::Auto);
+        let before = bytes_read();
+
+        let rules = RuleSet::only([rules::Expression::udp().into()]);
+        steering.replace(&rules).expect("it is attached");
+        drop(steering);
+        drop(attach(&one, Attach::Auto));
+
+        // They are some 5 MB.
+        let read = bytes_read() - before;
+        assert!(read < 1 << 20, "{read} bytes");
+    });
+}
+
 #[test]
 fn xsk_that_queues_do_not_have_is_named_with_how_many_they_have() {
     in_private_network(|| {
