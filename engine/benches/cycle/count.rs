@@ -56,7 +56,7 @@ pub(crate) fn instructions_per_batch(function: &str, what: &str) -> Result<f64, 
         .lines()
         .find_map(|line| line.split_once("Collected :"))
         .and_then(|(_, count)| count.trim().parse::<f64>().ok())
-        .filter(|_| output.status.success())
+        .filter(|count| *count > 0.0 && output.status.success())
         .ok_or_else(|| format!("valgrind printed no count: {}", text.trim()))?;
     Ok(collected / f64::from(COUNTED))
 }

@@ -7,7 +7,10 @@
 
 use std::hint::black_box;
 
-use wharf::{ChunkSize, InterfaceId, RingCapacity, SimulatedNic, Umem, UmemConfig, Xsk, XskConfig};
+use wharf::{
+    Application, Batch, ChunkSize, InterfaceId, Outbox, RingCapacity, SimulatedNic,
+    SimulatedWorker, Umem, UmemConfig, Xsk, XskConfig,
+};
 
 pub(crate) const RING: u32 = 2048;
 /// The batches that loops are counted with.
@@ -33,7 +36,8 @@ pub(crate) struct Kind {
     pub(crate) function: &'static str,
     /// Whether it handles frames; otherwise a round is what is counted.
     pub(crate) has_frames: bool,
-    pub(crate) make: fn() -> Box<dyn Loop>,
+    /// Makes it, for batches of a size.
+    pub(crate) make: fn(u32) -> Box<dyn Loop>,
 }
 
 impl Kind {
@@ -46,7 +50,7 @@ impl Kind {
     pub(crate) const fn per_frame(
         name: &'static str,
         function: &'static str,
-        make: fn() -> Box<dyn Loop>,
+        make: fn(u32) -> Box<dyn Loop>,
     ) -> Self {
         Self {
             name,
@@ -58,23 +62,32 @@ impl Kind {
 }
 
 /// The loops through the library, in the order in which they are printed.
-pub(crate) const OURS: [Kind; 6] = [
-    Kind::per_frame("owned", "owned_cycle", || {
+pub(crate) const OURS: [Kind; 8] = [
+    Kind::per_frame("owned", "owned_cycle", |_| {
         Box::new(OneXsk::new(Serve::Both, owned_cycle))
     }),
-    Kind::per_frame("forward", "forward_cycle", || Box::new(TwoXsks::new())),
-    Kind::per_frame("dropped", "dropped_cycle", || {
+    Kind::per_frame("forward", "forward_cycle", |_| Box::new(TwoXsks::new())),
+    Kind::per_frame("outbox", "outbox_round", |batch| {
+        Box::new(Forwarder::new(batch, outbox_round))
+    }),
+    Kind::per_frame("dropped", "dropped_cycle", |_| {
         Box::new(OneXsk::new(Serve::Receive, dropped_cycle))
     }),
-    Kind::per_frame("touched", "touched_cycle", || {
+    Kind::per_frame("touched", "touched_cycle", |_| {
         Box::new(OneXsk::new(Serve::Both, touched_cycle))
     }),
-    Kind::per_frame("made", "made_cycle", || {
+    Kind::per_frame("made", "made_cycle", |_| {
         Box::new(OneXsk::new(Serve::Send, made_cycle))
     }),
-    Kind::per_frame("unaligned", "owned_cycle", || {
+    Kind::per_frame("unaligned", "owned_cycle", |_| {
         Box::new(OneXsk::unaligned(Serve::Both, owned_cycle))
     }),
+    Kind {
+        name: "empty",
+        function: "empty_round",
+        has_frames: false,
+        make: |_| Box::new(Forwarder::new(0, empty_round)),
+    },
 ];
 
 /// Receives, transmits, and recycles.
@@ -142,6 +155,19 @@ fn forward_cycle(from: &mut Xsk, to: &mut Xsk, batch: u32) -> u32 {
     from.wake().expect("a simulated xsk has nothing to wake");
     to.wake().expect("a simulated xsk has nothing to wake");
     frames
+}
+
+/// From one xsk to the other, by an application.
+#[inline(never)]
+fn outbox_round(worker: &mut SimulatedWorker<Forward>) -> bool {
+    worker.round()
+}
+
+/// The same round when no frame has come. The two would be one function if they
+/// were the same code.
+#[inline(never)]
+fn empty_round(worker: &mut SimulatedWorker<Forward>) -> bool {
+    black_box(worker.round())
 }
 
 /// What the kernel's side does for a batch.
@@ -237,9 +263,73 @@ impl Loop for TwoXsks {
     }
 }
 
-fn simulated(umem: &Umem, interface: usize) -> (Xsk, SimulatedNic) {
-    let ring = RingCapacity::new(RING).expect("a power of two");
-    let mut config = XskConfig::new(ring);
+/// Sends what comes in on one interface out on the other.
+struct Forward;
+
+impl Application for Forward {
+    fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
+        let InterfaceId(from) = batch.interface();
+        for frame in batch {
+            out.send(frame, InterfaceId(1 - from));
+        }
+    }
+}
+
+/// The rounds of a worker over two xsks of a UMEM.
+struct Forwarder {
+    worker: SimulatedWorker<Forward>,
+    nics: Vec<SimulatedNic>,
+    /// The batch, or 0 for rounds in which nothing happens.
+    frames: u32,
+    /// Frames that the worker is known to have sent, when it sent all.
+    sent: u32,
+    round: fn(&mut SimulatedWorker<Forward>) -> bool,
+}
+
+impl Forwarder {
+    fn new(frames: u32, round: fn(&mut SimulatedWorker<Forward>) -> bool) -> Self {
+        let umem = Umem::new(&UmemConfig::new(CHUNKS)).expect("memory for a UMEM");
+        let (worker, nics) = SimulatedWorker::new(&umem, &[config(0), config(1)], Forward)
+            .expect("memory for rings");
+        Self {
+            worker: worker.batch_size(frames),
+            nics,
+            frames,
+            sent: 0,
+            round,
+        }
+    }
+}
+
+impl Loop for Forwarder {
+    fn serve(&mut self, _: u32) {
+        for _ in 0..self.sent {
+            let sent = self.nics[1].transmitted_blank();
+            assert!(sent.is_some(), "the worker sends all it gets");
+        }
+        for _ in 0..self.frames {
+            self.nics[0].deliver_blank(LEN);
+        }
+        self.sent = self.frames;
+    }
+
+    fn cycle(&mut self, _: u32) -> u32 {
+        let progress = (self.round)(&mut self.worker);
+        assert_eq!(
+            progress,
+            self.frames > 0,
+            "a round with frames is none without"
+        );
+        self.frames
+    }
+}
+
+fn config(interface: usize) -> XskConfig {
+    let mut config = XskConfig::new(RingCapacity::new(RING).expect("a power of two"));
     config.interface = InterfaceId(interface);
-    Xsk::simulated(umem, &config).expect("memory for rings")
+    config
+}
+
+fn simulated(umem: &Umem, interface: usize) -> (Xsk, SimulatedNic) {
+    Xsk::simulated(umem, &config(interface)).expect("memory for rings")
 }

@@ -37,7 +37,7 @@ fn run_counted(what: &str) {
     let (name, batch) = what.split_once(' ').expect("a loop and a batch size");
     let batch = batch.parse().expect("a batch size");
     let kind = kinds().find(|kind| kind.name == name).expect("a loop");
-    let mut cycle = (kind.make)();
+    let mut cycle = (kind.make)(batch);
     let expected = if kind.has_frames { batch } else { 0 };
     count::run_counted(
         || {
@@ -99,7 +99,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Rounds of all loops in turn, so that a slow spell of the machine hits them all,
 /// after one that warms up.
 fn print_times() {
-    let mut cycles: Vec<_> = kinds().map(|kind| (kind.make)()).collect();
+    let mut cycles: Vec<_> = kinds().map(|kind| (kind.make)(TIMED)).collect();
     let mut times = vec![Vec::new(); cycles.len()];
     for round in 0..=ROUNDS {
         for (cycle, times) in cycles.iter_mut().zip(&mut times) {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::loops::{Kind, LEN, Loop, RING};
 
-pub(crate) const RAW: Kind = Kind::per_frame("raw", "raw_cycle", || Box::new(RawQueue::new(RING)));
+pub(crate) const RAW: Kind = Kind::per_frame("raw", "raw_cycle", |_| Box::new(RawQueue::new(RING)));
 
 #[inline(never)]
 fn raw_cycle(queue: &mut RawQueue, batch: u32) -> u32 {

@@ -69,7 +69,10 @@ fn arrows_go_down_the_floors() {
     }
 
     // Until the core is on its floor: printed, not failed.
-    println!("files that use a floor above their own:\n{}", lines.join("\n"));
+    println!(
+        "files that use a floor above their own:\n{}",
+        lines.join("\n")
+    );
 }
 
 #[test]
@@ -77,7 +80,10 @@ fn files_of_the_engine_form_no_circle() {
     let lines = circles::find(engine());
 
     // Until they are untangled: printed, not failed.
-    println!("files of engine/src that use each other:\n{}", lines.join("\n"));
+    println!(
+        "files of engine/src that use each other:\n{}",
+        lines.join("\n")
+    );
 }
 
 #[test]
