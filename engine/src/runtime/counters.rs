@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use metrics::{Counter, Unit, counter, describe_counter};
 
+use crate::runtime::guard::guarded;
 use crate::runtime::stats::{DropReason, WorkerStats, XskStats};
 
 /// The last published counters of one worker.
@@ -52,12 +53,16 @@ const INTERVAL: Duration = Duration::from_millis(50);
 
 impl Publisher {
     /// A publisher for xsks.
-    pub(crate) fn new(board: Board, queues: impl Iterator<Item = Labels>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// What a panic of the recorder said.
+    pub(crate) fn new(board: Board, xsks: Vec<Labels>) -> Result<Self, String> {
+        Ok(Self {
             board,
-            queues: queues.map(XskMetrics::new).collect(),
+            queues: guarded(|| xsks.into_iter().map(XskMetrics::new).collect())?,
             due: Instant::now(),
-        }
+        })
     }
 
     /// Whether it is time to publish.
@@ -67,18 +72,30 @@ impl Publisher {
 
     /// Publishes. A reader that holds the board at this moment gets the counters
     /// next time; the `metrics` recorder always gets them.
-    pub(crate) fn publish(&mut self, counters: Published) {
-        self.tell_recorder(&counters);
+    ///
+    /// # Errors
+    ///
+    /// What a panic of the recorder said. It gets nothing more.
+    pub(crate) fn publish(&mut self, counters: Published) -> Result<(), String> {
+        let recorded = self.record(&counters);
         if let Ok(mut board) = self.board.try_lock() {
             *board = counters;
         }
         self.due = Instant::now() + INTERVAL;
+        recorded
     }
 
-    fn tell_recorder(&mut self, counters: &Published) {
-        for (metrics, stats) in self.queues.iter_mut().zip(&counters.queues) {
-            metrics.publish(stats);
-        }
+    fn record(&mut self, counters: &Published) -> Result<(), String> {
+        let mut queues = std::mem::take(&mut self.queues);
+        // A panic drops the recorder's counters, inside the guard: that is the
+        // recorder's code, too.
+        self.queues = guarded(move || {
+            for (metrics, stats) in queues.iter_mut().zip(&counters.queues) {
+                metrics.publish(stats);
+            }
+            queues
+        })?;
+        Ok(())
     }
 
     /// Time until the next publication is due.
@@ -87,9 +104,14 @@ impl Publisher {
     }
 
     /// Publishes the last counters, waiting for the reader.
-    pub(crate) fn publish_last(mut self, counters: Published) {
-        self.tell_recorder(&counters);
+    ///
+    /// # Errors
+    ///
+    /// What a panic of the recorder said.
+    pub(crate) fn publish_last(mut self, counters: Published) -> Result<(), String> {
+        let recorded = self.record(&counters);
         *self.board.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+        recorded.and(guarded(|| drop(self.queues)))
     }
 }
 
@@ -233,7 +255,124 @@ impl XskMetrics {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::panic_any;
+
+    use metrics::{
+        CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
+        with_local_recorder,
+    };
+
     use super::*;
+
+    /// A recorder whose code panics at one point.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Breaks {
+        AtRegistration,
+        AtIncrement,
+        AtDrop,
+    }
+
+    /// A payload that panics when it is dropped.
+    struct Again;
+
+    impl std::ops::Drop for Again {
+        fn drop(&mut self) {
+            panic!("the payload is dropped");
+        }
+    }
+
+    struct Broken(Breaks);
+
+    impl CounterFn for Broken {
+        fn increment(&self, _: u64) {
+            if self.0 == Breaks::AtIncrement {
+                panic_any(Again);
+            }
+        }
+
+        fn absolute(&self, _: u64) {}
+    }
+
+    impl std::ops::Drop for Broken {
+        fn drop(&mut self) {
+            // One at a time, as a second while the first unwinds aborts.
+            if self.0 == Breaks::AtDrop && !std::thread::panicking() {
+                panic_any(Again);
+            }
+        }
+    }
+
+    impl Recorder for Broken {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            if self.0 == Breaks::AtRegistration {
+                panic_any(Again);
+            }
+            Counter::from_arc(Arc::new(Self(self.0)))
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    fn labels() -> Labels {
+        Labels {
+            interface: "eth0".to_owned(),
+            queue: 0,
+            xsk: None,
+        }
+    }
+
+    fn published(rx_frames: u64) -> Published {
+        Published {
+            queues: vec![XskStats {
+                rx_frames,
+                ..XskStats::default()
+            }],
+            ..Published::default()
+        }
+    }
+
+    #[test]
+    fn recorder_that_panics_keeps_no_counters_from_the_board() {
+        for (breaks, outcomes) in [
+            (Breaks::AtIncrement, [false, true]),
+            (Breaks::AtDrop, [true, false]),
+        ] {
+            // The recorder itself is dropped by nobody.
+            let recorder = std::mem::ManuallyDrop::new(Broken(breaks));
+            let board = Board::default();
+            with_local_recorder(&*recorder, || {
+                let publisher = Publisher::new(Arc::clone(&board), vec![labels()]);
+                let mut publisher = publisher.expect("it registers");
+
+                let first = publisher.publish(published(3));
+                let last = publisher.publish_last(published(5));
+
+                assert_eq!([first.is_ok(), last.is_ok()], outcomes);
+            });
+            assert_eq!(board.lock().expect("no panic").queues[0].rx_frames, 5);
+        }
+    }
+
+    #[test]
+    fn recorder_that_panics_at_registration_is_an_error() {
+        let recorder = Broken(Breaks::AtRegistration);
+
+        let publisher = with_local_recorder(&recorder, || {
+            Publisher::new(Board::default(), vec![labels()])
+        });
+
+        assert!(publisher.is_err());
+    }
 
     #[test]
     fn label_xsk_is_there_only_where_a_queue_has_several() {

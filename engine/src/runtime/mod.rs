@@ -6,6 +6,7 @@ mod config;
 mod counters;
 mod engine;
 mod error;
+mod guard;
 mod shutdown;
 mod simulated;
 mod stats;

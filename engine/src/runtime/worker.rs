@@ -59,7 +59,10 @@ pub(crate) struct WorkerParts {
 }
 
 impl Worker {
-    pub(crate) fn new(parts: WorkerParts, shutdown: &Shutdown) -> Self {
+    /// # Errors
+    ///
+    /// What a panic of the `metrics` recorder said.
+    pub(crate) fn new(parts: WorkerParts, shutdown: &Shutdown) -> Result<Self, String> {
         let xsks = parts.xsks;
         let shared = xsks.receiving().iter().any(|rx| rx.xsk() != XskIndex(0));
         let labels = xsks.named().map(|(name, rx)| Labels {
@@ -67,12 +70,12 @@ impl Worker {
             queue: rx.queue().get(),
             xsk: shared.then_some(rx.xsk().0),
         });
-        let publisher = Publisher::new(parts.board, labels);
+        let publisher = Publisher::new(parts.board, labels.collect())?;
         let mut poll = PollSet::default();
         let sockets = xsks.receiving().iter().filter_map(XskRx::socket);
         sockets.for_each(|fd| poll.push(fd));
         poll.push(shutdown.alarm(parts.worker));
-        Self {
+        Ok(Self {
             xsks,
             poll,
             wait: parts.wait,
@@ -82,14 +85,14 @@ impl Worker {
                 cpu: parts.cpu,
                 ..WorkerStats::default()
             },
-        }
+        })
     }
 
     /// Runs the application until the engine stops.
     ///
     /// # Errors
     ///
-    /// When an interface is gone or down.
+    /// When an interface is gone or down, or the `metrics` recorder panicked.
     pub(crate) fn run(
         &mut self,
         application: &mut impl Application,
@@ -102,7 +105,7 @@ impl Worker {
             if self.stats.rounds >= next_look {
                 next_look = self.stats.rounds + CLOCK_ROUNDS;
                 if self.publisher.is_due() {
-                    self.publish();
+                    self.publish()?;
                 }
             }
             if self.xsks.round_or_idle(application)? == Round::Progress {
@@ -147,15 +150,15 @@ impl Worker {
         }
     }
 
-    /// Takes the audit, publishes the last counters and closes the queues.
-    pub(crate) fn finish(mut self) -> Audit {
+    /// Takes the audit, publishes the last counters and closes the queues. Beside the
+    /// audit, an error is what a panic of the `metrics` recorder said.
+    pub(crate) fn finish(mut self) -> (Audit, Result<(), String>) {
         let audit = self.xsks.abandon();
         let last = Published {
             queues: self.xsks.last_counters(self.stats.worker),
             worker: self.worker_stats(),
         };
-        self.publisher.publish_last(last);
-        audit
+        (audit, self.publisher.publish_last(last))
     }
 
     /// Sleeps until a frame arrives, the engine stops, or it is time to look
@@ -175,7 +178,7 @@ impl Worker {
             }
         }
         if self.publisher.is_due() {
-            self.publish();
+            self.publish()?;
         } else {
             // What has been counted since is published at the end of the sleep.
             timeout = timeout.min(self.publisher.due_in() + Duration::from_millis(1));
@@ -188,12 +191,16 @@ impl Worker {
         self.xsks.wake_regardless()
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self) -> Result<(), Error> {
         let counters = Published {
             queues: self.xsks.counters(self.stats.worker),
             worker: self.worker_stats(),
         };
-        self.publisher.publish(counters);
+        let published = self.publisher.publish(counters);
+        published.map_err(|message| Error::WorkerPanicked {
+            worker: self.stats.worker,
+            message,
+        })
     }
 
     fn worker_stats(&mut self) -> WorkerStats {

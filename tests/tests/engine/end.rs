@@ -121,6 +121,107 @@ fn panic_while_the_application_is_made_fails_the_start() {
     assert_conserved(&stop(engine));
 }
 
+/// A payload that panics when it is dropped, as often as it takes.
+struct Relentless;
+
+impl Drop for Relentless {
+    fn drop(&mut self) {
+        std::panic::panic_any(Self);
+    }
+}
+
+/// Panics with [`Relentless`] where it is told to.
+enum PanicsIn {
+    Receive,
+    Idle,
+    Drop,
+}
+
+impl Application for PanicsIn {
+    fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
+        for frame in batch {
+            out.send(frame, InterfaceId(1));
+            if matches!(self, Self::Receive) {
+                std::panic::panic_any(Relentless);
+            }
+        }
+    }
+
+    fn idle(&mut self, _: &mut Outbox<'_>) -> Idle {
+        if matches!(self, Self::Idle) {
+            std::panic::panic_any(Relentless);
+        }
+        Idle::Sleep
+    }
+}
+
+impl Drop for PanicsIn {
+    fn drop(&mut self) {
+        if matches!(self, Self::Drop) {
+            std::panic::panic_any(Relentless);
+        }
+    }
+}
+
+#[test]
+fn panic_whose_payload_panics_when_dropped_leaves_the_audit() {
+    if !require_privileges() {
+        return;
+    }
+    for panics_in in [|| PanicsIn::Receive, || PanicsIn::Idle, || PanicsIn::Drop] {
+        let wire = Testbed::wire().expect("a wire");
+        let (_inside, builder) = on_wire(&wire, Attach::Auto);
+        let engine = builder
+            .promiscuous()
+            .start(move |_| panics_in())
+            .expect("it starts");
+        let sender = PacketSocket::sender(wire.client_interface()).expect("a socket");
+        let frames: Vec<_> = quiet_flow(&wire, 4000).sequenced(1, 64, 0..10).collect();
+        sender.send_batch(&frames).expect("the link takes them");
+        wait_until("frames come in or it ends", SOON, || {
+            frames_in(&engine) >= 10 || !engine.wait(Duration::ZERO)
+        });
+
+        let summary = stop(engine);
+
+        assert_conserved(&summary);
+        let error = summary.outcome.as_ref().expect_err("it panicked");
+        assert!(
+            matches!(error, Error::ApplicationPanicked { worker: 0, .. }),
+            "{error}"
+        );
+        assert_no_program(wire.left());
+    }
+}
+
+/// Captured by a closure.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        std::panic::panic_any(Relentless);
+    }
+}
+
+#[test]
+fn closure_that_panics_when_dropped_leaves_the_audit() {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::wire().expect("a wire");
+    let (_inside, builder) = on_wire(&wire, Attach::Auto);
+    let captured = PanicsInDrop;
+    let engine = builder.start(move |_| {
+        let _ = &captured;
+        Cross
+    });
+
+    let summary = stop(engine.expect("it starts"));
+
+    assert_conserved(&summary);
+    summary.outcome.expect_err("the closure panicked");
+}
+
 #[test]
 fn dropped_engine_leaves_nothing() {
     if !require_privileges() {

@@ -36,6 +36,7 @@ use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::counters::Board;
+use crate::runtime::guard::message_of;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::{DropReason, Snapshot, Summary};
 use crate::steering::{Steering, SteeringConfig};
@@ -188,7 +189,7 @@ impl Engine {
             let application = Arc::clone(&application);
             let thread = Builder::new()
                 .name(format!("wharf-{}", thread.plan.worker))
-                .spawn(move || thread.run(ready, &*application))
+                .spawn(move || thread.run(ready, application))
                 .map_err(|source| Error::System {
                     operation: "start a worker's thread",
                     source,
@@ -301,10 +302,10 @@ impl Engine {
             }
             match thread.join() {
                 Ok(audit) => audits.extend(audit),
-                // Not the application, which is guarded: a `metrics` recorder.
+                // Whatever is not ours is guarded, so this is a bug of ours.
                 Err(panic) => self.shutdown.fail(Error::WorkerPanicked {
                     worker,
-                    message: worker_thread::message(&*panic),
+                    message: message_of(panic),
                 }),
             }
         }

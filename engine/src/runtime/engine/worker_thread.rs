@@ -1,9 +1,7 @@
 //! A worker's thread from its first moment to its last: it pins itself, builds
 //! its UMEM and queues, tells the engine, and runs.
 
-use std::any::Any;
 use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -21,6 +19,7 @@ use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, Outbox, WorkerContext};
 use crate::runtime::counters::Board;
+use crate::runtime::guard::guarded;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::worker::{Worker, WorkerParts};
 use crate::runtime::xsk_set::XskSet;
@@ -59,23 +58,30 @@ const EXPLANATION: Duration = Duration::from_secs(1);
 type Bound = Vec<(Xsk, BindReport)>;
 
 impl WorkerThread {
-    /// Runs to the end, and gives the audit unless the setup failed. Says on
+    /// Runs to the end, and returns the audit unless the setup failed. Says on
     /// `ready` how the setup went, and hangs up.
-    pub(super) fn run<A: Application>(
+    pub(super) fn run<A, F>(
         mut self,
         ready: Sender<Result<Ready, Error>>,
-        make: &impl Fn(&WorkerContext) -> A,
-    ) -> Option<Audit> {
+        make: Arc<F>,
+    ) -> Option<Audit>
+    where
+        A: Application,
+        F: Fn(&WorkerContext) -> A,
+    {
         let pin = |cpu: &usize| core_affinity::set_for_current(CoreId { id: *cpu });
         self.plan.cpu = self.plan.cpu.filter(pin);
-        match self.set_up() {
-            Ok((umem, bound, sockets)) => Some(self.work(umem, bound, sockets, ready, make)),
+        let audit = match self.set_up() {
+            Ok((umem, bound, sockets)) => self.work(umem, bound, sockets, ready, &*make),
             Err(error) => {
                 // The engine has gone if it does not listen.
                 let _ = ready.send(Err(error));
                 None
             }
-        }
+        };
+        // The last worker drops what the caller's closure has captured.
+        self.guard(|| drop(make));
+        audit
     }
 
     fn set_up(&self) -> Result<(Umem, Bound, Vec<Socket>), Error> {
@@ -159,13 +165,13 @@ impl WorkerThread {
     }
 
     fn work<A: Application>(
-        self,
+        &self,
         umem: Umem,
         bound: Bound,
         sockets: Vec<Socket>,
         ready: Sender<Result<Ready, Error>>,
         make: &impl Fn(&WorkerContext) -> A,
-    ) -> Audit {
+    ) -> Option<Audit> {
         let (queues, reports): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
         let names = reports.iter().map(|report| report.interface.clone());
         let parts = WorkerParts {
@@ -179,7 +185,13 @@ impl WorkerThread {
             wait: self.config.wait,
             board: Arc::clone(&self.board),
         };
-        let mut worker = Worker::new(parts, &self.shutdown);
+        let mut worker = match Worker::new(parts, &self.shutdown) {
+            Ok(worker) => worker,
+            Err(message) => {
+                let _ = ready.send(Err(self.panicked(message)));
+                return None;
+            }
+        };
         let context = WorkerContext {
             worker: self.plan.worker,
             cpu: self.plan.cpu,
@@ -198,7 +210,11 @@ impl WorkerThread {
             self.run_application(&mut worker, application);
         }
         drop(context);
-        worker.finish()
+        let (audit, published) = worker.finish();
+        if let Err(message) = published {
+            self.shutdown.fail(self.panicked(message));
+        }
+        Some(audit)
     }
 
     /// Runs the application to its end, and whatever it leaves undone.
@@ -230,14 +246,21 @@ impl WorkerThread {
     fn guard<T>(&self, run: impl FnOnce() -> T) -> Option<T> {
         // Whatever the panic left half done is the application's, which is never
         // run again, or a batch, which ends itself as it drops.
-        catch_unwind(AssertUnwindSafe(run))
-            .map_err(|panic| {
-                self.shutdown.fail(Error::ApplicationPanicked {
-                    worker: self.plan.worker,
-                    message: message(&*panic),
-                });
-            })
-            .ok()
+        let fail = |message| {
+            self.shutdown.fail(Error::ApplicationPanicked {
+                worker: self.plan.worker,
+                message,
+            });
+        };
+        guarded(run).map_err(fail).ok()
+    }
+
+    /// A panic of the `metrics` recorder.
+    fn panicked(&self, message: String) -> Error {
+        Error::WorkerPanicked {
+            worker: self.plan.worker,
+            message,
+        }
     }
 }
 
@@ -249,12 +272,4 @@ impl Application for Discard {
     fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
         batch.for_each(drop);
     }
-}
-
-pub(super) fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("without a message").replace('\n', " ")
 }
