@@ -25,7 +25,7 @@ pub use client::{Client, ClientError};
 pub use directory::{directory, listen_in, running, socket_of};
 pub use editor::Editor;
 pub use listing::{FinalRules, ForwarderInfo};
-pub use message::{Command, Edited, FlowCount, FlowPage, FlowsChanged, Info, Listing};
+pub use message::{Command, Edited, FlowCount, FlowPage, FlowsChanged, Listing};
 #[cfg(test)]
 pub use message::{DefaultEntry, FlowsEntry, HitCount, OtherEntry, RuleEntry};
 pub use protocol::{FLOWS_PER_MESSAGE, RULES_BYTES_MAX};
