@@ -190,7 +190,11 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_a_good_request() {
-        assert!(builder("eth0", "eth1", &EngineArgs::default()).is_ok());
+    fn defaults_are_those_of_the_library() {
+        let by_default = builder("eth0", "eth1", &EngineArgs::default()).expect("good");
+
+        let library = Engine::builder().interface("eth0").interface("eth1");
+        let library = library.promiscuous();
+        assert_eq!(format!("{by_default:?}"), format!("{library:?}"));
     }
 }

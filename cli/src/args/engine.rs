@@ -1,7 +1,7 @@
 //! The engine's settings on the command line.
 
-use clap::{Args, ValueEnum};
-use wharf::{EngineBuilder, UmemConfig};
+use clap::{Args, Parser, ValueEnum};
+use wharf::{EngineBuilder, SteeringConfig, UmemConfig};
 
 /// The engine's settings.
 #[derive(Args, Debug)]
@@ -11,7 +11,7 @@ pub struct EngineArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub queues: Option<u32>,
     /// Open N xsks on each queue; the rule `redirect:1 udp` selects the second
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), default_value_t = SteeringConfig::default().xsks_per_queue, allow_negative_numbers = true)]
     pub xsks_per_queue: u8,
     /// Choose how frames reach user space
     #[arg(long, value_enum, default_value_t)]
@@ -55,24 +55,15 @@ pub struct EngineArgs {
     pub risk_kernel_panic: bool,
 }
 
+/// The defaults of the options above.
 impl Default for EngineArgs {
     fn default() -> Self {
-        Self {
-            queues: None,
-            xsks_per_queue: 1,
-            mode: ModeArg::default(),
-            multi_buffer: MultiBufferArg::default(),
-            attach: AttachArg::default(),
-            frames: EngineBuilder::DEFAULT_FRAMES,
-            chunk_size: UmemConfig::DEFAULT_CHUNK_SIZE,
-            unaligned_chunks: false,
-            huge_pages: false,
-            ring_size: EngineBuilder::DEFAULT_RING_SIZE,
-            batch: EngineBuilder::DEFAULT_BATCH_SIZE,
-            cpus: Vec::new(),
-            wait: WaitArg::default(),
-            risk_kernel_panic: false,
+        #[derive(Parser)]
+        struct NoOptions {
+            #[command(flatten)]
+            engine: EngineArgs,
         }
+        NoOptions::parse_from(["wharf"]).engine
     }
 }
 

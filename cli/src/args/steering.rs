@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use wharf::SteeringConfig;
 
 /// The rules to start with, and the way to change them.
 #[derive(Args, Debug, Default)]
@@ -22,7 +23,7 @@ pub struct SteeringArgs {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 0,
+        default_value_t = SteeringConfig::default().flow_capacity,
         value_parser = clap::value_parser!(u32).range(..=FLOW_CAPACITY_MAX),
         allow_negative_numbers = true
     )]
