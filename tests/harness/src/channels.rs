@@ -2,21 +2,7 @@
 
 use crate::error::Result;
 use crate::interface::Interface;
-use crate::sys::ethtool;
-
-/// Queues in use and at most, as `ethtool -l` shows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Channels {
-    /// Receive queues in use.
-    pub rx: u32,
-    /// Transmit queues in use.
-    pub tx: u32,
-    /// Receive queues the interface was created with.
-    pub max_rx: u32,
-    /// Transmit queues the interface was created with.
-    pub max_tx: u32,
-}
+use crate::sys::ethtool::{self, Channels};
 
 impl Interface {
     /// Changes how many queues are in use, up to those created

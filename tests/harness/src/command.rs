@@ -41,6 +41,13 @@ pub struct HostCommand {
     host: Host,
 }
 
+impl Host {
+    /// A command whose processes start inside the host.
+    pub fn command(&self, program: &str) -> HostCommand {
+        HostCommand::new(self, program)
+    }
+}
+
 impl HostCommand {
     pub(crate) fn new(host: &Host, program: &str) -> Self {
         let mut command = Command::new(program);

@@ -25,12 +25,10 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::command::HostCommand;
 use crate::error::{Error, Result};
-use crate::interface::Interface;
 use crate::keeper::{Inside, Keeper};
 use crate::netlink::Netlink;
-use crate::offloads::Switch;
+use crate::switch::Switch;
 
 /// A private network namespace with a name for messages.
 ///
@@ -176,20 +174,6 @@ impl Host {
             previous,
             not_send: PhantomData,
         })
-    }
-
-    /// A command whose processes start inside the host.
-    pub fn command(&self, program: &str) -> HostCommand {
-        HostCommand::new(self, program)
-    }
-
-    /// Looks up an interface of the host by its name.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Netlink`] when there is none of that name.
-    pub fn interface(&self, name: &str) -> Result<Interface> {
-        Interface::lookup(self, name)
     }
 
     /// The names of all interfaces of the host, loopback included.

@@ -5,7 +5,6 @@
 //! Addresses, offloads, queues and counters have modules of their own.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
@@ -15,7 +14,6 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkHeader, LinkMessa
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::mac::MacAddress;
-use crate::queueing::Queueing;
 use crate::sys::ethtool;
 
 /// A handle to one interface of a host.
@@ -52,6 +50,17 @@ pub struct Status {
     pub tx_queues: u32,
 }
 
+impl Host {
+    /// Looks up an interface of the host by its name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Netlink`] when there is none of that name.
+    pub fn interface(&self, name: &str) -> Result<Interface> {
+        Interface::lookup(self, name)
+    }
+}
+
 impl Interface {
     pub(crate) fn lookup(host: &Host, name: &str) -> Result<Self> {
         let mut request = LinkMessage::default();
@@ -72,28 +81,6 @@ impl Interface {
             // Interfaces without Ethernet, such as tunnels, have none.
             mac: mac.unwrap_or(MacAddress([0; 6])),
         })
-    }
-
-    /// Moves the interface into another host.
-    ///
-    /// On the way the kernel sets it down and takes its addresses,
-    /// neighbours and routes, and an XDP socket bound to it goes dead. A `pfifo`
-    /// discipline is attached anew; the rest is for the caller to set again.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Netlink`], for instance when the name is taken over there.
-    pub fn move_to(&mut self, host: &Host) -> Result<()> {
-        let had_queue = self.status()?.queueing_discipline == Queueing::PFIFO;
-        let attribute = LinkAttribute::NetNsFd(host.as_fd().as_raw_fd());
-        self.change(vec![attribute], || {
-            format!("move to host `{}`", host.name())
-        })?;
-        *self = Self::lookup(host, &self.name)?;
-        if had_queue {
-            self.set_queueing(Queueing::Pfifo)?;
-        }
-        Ok(())
     }
 
     /// Sets the interface up. A veth carries frames once both ends are; see
@@ -251,7 +238,7 @@ impl Interface {
         }
     }
 
-    fn change(
+    pub(crate) fn change(
         &self,
         attributes: Vec<LinkAttribute>,
         operation: impl FnOnce() -> String,

@@ -16,7 +16,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::error::{Error, Result};
 use crate::netlink::Netlink;
-use crate::offloads::Switch;
+use crate::switch::Switch;
 use crate::sys;
 
 /// The thread inside one namespace; ends, and takes its children along, on drop.

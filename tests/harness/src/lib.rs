@@ -72,6 +72,7 @@ mod interface;
 mod keeper;
 mod link;
 mod mac;
+mod moving;
 mod napi;
 mod netlink;
 mod offloads;
@@ -81,12 +82,12 @@ mod payload;
 mod queueing;
 mod requirements;
 mod ring_sizes;
+mod switch;
 mod sys;
 mod topology;
 mod xdp;
 mod xsk;
 
-pub use channels::Channels;
 pub use child::ChildGuard;
 pub use command::HostCommand;
 pub use counters::Counters;
@@ -98,13 +99,14 @@ pub use huge_pages::HugePages;
 pub use interface::{Interface, Status};
 pub use link::{Link, LinkBuilder};
 pub use mac::{MacAddress, ParseMacError};
-pub use offloads::{Offload, Switch};
+pub use offloads::Offload;
 pub use pacer::Pacer;
 pub use packet_socket::PacketSocket;
 pub use payload::{Corrupted, SequencedPayload};
 pub use queueing::Queueing;
 pub use requirements::{REQUIRED_VARIABLE, require_privileges, require_program};
-pub use ring_sizes::RingSizes;
+pub use switch::Switch;
+pub use sys::ethtool::{Channels, RingSizes};
 pub use topology::{
     CLIENT_IPV4, CLIENT_IPV6, Neighbours, Pair, SERVER_IPV4, SERVER_IPV6, Testbed, TopologyOptions,
     Wire,

@@ -16,8 +16,9 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::interface::Interface;
 use crate::mac::MacAddress;
-use crate::offloads::{Offload, Switch};
+use crate::offloads::Offload;
 use crate::queueing::Queueing;
+use crate::switch::Switch;
 
 /// A veth pair; what enters one end leaves the other. Deleted on drop.
 #[derive(Debug)]

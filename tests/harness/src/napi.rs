@@ -14,7 +14,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, 
 
 use crate::error::Result;
 use crate::interface::Interface;
-use crate::offloads::Switch;
+use crate::switch::Switch;
 
 impl Interface {
     /// Switches threaded NAPI, which moves receiving off the sender's CPU.

@@ -5,20 +5,11 @@
 //! 64 KiB, and VLAN frames without their tag, all decided at the *sending* end.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::interface::Interface;
+use crate::switch::Switch;
 use crate::sys::ethtool::{self, Feature};
-
-/// On or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Switch {
-    /// On.
-    On,
-    /// Off.
-    Off,
-}
 
 /// A group of kernel features that are switched together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -138,21 +129,6 @@ impl Interface {
     fn read_features(&self) -> Result<Vec<Feature>> {
         ethtool::features(self.host().control(), self.name())
             .map_err(|source| self.error("read its offloads", source))
-    }
-}
-
-impl From<bool> for Switch {
-    fn from(is_on: bool) -> Self {
-        if is_on { Self::On } else { Self::Off }
-    }
-}
-
-impl fmt::Display for Switch {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::On => "on",
-            Self::Off => "off",
-        })
     }
 }
 

@@ -5,25 +5,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsFd;
 
 use crate::error::{Error, Result};
-use crate::sys::ethtool;
-
-/// Frames that each receive and transmit ring of a NIC holds, now and at most, as
-/// `ethtool -g` shows them. A veth has no rings.
-///
-/// NICs are not moved into hosts of their own, so this is about the interfaces
-/// of the calling thread's network namespace, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RingSizes {
-    /// Of each receive ring.
-    pub rx: u32,
-    /// Of each transmit ring.
-    pub tx: u32,
-    /// Of each receive ring, at most.
-    pub max_rx: u32,
-    /// Of each transmit ring, at most.
-    pub max_tx: u32,
-}
+use crate::sys::ethtool::{self, RingSizes};
 
 impl RingSizes {
     /// Those of `interface`.

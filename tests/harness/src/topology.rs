@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::interface::Interface;
 use crate::link::{Link, LinkBuilder};
 use crate::mac::MacAddress;
-use crate::offloads::Switch;
+use crate::switch::Switch;
 
 /// The client's IPv4 address, in a subnet of 24 bits.
 pub const CLIENT_IPV4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);

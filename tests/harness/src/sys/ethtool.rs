@@ -22,14 +22,43 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use crate::channels::Channels;
-use crate::ring_sizes::RingSizes;
+/// Queues in use and at most, as `ethtool -l` shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Channels {
+    /// Receive queues in use.
+    pub rx: u32,
+    /// Transmit queues in use.
+    pub tx: u32,
+    /// Receive queues the interface was created with.
+    pub max_rx: u32,
+    /// Transmit queues the interface was created with.
+    pub max_tx: u32,
+}
+
+/// Frames that each receive and transmit ring of a NIC holds, now and at most, as
+/// `ethtool -g` shows them. A veth has no rings.
+///
+/// NICs are not moved into hosts of their own, so this is about the interfaces
+/// of the calling thread's network namespace, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RingSizes {
+    /// Of each receive ring.
+    pub rx: u32,
+    /// Of each transmit ring.
+    pub tx: u32,
+    /// Of each receive ring, at most.
+    pub max_rx: u32,
+    /// Of each transmit ring, at most.
+    pub max_tx: u32,
+}
 
 /// One feature bit of an interface.
 pub(crate) struct Feature {
     /// The kernel's name of it.
     pub name: String,
-    /// Its place in the kernel's list.
+    /// Its index in the kernel's list.
     pub position: usize,
     /// Whether it can be switched at all.
     pub changeable: bool,
