@@ -102,6 +102,13 @@ fn files_and_folders_of_the_command_form_no_circle() {
 }
 
 #[test]
+fn files_of_the_testbed_form_no_circle() {
+    let lines = circles::find(&uses_of("tests/harness/src/lib.rs"));
+
+    fail_with("files of tests/harness/src that use each other", &lines);
+}
+
+#[test]
 fn table_of_modules_is_what_the_imports_say() {
     let lines = page().differences(engine());
 

@@ -17,7 +17,7 @@ use crate::interface::Interface;
 use crate::mac::MacAddress;
 
 impl Interface {
-    /// Gives the interface an address; the route to its subnet comes along.
+    /// Adds an address to the interface, and with it the route to its subnet.
     ///
     /// An IPv6 address is usable at once: duplicate detection is skipped.
     ///
@@ -44,7 +44,7 @@ impl Interface {
     }
 
     /// Tells the host for good which Ethernet address `address` has, so that it
-    /// asks nobody.
+    /// sends no request.
     ///
     /// # Errors
     ///

@@ -50,7 +50,7 @@ impl ChildGuard {
         let pidfd = match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
             Err(error) => {
-                // Without a guard nobody else would end it.
+                // Without a guard nothing else would end it.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(child_error(host, program, "watch", error.into()));
@@ -201,7 +201,7 @@ impl ChildGuard {
 
     /// Kills what is left of the group, then takes the child's exit status.
     fn reap(&mut self) -> io::Result<ExitStatus> {
-        // ESRCH means that nobody is left, which is what is wanted.
+        // ESRCH means that no process is left, as wanted.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let status = self.child.wait()?;
         self.status = Some(status);
@@ -231,7 +231,7 @@ impl ChildGuard {
 impl Drop for ChildGuard {
     fn drop(&mut self) {
         if self.status.is_none() {
-            // SIGKILL cannot be refused; there is nobody to report an error to.
+            // SIGKILL cannot be refused; an error cannot be reported from here.
             let _ = self.reap();
         }
     }
@@ -245,7 +245,7 @@ impl Said {
     ) {
         self.lock().open_streams += 1;
         let said = Arc::clone(self);
-        // Ends when the stream closes, so nobody needs to join it.
+        // Ends when the stream closes, so it needs no join.
         thread::spawn(move || {
             let mut chunk = [0; 4096];
             loop {

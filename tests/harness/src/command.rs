@@ -14,7 +14,7 @@ use crate::sys::namespace::die_with_parent;
 
 /// A program to start in a host, put together like a [`Command`].
 ///
-/// Unless told otherwise it reads nothing, and both its outputs are collected.
+/// By default it reads nothing, and both its outputs are collected.
 /// It runs in a process group of its own and dies with the host's last handle,
 /// and with this process. A program with capabilities in its file, as `ping`
 /// has, is the exception: those outlive a `SIGKILL` of this process until they

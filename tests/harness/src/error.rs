@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a testbed could not do as told.
+/// Why an operation of a testbed failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -40,7 +40,7 @@ pub enum Observation {
     Reordered(SequencedPayload),
     /// Seen before.
     Duplicate(SequencedPayload),
-    /// Not as it was sent; of this flow, where that can be told.
+    /// Not as it was sent; of this flow, where that is known.
     Corrupted(Option<u32>),
     /// Not a UDP frame.
     Foreign,
@@ -50,7 +50,7 @@ pub enum Observation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct FlowReport {
-    /// Payloads expected: as told, or up to the highest number seen.
+    /// Payloads expected: as set, or up to the highest number seen.
     pub expected: u64,
     /// Different payloads that arrived intact.
     pub received: u64,
@@ -147,7 +147,7 @@ impl FlowChecker {
         self.flows.keys().copied()
     }
 
-    /// Corrupt payloads whose flow cannot be told.
+    /// Corrupt payloads whose flow is unknown.
     pub fn unattributed_corruption(&self) -> u64 {
         self.unattributed
     }

@@ -6,7 +6,7 @@
 //!
 //! Threads enter by `setns` and are never handed back: [`Host::run`] and
 //! [`Host::spawn`] start threads of their own, and the guard of [`Host::enter`]
-//! takes its thread home when dropped.
+//! returns its thread to the previous namespace when dropped.
 
 use std::fmt;
 use std::fs::File;
@@ -26,7 +26,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{Error, Result};
-use crate::keeper::{Inside, Keeper};
+use crate::namespace_thread::{Inside, NamespaceThread};
 use crate::netlink::Netlink;
 use crate::switch::Switch;
 
@@ -39,7 +39,7 @@ pub struct Host {
     inner: Arc<Inner>,
 }
 
-/// Keeps the calling thread inside a host; takes it back on drop.
+/// Keeps the calling thread inside a host until dropped.
 ///
 /// Guards of several hosts on one thread must be dropped in reverse order.
 #[must_use = "dropping the guard leaves the host at once"]
@@ -53,7 +53,7 @@ pub struct Entered {
 struct Inner {
     name: String,
     /// Dropped first: children end before their namespace does.
-    keeper: Keeper,
+    thread: NamespaceThread,
     netlink: Mutex<Netlink>,
     control: UdpSocket,
     namespace: OwnedFd,
@@ -82,7 +82,7 @@ impl Host {
     }
 
     fn create(name: &str, ipv6: Switch) -> Result<Self> {
-        let (keeper, inside) = Keeper::start(name, ipv6)?;
+        let (thread, inside) = NamespaceThread::start(name, ipv6)?;
         let Inside {
             namespace,
             netlink,
@@ -91,7 +91,7 @@ impl Host {
         let host = Self {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
-                keeper,
+                thread,
                 netlink: Mutex::new(netlink),
                 control,
                 namespace,
@@ -247,7 +247,7 @@ impl Host {
 
     /// Starts a process inside, from the thread it shall not outlive.
     pub(crate) fn start(&self, command: Command) -> (Command, io::Result<Child>) {
-        self.inner.keeper.spawn(command)
+        self.inner.thread.spawn(command)
     }
 
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {

@@ -51,7 +51,7 @@
 //! checksums, segmentation and VLAN tags to "hardware" that is not there, so
 //! those offloads are off at both ends; and a sender overruns the peer's
 //! 256-slot ring unless a queueing discipline is attached, so a `pfifo` is.
-//! IPv6 is off, so hosts stay silent until they are told to speak.
+//! IPv6 is off, so hosts send nothing by themselves.
 //!
 //! # Privileges
 //!
@@ -69,10 +69,10 @@ mod frames;
 mod host;
 mod huge_pages;
 mod interface;
-mod keeper;
 mod link;
 mod mac;
 mod moving;
+mod namespace_thread;
 mod napi;
 mod netlink;
 mod offloads;

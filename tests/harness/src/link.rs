@@ -50,7 +50,7 @@ impl Link {
     /// Plans a link with one end in `near` and the other in `far`, which may be
     /// the same host.
     ///
-    /// Unless told otherwise both ends have the first free name of `eth0`,
+    /// By default both ends have the first free name of `eth0`,
     /// `eth1`, …, an MTU of 1500, one queue, no offloads and a `pfifo` queue, and
     /// are up: frames pass as soon as the link is there.
     ///

@@ -14,7 +14,7 @@
 pub struct SequencedPayload {
     /// The flow it belongs to; tests number theirs as they like.
     pub flow: u32,
-    /// Its place in the flow, from 0.
+    /// Its number in the flow, from 0.
     pub sequence: u64,
 }
 
@@ -110,7 +110,7 @@ impl SequencedPayload {
 }
 
 /// Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-/// OOPSLA 2014: small, and every seed gives a good stream.
+/// OOPSLA 2014: small, and every seed makes a good stream.
 struct SplitMix64(u64);
 
 impl SplitMix64 {

@@ -102,7 +102,7 @@ impl Testbed {
 }
 
 impl TopologyOptions {
-    /// Gives every interface this many receive and transmit queues.
+    /// Creates every interface with this many receive and transmit queues.
     pub fn queues(mut self, queues: u32) -> Self {
         self.queues = queues;
         self
@@ -120,7 +120,7 @@ impl TopologyOptions {
         self
     }
 
-    /// Gives client and server IPv6 addresses too. The forwarder of a wire
+    /// Adds IPv6 addresses to client and server. The forwarder of a wire
     /// stays without, and silent.
     pub fn ipv6(mut self, ipv6: Switch) -> Self {
         self.ipv6 = ipv6;
@@ -145,7 +145,7 @@ impl TopologyOptions {
             .names("eth0", "eth0")
             .macs(CLIENT_MAC, SERVER_MAC)
             .create()?;
-        self.introduce(link.near(), link.far())?;
+        self.add_addresses(link.near(), link.far())?;
         Ok(Pair {
             link,
             client,
@@ -171,7 +171,7 @@ impl TopologyOptions {
             .names("eth0", "right")
             .macs(SERVER_MAC, RIGHT_MAC)
             .create()?;
-        self.introduce(client_link.near(), server_link.near())?;
+        self.add_addresses(client_link.near(), server_link.near())?;
         Ok(Wire {
             client_link,
             server_link,
@@ -195,8 +195,8 @@ impl TopologyOptions {
             .offloads(self.offloads)
     }
 
-    /// Gives client and server their addresses, and each the other's.
-    fn introduce(self, client: &Interface, server: &Interface) -> Result<()> {
+    /// Adds the addresses of client and server, and static neighbours where asked for.
+    fn add_addresses(self, client: &Interface, server: &Interface) -> Result<()> {
         client.add_address(CLIENT_IPV4, 24)?;
         server.add_address(SERVER_IPV4, 24)?;
         if self.ipv6 == Switch::On {

@@ -20,7 +20,7 @@ use crate::switch::Switch;
 use crate::sys;
 
 /// The thread inside one namespace; ends, and takes its children along, on drop.
-pub(crate) struct Keeper {
+pub(crate) struct NamespaceThread {
     jobs: Option<Mutex<Sender<Job>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -38,7 +38,7 @@ struct Job {
     reply: SyncSender<(Command, io::Result<Child>)>,
 }
 
-impl Keeper {
+impl NamespaceThread {
     /// Starts the thread and makes the namespace.
     pub fn start(host: &str, ipv6: Switch) -> Result<(Self, Inside)> {
         let failure = |operation, source| Error::Namespace {
@@ -59,13 +59,13 @@ impl Keeper {
                 }
             })
             .map_err(|source| failure("start its thread", source))?;
-        let keeper = Self {
+        let thread = Self {
             jobs: Some(Mutex::new(jobs)),
             thread: Some(thread),
         };
 
         match made.recv() {
-            Ok(Ok(inside)) => Ok((keeper, inside)),
+            Ok(Ok(inside)) => Ok((thread, inside)),
             Ok(Err((operation, source))) => Err(failure(operation, source)),
             Err(_) => unreachable!("the thread reports before it ends"),
         }
@@ -87,11 +87,11 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for NamespaceThread {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nobody to pass it to.
+            // A panic there has been printed, and cannot be passed on from here.
             let _ = thread.join();
         }
     }
