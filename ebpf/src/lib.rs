@@ -1,5 +1,5 @@
 //! Wharf's XDP program, compiled, and the layout of its maps: the contract
-//! between the C sources and whoever loads them.
+//! between the C sources and the loader.
 //!
 //! # Contract
 //!
@@ -96,7 +96,8 @@ pub fn action_redirect(xsk: u8) -> u32 {
     1 | u32::from(xsk) << 8
 }
 
-/// What the program is told before it is loaded: constants to the verifier.
+/// What the program is configured with before it is loaded: constants to the
+/// verifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// What rules ask for: bits of [`Table::asks`], and [`ASKS_ANYTHING`] where
@@ -191,23 +192,24 @@ pub fn address_key(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// What the program decided for the frames of a queue on one CPU, or on all of
-/// them once added up.
+/// What the program decided for the frames of a queue, on one CPU or summed over
+/// all of them. Each frame is in one of the four counts.
 ///
-/// A redirect is a decision, not a delivery. Frames that were redirected but
-/// neither received nor counted in the socket's `XDP_STATISTICS` were lost on
-/// the way, because the socket was not bound, or to another queue.
+/// A redirect is a decision, not a delivery. Frames that were redirected, but are
+/// neither received nor counted in the socket's `XDP_STATISTICS`, are lost: the
+/// socket was not bound, or was bound to another queue. Counts start with the
+/// program and wrap at 2^64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct QueueCounts {
-    /// Frames handed to the socket in the queue's slot.
+    /// Frames redirected to the socket in a slot of the queue.
     pub redirected: u64,
-    /// Frames left to the kernel's stack, as was decided.
+    /// Frames passed to the kernel's stack, as flows, rules or the default say.
     pub passed: u64,
-    /// Frames left to the kernel's stack though they were to be redirected: the
+    /// Frames passed to the kernel's stack although they should be redirected: the
     /// slot was empty.
     pub passed_no_xsk: u64,
-    /// Frames dropped, as was decided.
+    /// Frames dropped, as flows, rules or the default say.
     pub dropped: u64,
 }
 
@@ -215,7 +217,7 @@ impl QueueCounts {
     /// The bytes of one value in the map.
     pub const SIZE: usize = size_of::<Self>();
 
-    /// Reads a value as the kernel gives it, in the byte order of the machine.
+    /// Reads a value as the kernel returns it, in the byte order of the machine.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
         let mut counts = [0; 4];
@@ -260,7 +262,7 @@ impl std::iter::Sum for QueueCounts {
     }
 }
 
-/// Gives the bytes of the object the alignment of an ELF header.
+/// Aligns the bytes of the object as an ELF header is.
 #[repr(C, align(8))]
 struct Aligned<Bytes: ?Sized>(Bytes);
 

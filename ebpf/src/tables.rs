@@ -97,15 +97,15 @@ impl Table {
         }
     }
 
-    fn place(self) -> Place {
-        let rows = |at, rows, masks, most| Place {
+    fn offsets(self) -> TableOffsets {
+        let rows = |at, rows, masks, most| TableOffsets {
             rows: Some(at + rows),
             masks: at + masks,
             most,
         };
         let vlan = |at| rows(at, 0, offset_of!(VlanMasks, masks), TYPE_ROWS);
         let port = |at| rows(at, 0, offset_of!(PortMasks, masks), PORT_ROWS);
-        let masks = |masks, most| Place {
+        let masks = |masks, most| TableOffsets {
             rows: None,
             masks,
             most,
@@ -200,28 +200,28 @@ impl Tables {
         table: Table,
         masks: impl IntoIterator<Item = Mask>,
     ) -> Result<(), RowsFull> {
-        let place = table.place();
+        let offsets = table.offsets();
         let mut known = HashMap::new();
         let mut values = 0;
         for mask in masks {
-            let row = match place.rows {
+            let row = match offsets.rows {
                 None => values,
                 Some(rows) => {
                     let next = known.len();
                     let row = *known.entry(mask).or_insert(next);
                     let short = u16::try_from(row).unwrap_or(u16::MAX);
-                    if row < place.most {
+                    if row < offsets.most {
                         self.put(rows + 2 * values, &short.to_ne_bytes());
                     }
                     row
                 }
             };
-            if row >= place.most {
-                let most = place.most;
+            if row >= offsets.most {
+                let most = offsets.most;
                 return Err(RowsFull { table, most });
             }
             for (word, bits) in mask.iter().enumerate() {
-                let at = place.masks + row * size_of::<Mask>() + word * 8;
+                let at = offsets.masks + row * size_of::<Mask>() + word * 8;
                 self.put(at, &bits.to_ne_bytes());
             }
             values += 1;
@@ -249,7 +249,7 @@ impl fmt::Debug for Tables {
 }
 
 /// Where a table is: for each value the index of a mask, or the mask itself.
-struct Place {
+struct TableOffsets {
     rows: Option<usize>,
     masks: usize,
     most: usize,
