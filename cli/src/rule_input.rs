@@ -110,7 +110,7 @@ impl LocatedRules {
     /// The rules with `default`, if a program can be made of them.
     fn checked(self, default: Action, xsks_per_queue: u8) -> Result<RuleSet, Failure> {
         let Self { rules, locations } = self;
-        let set = RuleSet { rules, default };
+        let set = RuleSet::new(rules, default);
         match Steering::check(&set, xsks_per_queue) {
             Ok(()) => Ok(set),
             Err(error) => Err(refusal(&error, &locations)),

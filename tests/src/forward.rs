@@ -59,6 +59,7 @@ impl Forward {
             Attach::Auto => "auto",
             Attach::Native => "native",
             Attach::Generic => "generic",
+            other => unreachable!("no option asks for {other:?}"),
         };
         command
             .args(["forward", names[0], names[1], "--json"])

@@ -37,10 +37,7 @@ fn udp_to(port: u16) -> Rule {
 }
 
 fn dropping(expression: Expression) -> Rule {
-    Rule {
-        action: Action::Drop,
-        expression,
-    }
+    Rule::new(Action::Drop, expression)
 }
 
 fn rule_steers_one_port_and_leaves_the_others_to_the_kernel(attach: Attach) {
@@ -99,14 +96,8 @@ fn rules_are_replaced_under_traffic_without_losing_a_frame(attach: Attach) {
     let filler = |ports: std::ops::Range<u16>| {
         ports.map(|port| dropping(Expression::udp() & Expression::src_port(port)))
     };
-    let few = RuleSet {
-        rules: vec![udp_to(7000)],
-        default: Action::Drop,
-    };
-    let many = RuleSet {
-        rules: filler(100..170).chain([udp_to(7000)]).collect(),
-        default: Action::Drop,
-    };
+    let few = RuleSet::new([udp_to(7000)], Action::Drop);
+    let many = RuleSet::new(filler(100..170).chain([udp_to(7000)]), Action::Drop);
     let engine = builder.rules(few.clone()).start(|_| Take);
     let engine = engine.expect("it starts");
     let flow = unanswered(pair.udp_flow(4000, 7000));
@@ -124,10 +115,8 @@ fn rules_are_replaced_under_traffic_without_losing_a_frame(attach: Attach) {
         let hits = of_stream(&engine);
         assert!(hits > last, "hits rise across a replacement");
         last = hits;
-        let impossible = RuleSet {
-            default: Action::Redirect(XskIndex(9)),
-            ..many.clone()
-        };
+        let mut impossible = many.clone();
+        impossible.default = Action::Redirect(XskIndex(9));
         engine
             .replace_rules(&impossible)
             .expect_err("there is one xsk");
@@ -150,10 +139,7 @@ fn flows_come_and_go_under_traffic(attach: Attach) {
     }
     let pair = Testbed::pair().expect("a pair");
     let (_inside, builder) = on_server(&pair, attach);
-    let rules = RuleSet {
-        rules: Vec::new(),
-        default: Action::Drop,
-    };
+    let rules = RuleSet::new([], Action::Drop);
     let engine = builder.rules(rules).flow_capacity(100).start(|_| Take);
     let engine = engine.expect("it starts");
     let udp = unanswered(pair.udp_flow(4000, 7000));

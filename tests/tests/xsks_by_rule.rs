@@ -18,10 +18,7 @@ in_both_modes! {
 const COUNT: u64 = 2000;
 
 fn to_xsk(xsk: u8, expression: impl Into<Expression>) -> Rule {
-    Rule {
-        action: Action::Redirect(XskIndex(xsk)),
-        expression: expression.into(),
-    }
+    Rule::new(Action::Redirect(XskIndex(xsk)), expression)
 }
 
 /// What an xsk of an interface got, in order.
@@ -50,10 +47,8 @@ fn each_xsk_of_an_engine_gets_the_flow_that_a_rule_names(attach: Attach) {
     let sender = PacketSocket::sender(wire.client_interface()).expect("a socket");
     let _inside = wire.forwarder().enter().expect("the host lives");
     let port = |port| Expression::udp() & Expression::dst_port(port);
-    let rules = RuleSet {
-        rules: vec![to_xsk(1, port(7001)), to_xsk(2, port(7002))],
-        default: Action::REDIRECT,
-    };
+    let by_port = [to_xsk(1, port(7001)), to_xsk(2, port(7002))];
+    let rules = RuleSet::new(by_port, Action::REDIRECT);
     let seen = Seen::default();
     let notes = Arc::clone(&seen);
     let engine = Engine::builder()

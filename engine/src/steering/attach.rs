@@ -10,11 +10,12 @@ use crate::kernel::features::{self, Support};
 use crate::kernel::interface::{Interface, ProgramMode};
 use crate::kernel::sys::bpf::{self, Buffers, XdpMode};
 
-/// Where the XDP program is to run, as asked for.
+/// Where the XDP program shall run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Attach {
-    /// Native where the driver can, else generic; the [`AttachReport`] says
-    /// which and why.
+    /// In the driver, or in the kernel's stack where the driver cannot. The
+    /// [`AttachReport`] says which, and why.
     #[default]
     Auto,
     /// In the driver, or an error that says why not.
@@ -31,10 +32,10 @@ pub struct AttachReport {
     pub requested: Attach,
     /// Where the program runs.
     pub got: ProgramMode,
-    /// Why native mode was not to be had, where it was tried.
+    /// Why the program is not in the driver, where [`Attach::Auto`] tried it.
     pub fallback: Option<String>,
-    /// Whether frames may lie in several buffers. False before Linux 5.18, and
-    /// then native mode limits the MTU.
+    /// Whether frames may lie in several buffers. False before Linux 5.18, where
+    /// native mode limits the MTU.
     pub multi_buffer: bool,
     /// The kernel's number for the program.
     pub program_id: u32,
@@ -45,7 +46,7 @@ pub struct AttachReport {
 pub(super) struct Attachment(OwnedFd);
 
 impl Attachment {
-    /// Puts `next` in the place of `current`, between two frames.
+    /// Attaches `next` instead of `current`, between two frames.
     pub(super) fn replace(&self, next: &Program, current: &Program) -> io::Result<()> {
         bpf::replace_xdp(self.0.as_fd(), next.fd(), current.fd())
     }
@@ -64,7 +65,8 @@ impl Drop for Attachment {
     }
 }
 
-/// Attaches `program` and makes sure that it was to the interface meant.
+/// Attaches `program`, and checks that it is attached to `interface`: the kernel
+/// looks its index up in the network namespace of the calling thread.
 pub(super) fn attach(
     interface: &Interface,
     requested: Attach,
@@ -86,8 +88,7 @@ pub(super) fn attach(
         },
     };
     let got = program_mode(mode);
-    // The kernel looked the index up in this thread's namespace. The interface
-    // asks in its own, so this also finds that the two differ.
+    // The interface asks in its own namespace, so this finds that the two differ.
     let attached = interface.xdp_id();
     let attached = attached.map_err(|error| SteeringError::new(interface, error))?;
     if attached != Some((program.id(), got)) {
@@ -131,7 +132,7 @@ fn failure(
     let mode = program_mode(mode);
     match source.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => return SteeringErrorKind::Privileges(source),
-        // Somebody was faster, or a program is there in the other mode.
+        // Another program came first, or is attached in the other mode.
         Some(libc::EBUSY | libc::EEXIST) => match interface.xdp() {
             Ok(Some(found)) => return SteeringErrorKind::Occupied(Box::new(found)),
             Ok(None) => {}

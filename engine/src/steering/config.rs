@@ -1,22 +1,26 @@
-//! What steering is asked for.
+//! What a steering is made with.
 
 use crate::kernel::privileges::Reading;
 use crate::steering::rules::RuleSet;
 
-/// What [`Steering::attach`](super::Steering::attach) is asked for.
+/// What [`Steering::attach`](super::Steering::attach) sets up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SteeringConfig {
-    /// What becomes of frames; all go to the xsk of their queue by default.
+    /// What becomes of frames. By default all go to the first xsk of their queue.
     pub rules: RuleSet,
-    /// The most exact flows there will be, 0 by default. Each takes memory only
-    /// when it comes, but room for a million takes 16 MiB at once. Cannot be
-    /// changed later.
+    /// How many exact flows there can be; 0 by default. A flow takes memory when it
+    /// is inserted, but room for a million takes 16 MiB at once. Fixed when the
+    /// program is attached.
     pub flow_capacity: u32,
-    /// Slots for xsks that each queue has, 1 by default. Cannot be changed later.
+    /// How many xsks a queue can have; 1 by default. Fixed when the program is
+    /// attached.
     pub xsks_per_queue: u8,
-    /// Whether frames that the host itself lives on go to the kernel, whatever
-    /// flows and rules say; not so by default. Cannot be changed later.
+    /// Whether what the host is managed by goes to the kernel's stack, whatever
+    /// flows and rules say; false by default. These are ARP, neighbour discovery and
+    /// DHCP, and on the [host's own addresses](super::Steering::set_own_addresses)
+    /// SSH, ICMP errors and the connections that its sockets have. Fixed when the
+    /// program is attached.
     pub keep_management: bool,
 }
 
@@ -32,7 +36,7 @@ impl Default for SteeringConfig {
 }
 
 impl SteeringConfig {
-    /// Whether frames have to be read.
+    /// Whether the program reads frames, which takes a privilege more.
     pub(crate) fn reading(&self) -> Reading {
         let plain = self.rules.rules.is_empty() && self.flow_capacity == 0 && !self.keep_management;
         if plain {
@@ -42,7 +46,7 @@ impl SteeringConfig {
         }
     }
 
-    /// Frames go where `rules` say.
+    /// The default, but with `rules`.
     #[must_use]
     pub fn new(rules: RuleSet) -> Self {
         Self {
@@ -52,5 +56,5 @@ impl SteeringConfig {
     }
 }
 
-/// Addresses of the host's own that there is room for.
+/// How many own addresses of the host there can be.
 pub(super) const OWN_ADDRESSES: u32 = 4096;

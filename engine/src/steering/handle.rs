@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use aya::maps::MapError;
@@ -21,37 +20,41 @@ use crate::kernel::interface::Interface;
 use crate::kernel::sys::bpf::Buffers;
 use crate::steering::rules::{RuleSet, RulesError, compile};
 
-/// Steers the frames of one interface: each goes where flows and rules say, to an
-/// xsk of the queue it arrived on, to the kernel, or nowhere. An [XDP program of
-/// your own](crate::Xsk#an-xdp-program-of-your-own) can do without it.
+/// Steers the frames of one interface: flows, rules and a default send each frame
+/// to an xsk of the queue it arrived on, to the kernel's stack, or nowhere.
+///
+/// Owns the XDP program, its maps and its attachment. Dropping it detaches the
+/// program, and so does the end of the process. [An XDP program of your
+/// own](crate::Xsk#an-xdp-program-of-your-own) needs no `Steering`.
 pub struct Steering {
     pub(super) interface: Interface,
     pub(super) config: SteeringConfig,
     pub(super) report: AttachReport,
-    /// Keeps the program attached. First, so that frames take their usual way
-    /// before the maps go.
+    /// Keeps the program attached. Dropped first: the program is detached before its
+    /// maps are closed.
     pub(super) attachment: Option<Attachment>,
     pub(super) shared: SharedMaps,
     pub(super) instance: Instance,
-    /// Between the two halves of a replacement, what was there before.
+    /// Between the two halves of a replacement, the instance before.
     pub(super) previous: Option<Instance>,
     pub(super) past: PastCounts,
     pub(super) queue_slots: u32,
 }
 
 impl Steering {
-    /// Loads the program with room for the queues `0..queue_slots` and attaches
-    /// it to `interface`. Every frame that is to be redirected goes to the kernel
-    /// until a socket is [`insert`](Self::insert)ed.
+    /// Loads the program with slots for the queues `0..queue_slots`, and attaches it
+    /// to `interface`. A frame that is redirected to an empty slot goes to the
+    /// kernel's stack, so nothing is taken until the first [`insert`](Self::insert).
     ///
-    /// The calling thread must be in the interface's network namespace. Takes
-    /// CAP_NET_ADMIN and CAP_BPF; with rules, flows or management CAP_PERFMON as
-    /// well. Linux 5.9; frames in several buffers 5.18.
+    /// Blocks for some milliseconds. The calling thread must be in the interface's
+    /// network namespace. Needs CAP_NET_ADMIN and CAP_BPF, and with rules, flows or
+    /// management CAP_PERFMON. Linux 5.9; frames in several buffers 5.18.
     ///
     /// # Errors
     ///
-    /// Nothing stays attached. [`SteeringError`] names the interface, the reason
-    /// and the remedy; [`SteeringErrorKind::Occupied`] names the program in the way.
+    /// [`SteeringError`] names the interface, the reason and the remedy, and nothing
+    /// stays attached. [`SteeringErrorKind::Occupied`] is a program that was
+    /// attached before.
     pub fn attach(
         interface: &Interface,
         requested: Attach,
@@ -94,18 +97,18 @@ impl Steering {
         })
     }
 
-    /// Says whether `rules` would fit queues that have `xsks_per_queue` xsks each,
-    /// without asking the kernel.
+    /// Checks that `rules` fit the program, for queues that have `xsks_per_queue`
+    /// xsks each. Makes no system call.
     ///
     /// # Errors
     ///
-    /// [`RulesError`] says what does not.
+    /// [`RulesError`] names the rule, and what does not fit.
     pub fn check(rules: &RuleSet, xsks_per_queue: u8) -> Result<(), RulesError> {
         compile(rules, xsks_per_queue).map(drop)
     }
 
-    /// What was decided for the frames of `queue` so far, over all CPUs. A system
-    /// call.
+    /// What was decided for the frames of `queue` since [`attach`](Self::attach), over
+    /// all CPUs and all rules. Makes a system call.
     ///
     /// # Errors
     ///
@@ -118,7 +121,8 @@ impl Steering {
         Ok(self.past.queue(queue) + counts)
     }
 
-    /// What was decided for the frames of all queues that have no slots.
+    /// What was decided for the frames of all queues without slots, together. Makes
+    /// a system call.
     ///
     /// # Errors
     ///
@@ -135,7 +139,8 @@ impl Steering {
         &self.instance.rules
     }
 
-    /// Frames by what decided about them so far. Some system calls.
+    /// Frames by what decided about them, since [`attach`](Self::attach). Makes a
+    /// system call for each queue and each rule.
     ///
     /// # Errors
     ///
@@ -146,45 +151,26 @@ impl Steering {
         Ok(self.past.hits(&totals))
     }
 
-    /// Makes `addresses` those of the host, and no others; they matter with
-    /// [`SteeringConfig::keep_management`].
+    /// Sets the host's own addresses, instead of those set before. Only
+    /// [`SteeringConfig::keep_management`] asks for them.
     ///
     /// # Errors
     ///
-    /// [`SteeringErrorKind::Map`], when there are thousands.
+    /// [`SteeringErrorKind::Map`] when there are more than 4096, or more than one
+    /// without `keep_management`.
     pub fn set_own_addresses(&mut self, addresses: &[IpAddr]) -> Result<(), SteeringError> {
         let set = self.shared.set_own_addresses(addresses);
         set.map_err(|source| self.map_error("set the host's addresses", source))
     }
 
-    /// Makes `address` one of the host's.
-    ///
-    /// # Errors
-    ///
-    /// [`SteeringErrorKind::Map`], when there are thousands.
-    pub fn insert_own_address(&mut self, address: IpAddr) -> Result<(), SteeringError> {
-        let inserted = self.shared.insert_own_address(address);
-        inserted.map_err(|source| self.map_error("add an address of the host", source))
-    }
-
-    /// Makes `address` none of the host's, and gives whether it was.
-    ///
-    /// # Errors
-    ///
-    /// [`SteeringErrorKind::Map`].
-    pub fn remove_own_address(&mut self, address: IpAddr) -> Result<bool, SteeringError> {
-        let removed = self.shared.remove_own_address(address);
-        removed.map_err(|source| self.map_error("remove an address of the host", source))
-    }
-
-    /// Detaches the program, as drop does: frames take their usual way, and the
-    /// counts stop. Does nothing when it is detached already.
+    /// Detaches the program, as drop does: all frames go to the kernel's stack, and
+    /// the counts stop. Does nothing when it is detached already.
     pub fn detach(&mut self) {
         self.attachment = None;
     }
 
-    /// Runs the program on `frame` as if it had arrived on `queue`, without
-    /// delivering it anywhere, and gives its verdict. It counts like any frame.
+    /// Runs the program on `frame` as if it had arrived on `queue`, and returns the
+    /// verdict. The frame is delivered nowhere, but counted like any other.
     ///
     /// Queue 0 works everywhere. For others the interface must have the queue,
     /// the calling thread must be in its network namespace, and the kernel must
@@ -192,15 +178,15 @@ impl Steering {
     ///
     /// # Errors
     ///
-    /// [`SteeringErrorKind::TestRun`] when the kernel does not run it, for example
-    /// on a frame shorter than an Ethernet header.
+    /// [`SteeringErrorKind::TestRun`] when the kernel refuses, for example a frame
+    /// shorter than an Ethernet header.
     pub fn test_run(&self, queue: u32, frame: &[u8]) -> Result<Verdict, SteeringError> {
         self.test_run_repeated(queue, frame, 1)
             .map(|(verdict, _)| verdict)
     }
 
-    /// Like [`test_run`](Self::test_run), `repeat` times, and gives the mean time
-    /// that the kernel measured, in whole nanoseconds.
+    /// Like [`test_run`](Self::test_run), `repeat` times. Returns the last verdict, and
+    /// the mean time that the kernel measured, in whole nanoseconds.
     ///
     /// # Errors
     ///
@@ -216,7 +202,7 @@ impl Steering {
         run.map_err(|source| self.error(SteeringErrorKind::TestRun(source)))
     }
 
-    /// How the program was attached, and what was asked for.
+    /// What was asked for, and how the program was attached.
     #[must_use]
     pub fn report(&self) -> &AttachReport {
         &self.report
@@ -229,19 +215,13 @@ impl Steering {
         self.instance.program.id()
     }
 
-    /// The program, for example to hand it to another process.
-    #[must_use]
-    pub fn program_fd(&self) -> BorrowedFd<'_> {
-        self.instance.program.fd()
-    }
-
     /// The interface it steers.
     #[must_use]
     pub fn interface(&self) -> &Interface {
         &self.interface
     }
 
-    /// The queues it has slots for are those below this number.
+    /// How many queues have slots: those from 0 up to this number.
     #[must_use]
     pub fn queue_slots(&self) -> u32 {
         self.queue_slots

@@ -3,7 +3,7 @@
 //! Making a loader reads the kernel's types, `/sys/kernel/btf/vmlinux`: 5 MB, of
 //! which sysfs returns a page a call, so some 1,350 system calls. The program asks
 //! for none of these types, as `wharf-ebpf` tests. So there is one loader, which
-//! lets go of them at once and makes the maps of every program.
+//! frees them at once and makes the maps of every program.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 

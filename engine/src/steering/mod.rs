@@ -3,13 +3,13 @@
 //!
 //! A [`Steering`] owns all three. The program is attached by a bpf_link, which
 //! is a file descriptor: when the `Steering` is dropped, or its process is
-//! killed, the kernel detaches the program and frames take their usual way.
+//! killed, the kernel detaches the program and all frames go to its own stack.
 //!
 //! Attach before zero-copy sockets are bound: attaching resets the queues of
 //! many NICs. A socket may be inserted before it is bound; until then frames for
 //! its queue are dropped (`xsk_rcv_check`, `net/xdp/xsk.c`), so insert it last.
 //!
-//! Whoever has an XDP program already needs none of this: see
+//! With an XDP program of your own you need none of this: see
 //! [`Xsk`](crate::Xsk#an-xdp-program-of-your-own).
 
 mod attach;

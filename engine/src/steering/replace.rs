@@ -67,7 +67,7 @@ impl Steering {
             return;
         };
         if self.relink(&previous).is_err() {
-            // The interface is gone, or somebody else has the link: neither
+            // The interface is gone, or another process changed the link: neither
             // program sees another frame.
             self.previous = Some(previous);
             return self.settle();

@@ -72,15 +72,6 @@ impl SharedMaps {
         }
         Ok(())
     }
-
-    pub(super) fn insert_own_address(&mut self, address: IpAddr) -> Result<(), MapError> {
-        let key = wharf_ebpf::address_key(address);
-        self.own_addresses.insert(key, 1, 0)
-    }
-
-    pub(super) fn remove_own_address(&mut self, address: IpAddr) -> Result<bool, MapError> {
-        found(self.own_addresses.remove(&wharf_ebpf::address_key(address)))
-    }
 }
 
 fn descriptor<'a>(ebpf: &'a Ebpf, name: &str) -> BorrowedFd<'a> {

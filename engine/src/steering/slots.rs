@@ -1,4 +1,4 @@
-//! The slots of the queues' xsks.
+//! The slots: one for each xsk of each queue.
 
 use std::os::fd::BorrowedFd;
 

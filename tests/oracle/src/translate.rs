@@ -112,6 +112,7 @@ fn behind_tags(primitive: &Primitive) -> String {
             let test = match flags {
                 TcpFlags::Any(mask) => format!("& {mask} != 0"),
                 TcpFlags::Equal { mask, value } => format!("& {mask} = {value}"),
+                other => panic!("{other:?} has no text of its own: add it here"),
             };
             format!("tcp[13] {test} or (ip6[6] = 6 and ip6[53] {test})")
         }

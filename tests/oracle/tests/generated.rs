@@ -218,13 +218,14 @@ fn first_rule_that_libpcap_matches_is_the_one_that_decides() {
 
     for _ in 0..150 {
         let rules: Vec<Rule> = (0..rng.u8(1..6))
-            .map(|index| Rule {
-                action: [
+            .map(|index| {
+                let actions = [
                     Action::Pass,
                     Action::Drop,
                     Action::Redirect(XskIndex(index)),
-                ][rng.usize(0..3)],
-                expression: expressions::expression(&mut rng),
+                ];
+                let action = actions[rng.usize(0..3)];
+                Rule::new(action, expressions::expression(&mut rng))
             })
             .collect();
         let rules = RuleSet::only(rules);

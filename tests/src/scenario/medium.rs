@@ -57,7 +57,7 @@ impl Medium {
         match attach {
             Attach::Native => Self::Native,
             Attach::Generic => Self::Generic,
-            Attach::Auto => panic!("a case says where its program is"),
+            other => panic!("a case says where its program is, not {other:?}"),
         }
     }
 

@@ -77,7 +77,7 @@ impl OwnProgram {
         let mode = match attach {
             Attach::Native => XdpMode::Driver,
             Attach::Generic => XdpMode::Skb,
-            Attach::Auto => unreachable!("a medium names a mode"),
+            other => unreachable!("a medium names a mode, not {other:?}"),
         };
         let attached = self.program().attach(interface, mode);
         attached.expect("the interface is free");

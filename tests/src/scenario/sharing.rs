@@ -66,9 +66,12 @@ pub fn xdp_shared_umem(medium: Medium) {
     let Some(track) = Track::new(medium) else {
         return;
     };
-    let rule = |xsk: u8| Rule {
-        action: Action::Redirect(XskIndex(xsk)),
-        expression: Primitive::EtherDestination(MacAddress(ADDRESSES[usize::from(xsk)])).into(),
+    let rule = |xsk: u8| {
+        let to = MacAddress(ADDRESSES[usize::from(xsk)]);
+        Rule::new(
+            Action::Redirect(XskIndex(xsk)),
+            Primitive::EtherDestination(to),
+        )
     };
     let (mut near, mut far) = ends(&track, |side, end| {
         if side == Side::Far {

@@ -64,7 +64,7 @@ pub(crate) fn clauses(rules: &RuleSet, limit: usize) -> Result<Vec<Clause>, Rule
 /// Why an expression has no clauses.
 #[derive(Debug)]
 pub(super) enum Unexpanded {
-    /// All of them contradict themselves, the first as given here. None for an
+    /// All of them contradict themselves, the first as said here. None for an
     /// `Or` of nothing.
     NeverHolds(Option<Contradiction>),
     /// There are more than the limit, or they are too long.

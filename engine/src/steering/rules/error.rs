@@ -42,7 +42,8 @@ pub enum RulesError {
         /// How many there are.
         xsks: u8,
     },
-    /// The values of a field are told apart more finely than there is room for.
+    /// The rules distinguish more groups of values of a field than there is room
+    /// for.
     #[error(
         "the rules tell apart more than {limit} groups of values of {field}: \
          merge ranges, or use flows"

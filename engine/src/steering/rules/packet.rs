@@ -1,7 +1,7 @@
 //! What a frame says in the fields that rules ask for, each of them present,
 //! absent, or undecided.
 //!
-//! The plain parser: the XDP program in `ebpf/` gives the same answers, and the
+//! The plain parser: the XDP program in `ebpf/` comes to the same answers, and the
 //! tests compare the two. Where the wire leaves a choice, this is the rule:
 //!
 //! - Less than an Ethernet header: all is undecided.
@@ -99,7 +99,7 @@ impl Fields {
         fields
     }
 
-    /// Reads up to two tags, and gives the EtherType (or length) behind them with
+    /// Reads up to two tags. Returns the EtherType (or length) behind them with
     /// what follows. None when a tag is cut off.
     fn read_tags<'a>(&mut self, frame: &'a [u8]) -> Option<(u16, &'a [u8])> {
         let mut ether_type = u16_at(frame, 12)?;

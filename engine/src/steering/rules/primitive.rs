@@ -121,13 +121,13 @@ impl Ports {
         self.first
     }
 
-    /// The last, which belongs to it.
+    /// The last, which is included.
     #[must_use]
     pub fn last(self) -> u16 {
         self.last
     }
 
-    /// Whether `port` is one of them.
+    /// Whether `port` is in the range.
     #[must_use]
     pub fn contains(self, port: u16) -> bool {
         (self.first..=self.last).contains(&port)
@@ -209,6 +209,7 @@ fn network(address: IpAddr, length: u8) -> IpAddr {
 /// What is asked of the TCP flags, the header's byte 13: FIN 1, SYN 2, RST 4,
 /// PSH 8, ACK 16, URG 32, ECE 64, CWR 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TcpFlags {
     /// At least one of these bits is set: `tcp[tcpflags] & MASK != 0`.
     Any(u8),

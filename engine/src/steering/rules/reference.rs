@@ -17,19 +17,20 @@ pub enum Truth {
     Undecided,
 }
 
-/// What becomes of a frame, and what said so.
+/// What becomes of a frame, and which rule decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Decision {
-    /// What becomes of it.
+    /// What becomes of the frame.
     pub action: Action,
-    /// The index of the rule that says so; none when it is the default.
+    /// The index of the rule that decides. None where the default does.
     pub rule: Option<usize>,
 }
 
 impl RuleSet {
     /// What these rules do with `frame`, which starts with its Ethernet header.
     ///
-    /// Asks no kernel. Of a frame in several buffers, give the first.
+    /// Makes no system call. Of a frame in several buffers, pass the first.
     #[must_use]
     pub fn decide(&self, frame: &[u8]) -> Decision {
         let fields = Fields::of(frame);
@@ -47,7 +48,7 @@ impl RuleSet {
 impl Expression {
     /// Whether it holds for `frame`, which starts with its Ethernet header.
     ///
-    /// Asks no kernel. Of a frame in several buffers, give the first.
+    /// Makes no system call. Of a frame in several buffers, pass the first.
     #[must_use]
     pub fn matches(&self, frame: &[u8]) -> Truth {
         self.holds(&Fields::of(frame))

@@ -5,18 +5,19 @@ use crate::kernel::XskIndex;
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Action {
-    /// It goes to an xsk of the queue it arrived on; where there is none, to the
-    /// kernel.
+    /// It goes to this xsk of the queue it arrived on, or to the kernel's stack where
+    /// the queue has no such xsk.
     Redirect(XskIndex),
     /// It goes to the kernel's stack.
     Pass,
-    /// It goes nowhere, and is counted.
+    /// It is dropped, and counted.
     Drop,
 }
 
 impl Action {
-    /// To the queue's xsk, the first where several share the queue.
+    /// To the first xsk of the queue.
     pub const REDIRECT: Self = Self::Redirect(XskIndex(0));
 }
 
@@ -24,28 +25,50 @@ impl Action {
 ///
 /// Made from text (`"drop udp port 53".parse()`), or in code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Rule {
-    /// What becomes of them.
+    /// What becomes of the frames.
     pub action: Action,
-    /// Which they are.
+    /// Which frames.
     pub expression: Expression,
 }
 
-/// An ordered list of rules, of which the first that matches decides, with a
-/// default for frames that none matches.
+impl Rule {
+    /// `action` for the frames that `expression` holds for.
+    #[must_use]
+    pub fn new(action: Action, expression: impl Into<Expression>) -> Self {
+        Self {
+            action,
+            expression: expression.into(),
+        }
+    }
+}
+
+/// An ordered list of rules. The first rule that matches a frame decides; the
+/// default decides where none matches.
 ///
 /// Made from text with a rule a line, or in code; the text is described at
 /// [`Expression`](Expression#the-language).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct RuleSet {
-    /// The rules, in the order they are asked.
+    /// The rules, first the one that is asked first.
     pub rules: Vec<Rule>,
     /// What becomes of frames that no rule matches.
     pub default: Action,
 }
 
 impl RuleSet {
-    /// Every frame goes to the xsk of its queue.
+    /// These rules, and `default` for frames that none of them matches.
+    #[must_use]
+    pub fn new(rules: impl IntoIterator<Item = Rule>, default: Action) -> Self {
+        Self {
+            rules: rules.into_iter().collect(),
+            default,
+        }
+    }
+
+    /// Every frame goes to the first xsk of its queue.
     #[must_use]
     pub fn everything() -> Self {
         Self {
@@ -54,13 +77,10 @@ impl RuleSet {
         }
     }
 
-    /// The frames that these rules say; all others go to the kernel.
+    /// These rules; all other frames go to the kernel's stack.
     #[must_use]
     pub fn only(rules: impl IntoIterator<Item = Rule>) -> Self {
-        Self {
-            rules: rules.into_iter().collect(),
-            default: Action::Pass,
-        }
+        Self::new(rules, Action::Pass)
     }
 }
 

@@ -256,10 +256,7 @@ pub fn program_swapped_under_load(medium: Medium) {
     };
     let (mut near, mut far) = ends(&track);
     let to = |port| Expression::udp() & Expression::dst_port(port);
-    let drop_other = Rule {
-        action: Action::Drop,
-        expression: to(9),
-    };
+    let drop_other = Rule::new(Action::Drop, to(9));
     let mut swap = Swap {
         rules: [RuleSet::only([drop_other]), RuleSet::everything()],
         rounds: 0,

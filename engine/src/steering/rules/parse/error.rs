@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 
 /// A text that is no rule, expression, flow or address. Its message is one line
-/// that names the place and says what was expected; [`marked`](Self::marked)
-/// shows the place.
+/// with the column, and what was expected there; [`marked`](Self::marked) shows the
+/// word in its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     message: String,
@@ -48,7 +48,7 @@ impl ParseError {
         self.text[..self.start].chars().count() + 1
     }
 
-    /// What is wrong, without its place.
+    /// What is wrong, without line and column.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

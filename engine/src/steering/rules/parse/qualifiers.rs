@@ -26,7 +26,7 @@ pub(super) enum Direction {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// None given: an address or a prefix.
+    /// No word: an address or a prefix.
     Bare,
     Host,
     Net,

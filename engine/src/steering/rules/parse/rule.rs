@@ -17,7 +17,7 @@ pub(super) fn rule(mut cursor: Cursor<'_>) -> Result<Rule, ParseError> {
     if named.is_some() {
         cursor.next();
     } else if let (Some(first), Some(second)) = (cursor.peek(0), cursor.peek(1)) {
-        // `drp udp`: an action is meant where an expression can start behind it.
+        // `drp udp`: a misspelt action, as an expression can start behind it.
         let near = suggestion(first.word, ACTIONS);
         if near.is_some() && !WORDS.contains(&first.word) && WORDS.contains(&second.word) {
             return Err(unknown_action(&cursor, first, near));

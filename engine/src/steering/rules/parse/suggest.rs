@@ -1,4 +1,4 @@
-//! The word that was probably meant.
+//! Suggestions for misspelt words.
 
 /// What to write instead of `word`, if one of `words` is near.
 pub(super) fn suggestion<'a>(

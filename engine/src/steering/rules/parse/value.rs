@@ -1,6 +1,6 @@
 //! Numbers, addresses and ports, from one word each.
 //!
-//! Errors are messages; the place is the caller's.
+//! Errors are messages; the caller adds line and column.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;

@@ -28,7 +28,7 @@ pub(super) const WORDS: &[&str] = &[
     "or",
 ];
 
-/// Words that say which side of a frame is meant.
+/// Words for a side: sender or receiver.
 pub(super) const DIRECTIONS: &[&str] = &["src", "dst"];
 
 /// Words that say what kind of value follows.
