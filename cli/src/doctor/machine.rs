@@ -49,21 +49,19 @@ fn listed(missing: &MissingCapabilities) -> String {
 /// Whether the memory that `wharf forward` pins by default may be pinned.
 fn locked_memory() -> Check {
     let needed = UmemConfig::new(EngineBuilder::DEFAULT_FRAMES).len_bytes();
-    judge_locked_memory(needed, pinnable_bytes().ok())
+    judge_locked_memory(needed, pinnable_bytes())
 }
 
-/// `limit` is `None` where the kernel does not report it.
-fn judge_locked_memory(needed: u64, limit: Option<Option<u64>>) -> Check {
+fn judge_locked_memory(needed: u64, limit: Option<u64>) -> Check {
     let topic = "locked memory";
     match limit {
-        None => Check::unknown(topic, "the kernel does not report the limit"),
-        Some(None) => Check::good(topic, "no limit"),
-        Some(Some(limit)) if limit < needed => Check::bad(
+        None => Check::good(topic, "no limit"),
+        Some(limit) if limit < needed => Check::bad(
             topic,
             format!("{limit} bytes, and each worker needs {needed} by default",),
             "grant CAP_IPC_LOCK, raise `ulimit -l`, or ask for fewer --frames",
         ),
-        Some(Some(limit)) => Check::good(
+        Some(limit) => Check::good(
             topic,
             format!(
                 "{} MiB, of which each worker needs {} MiB by default",
@@ -153,10 +151,9 @@ mod tests {
     #[test]
     fn limit_below_the_memory_of_one_worker_is_bad() {
         for (limit, state) in [
-            (None, State::Unknown),
-            (Some(None), State::Good),
-            (Some(Some(64 << 20)), State::Good),
-            (Some(Some((64 << 20) - 1)), State::Bad),
+            (None, State::Good),
+            (Some(64 << 20), State::Good),
+            (Some((64 << 20) - 1), State::Bad),
         ] {
             assert_eq!(judge_locked_memory(64 << 20, limit).state, state);
         }

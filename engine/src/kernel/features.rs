@@ -14,8 +14,8 @@ use std::path::Path;
 
 use crate::kernel::interface::{Questions, questions};
 use crate::kernel::sys::bpf::{self, Buffers};
-use crate::kernel::sys::if_xdp::{self, SockaddrXdp};
-use crate::kernel::sys::socket;
+use crate::kernel::sys::if_xdp;
+use crate::kernel::sys::socket::{self, BindAddress};
 
 /// What the running kernel can do for AF_XDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,12 +158,11 @@ fn programs(buffers: Buffers) -> Support {
 
 /// Tries a flag of a bind on an interface that cannot be.
 fn bind_flag(xsk: BorrowedFd<'_>, flag: u16) -> Support {
-    let nowhere = SockaddrXdp {
-        family: if_xdp::AF_XDP,
+    let nowhere = BindAddress {
         flags: flag,
         ifindex: i32::MAX.cast_unsigned(),
         queue_id: 0,
-        shared_umem_fd: 0,
+        shared_umem: None,
     };
     match socket::bind(xsk, &nowhere) {
         // The flag passed.

@@ -5,7 +5,6 @@
 //! (`xdp_umem_account_pages` in `net/xdp/xdp_umem.c`). It only says `ENOBUFS`;
 //! asking first lets the error name the limit, the request and what is in use.
 
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::UmemError;
@@ -24,7 +23,7 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Reserves `bytes` if `limit` and the kernel's limit allow that.
     pub(crate) fn new(bytes: u64, limit: Option<u64>) -> Result<Self, UmemError> {
-        let kernel_limit = pinnable_bytes().map_err(UmemError::Limits)?;
+        let kernel_limit = pinnable_bytes();
         // Relaxed: the counter guards no other memory.
         let reserved = IN_USE.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |in_use| {
             let sum = in_use.checked_add(bytes)?;
@@ -57,13 +56,10 @@ impl Drop for Reservation {
 
 /// Bytes that the kernel lets the calling thread's user pin, all UMEMs and processes
 /// together: `RLIMIT_MEMLOCK`. `None` is no limit, be it by CAP_IPC_LOCK.
-///
-/// # Errors
-///
-/// What `getrlimit(2)` says.
-pub fn pinnable_bytes() -> io::Result<Option<u64>> {
+#[must_use]
+pub fn pinnable_bytes() -> Option<u64> {
     if privileges::can_lock_memory() {
-        Ok(None)
+        None
     } else {
         locked_memory_limit()
     }

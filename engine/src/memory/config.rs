@@ -170,9 +170,11 @@ pub enum UmemError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// The kernel did not tell the limits.
-    #[error("cannot read the locked-memory limit")]
-    Limits(#[source] io::Error),
+    /// The size of a huge page is not known.
+    #[error(
+        "cannot read the size of a huge page from /proc/meminfo: mount /proc, or use the usual pages"
+    )]
+    Meminfo(#[source] io::Error),
     /// There are too few huge pages.
     #[error(
         "a UMEM of {bytes} bytes takes {needed} huge page(s) of {} KiB, and {free} are free: reserve more with \

@@ -21,7 +21,7 @@ pub(super) struct HugePages {
 
 impl HugePages {
     pub(super) fn look() -> Result<Self, UmemError> {
-        let text = std::fs::read_to_string("/proc/meminfo").map_err(UmemError::Limits)?;
+        let text = std::fs::read_to_string("/proc/meminfo").map_err(UmemError::Meminfo)?;
         parse(&text).ok_or(UmemError::NoHugePages)
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kernel::sys::wait::Alarm;
+use crate::kernel::sys::wait::EventFd;
 use crate::runtime::Error;
 
 /// What [`Error::InterfaceLost`] says of an interface that was set down.
@@ -16,7 +16,7 @@ pub(crate) const REMOVED: &str = "deleted or moved to another network namespace"
 /// A request to stop, and the first failure.
 pub(crate) struct Shutdown {
     requested: AtomicBool,
-    alarms: Vec<Alarm>,
+    alarms: Vec<EventFd>,
     failure: Mutex<Failure>,
     /// Notified of a failure and of the request.
     changed: Condvar,
@@ -32,7 +32,7 @@ impl Shutdown {
     /// For `workers` workers.
     pub(crate) fn new(workers: usize) -> Result<Self, Error> {
         // One more for the supervisor.
-        let alarms: Result<_, _> = (0..=workers).map(|_| Alarm::new()).collect();
+        let alarms: Result<_, _> = (0..=workers).map(|_| EventFd::new()).collect();
         Ok(Self {
             requested: AtomicBool::new(false),
             alarms: alarms.map_err(|source| Error::System {
@@ -48,7 +48,7 @@ impl Shutdown {
     pub(crate) fn request(&self) {
         // Relaxed: the flag says nothing of other memory.
         self.requested.store(true, Ordering::Relaxed);
-        self.alarms.iter().for_each(Alarm::ring);
+        self.alarms.iter().for_each(EventFd::signal);
         // The lock is taken so that a thread between its look at the flag and
         // its wait is not missed.
         drop(self.lock());

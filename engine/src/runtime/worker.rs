@@ -4,10 +4,12 @@
 //!
 //! Workers share nothing on the data path.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use crate::kernel::XskIndex;
-use crate::kernel::sys::wait::{PollSet, thread_cpu_time};
+use crate::kernel::sys::clock::thread_cpu_time;
+use crate::kernel::sys::wait::PollSet;
 use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::Wait;
@@ -16,7 +18,6 @@ use crate::runtime::counters::{Board, Labels, Published, Publisher};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::WorkerStats;
 use crate::runtime::xsk_set::{Round, XskSet};
-use crate::xsk::XskRx;
 
 /// Empty rounds before an adaptive worker sleeps. A round over two empty queues
 /// takes some 50 ns, so this is a few tens of microseconds: longer than the gap
@@ -43,7 +44,6 @@ const DRAIN_QUIET: Duration = Duration::from_millis(5);
 /// A worker's xsks, and all it needs to run them.
 pub(crate) struct Worker {
     xsks: XskSet,
-    poll: PollSet,
     wait: Wait,
     publisher: Publisher,
     stats: WorkerStats,
@@ -62,7 +62,7 @@ impl Worker {
     /// # Errors
     ///
     /// What a panic of the `metrics` recorder said.
-    pub(crate) fn new(parts: WorkerParts, shutdown: &Shutdown) -> Result<Self, String> {
+    pub(crate) fn new(parts: WorkerParts) -> Result<Self, String> {
         let xsks = parts.xsks;
         let shared = xsks.receiving().iter().any(|rx| rx.xsk() != XskIndex(0));
         let labels = xsks.named().map(|(name, rx)| Labels {
@@ -71,13 +71,8 @@ impl Worker {
             xsk: shared.then_some(rx.xsk().0),
         });
         let publisher = Publisher::new(parts.board, labels.collect())?;
-        let mut poll = PollSet::default();
-        let sockets = xsks.receiving().iter().filter_map(XskRx::socket);
-        sockets.for_each(|fd| poll.push(fd));
-        poll.push(shutdown.alarm(parts.worker));
         Ok(Self {
             xsks,
-            poll,
             wait: parts.wait,
             publisher,
             stats: WorkerStats {
@@ -121,7 +116,7 @@ impl Worker {
             if spins {
                 std::hint::spin_loop();
             } else {
-                self.sleep()?;
+                self.sleep(shutdown.alarm(self.stats.worker))?;
             }
         }
         Ok(())
@@ -168,23 +163,27 @@ impl Worker {
     /// swallows the error that tells of a lost frame, so a socket whose ring is
     /// not empty is left out; so is one whose frames the application does not
     /// take now, which would end the wait at once.
-    fn sleep(&mut self) -> Result<(), Error> {
+    fn sleep(&mut self, alarm: BorrowedFd<'_>) -> Result<(), Error> {
         let mut timeout = IDLE_SLEEP;
-        for (place, (rx, tx)) in self.xsks.halves().enumerate() {
-            let awaited = tx.pending() == 0 && !rx.has_frames();
-            self.poll.set_active(place, awaited);
-            if !awaited || tx.in_flight() > 0 {
-                timeout = BUSY_SLEEP;
-            }
-        }
         if self.publisher.is_due() {
             self.publish()?;
         } else {
             // What has been counted since is published at the end of the sleep.
             timeout = timeout.min(self.publisher.due_in() + Duration::from_millis(1));
         }
+        let mut descriptors = PollSet::default();
+        descriptors.push(alarm);
+        for (rx, tx) in self.xsks.halves() {
+            let awaited = tx.pending() == 0 && !rx.has_frames();
+            if !awaited || tx.in_flight() > 0 {
+                timeout = timeout.min(BUSY_SLEEP);
+            }
+            if let Some(socket) = rx.socket().filter(|_| awaited) {
+                descriptors.push(socket);
+            }
+        }
         self.stats.sleeps += 1;
-        self.poll.wait(timeout).map_err(|source| Error::System {
+        descriptors.wait(timeout).map_err(|source| Error::System {
             operation: "wait for frames",
             source,
         })?;

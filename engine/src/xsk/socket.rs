@@ -13,7 +13,7 @@
 //! mapped through one that stays ([`remap_fill`], [`remap_completion`]).
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ use super::error::{XskError, bind_error};
 use super::rings::{Rings, create_ring, map_completion, map_fill, map_own_rings, ring_offsets};
 use crate::kernel::CopyMode;
 use crate::kernel::interface::Interface;
-use crate::kernel::sys::if_xdp::{self, SockaddrXdp, UmemReg};
-use crate::kernel::sys::socket;
+use crate::kernel::sys::if_xdp::{self, UmemReg};
+use crate::kernel::sys::socket::{self, BindAddress};
 use crate::kernel::{FRAME_OVERHEAD, QueueIndex, RingCapacity, XDP_PACKET_HEADROOM};
 use crate::memory;
 use crate::xsk::ring::{CompletionRing, FillRing, RxRing, TxRing};
@@ -150,12 +150,11 @@ impl Socket {
         let Target {
             interface, queue, ..
         } = *target;
-        let address = |flags, shared_umem_fd| SockaddrXdp {
-            family: if_xdp::AF_XDP,
+        let address = |flags, shared_umem| BindAddress {
             flags,
             ifindex: interface.index().get(),
             queue_id: queue.get(),
-            shared_umem_fd,
+            shared_umem,
         };
         let started = Instant::now();
         let bind = || {
@@ -163,7 +162,7 @@ impl Socket {
             for sharer in &self.shares_with {
                 // All else is inherited, and any other flag beside this one is
                 // EINVAL.
-                let address = address(if_xdp::XDP_SHARED_UMEM, number(sharer));
+                let address = address(if_xdp::XDP_SHARED_UMEM, Some(sharer.as_fd()));
                 match socket::bind(self.fd.as_fd(), &address) {
                     // The interface of that one is gone.
                     Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
@@ -172,7 +171,7 @@ impl Socket {
                     done => return done,
                 }
             }
-            outcome.unwrap_or_else(|| socket::bind(self.fd.as_fd(), &address(target.flags(), 0)))
+            outcome.unwrap_or_else(|| socket::bind(self.fd.as_fd(), &address(target.flags(), None)))
         };
         retry_while(libc::EBUSY, deadline, bind).map_err(|source| {
             let waited = started.elapsed();
@@ -194,12 +193,11 @@ impl Socket {
         queue: QueueIndex,
     ) -> Result<Rc<OwnedFd>, XskError> {
         let first = self.shares_with.first().expect("a sharer shares");
-        let address = SockaddrXdp {
-            family: if_xdp::AF_XDP,
+        let address = BindAddress {
             flags: if_xdp::XDP_SHARED_UMEM,
             ifindex: interface.index().get(),
             queue_id: queue.get(),
-            shared_umem_fd: number(first),
+            shared_umem: Some(first.as_fd()),
         };
         socket::bind(self.fd.as_fd(), &address).map_err(|source| XskError::Share {
             interface: interface.name().to_owned(),
@@ -245,11 +243,6 @@ pub(crate) fn mode_of(socket: &OwnedFd) -> Result<CopyMode, XskError> {
     } else {
         CopyMode::Copy
     })
-}
-
-/// The descriptor as a bind takes it.
-fn number(fd: &OwnedFd) -> u32 {
-    u32::try_from(fd.as_raw_fd()).expect("open descriptors are not negative")
 }
 
 /// Tries again while the kernel says `errno`, in growing intervals, until

@@ -6,7 +6,6 @@
 
 use std::mem::size_of;
 
-pub(crate) const AF_XDP: u16 = 44;
 pub(crate) const SOL_XDP: i32 = 283;
 
 pub(crate) const XDP_SHARED_UMEM: u16 = 1 << 0;
@@ -42,17 +41,6 @@ pub(crate) const XDP_PGOFF_RX_RING: i64 = 0;
 pub(crate) const XDP_PGOFF_TX_RING: i64 = 0x8000_0000;
 pub(crate) const XDP_UMEM_PGOFF_FILL_RING: i64 = 0x1_0000_0000;
 pub(crate) const XDP_UMEM_PGOFF_COMPLETION_RING: i64 = 0x1_8000_0000;
-
-/// Where an xsk is bound: the argument of `bind(2)`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SockaddrXdp {
-    pub(crate) family: u16,
-    pub(crate) flags: u16,
-    pub(crate) ifindex: u32,
-    pub(crate) queue_id: u32,
-    pub(crate) shared_umem_fd: u32,
-}
 
 /// Where the parts of one ring lie in its mapping, in bytes.
 #[repr(C)]
@@ -114,7 +102,6 @@ pub(crate) struct Descriptor {
 }
 
 const _: () = {
-    assert!(size_of::<SockaddrXdp>() == 16);
     assert!(size_of::<RingOffset>() == 32);
     assert!(size_of::<MmapOffsets>() == 128);
     assert!(size_of::<UmemReg>() == 32);

@@ -1,11 +1,12 @@
 //! Memory mappings that unmap on drop: anonymous ones for UMEM, and the four
 //! rings of an xsk.
-#![expect(unsafe_code, reason = "mmap, munmap, madvise and sysconf")]
+#![expect(unsafe_code, reason = "mmap, munmap and madvise")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::OnceLock;
+
+use rustix::process::Resource;
 
 /// One mapping of readable and writable memory, unmapped on drop.
 ///
@@ -121,27 +122,13 @@ impl Drop for Mapping {
 
 /// The size of a page in bytes.
 pub(crate) fn page_size() -> u32 {
-    static PAGE_SIZE: OnceLock<u32> = OnceLock::new();
-    *PAGE_SIZE.get_or_init(|| {
-        // SAFETY: `sysconf` has no preconditions.
-        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-        u32::try_from(size).expect("a page size fits 32 bits")
-    })
+    u32::try_from(rustix::param::page_size()).expect("a page size fits 32 bits")
 }
 
 /// The soft limit of locked memory in bytes (`RLIMIT_MEMLOCK`), or `None` when
 /// there is none.
-pub(crate) fn locked_memory_limit() -> io::Result<Option<u64>> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is a live `rlimit` that the call may write.
-    let done = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) };
-    if done != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(Some(limit.rlim_cur).filter(|&bytes| bytes != libc::RLIM_INFINITY))
+pub(crate) fn locked_memory_limit() -> Option<u64> {
+    rustix::process::getrlimit(Resource::Memlock).current
 }
 
 #[cfg(test)]

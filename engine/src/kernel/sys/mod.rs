@@ -2,6 +2,7 @@
 //! the engine, and does one thing per function.
 
 pub(crate) mod bpf;
+pub(crate) mod clock;
 pub(crate) mod if_xdp;
 pub(crate) mod memory;
 pub(crate) mod namespace;

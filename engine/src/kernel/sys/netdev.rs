@@ -3,11 +3,13 @@
 //! Everything here acts in the network namespace of the socket it is given, or
 //! of the calling thread where there is no socket. Nothing reads `/sys`, which
 //! shows the namespace it was mounted in.
-#![expect(unsafe_code, reason = "ioctl, setsockopt, socket and dup3")]
+#![expect(unsafe_code, reason = "ioctl, setsockopt and dup3")]
 
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 /// The numbers of queues in use, as a driver tells them. A combined channel is
 /// one RX and one TX queue.
@@ -69,10 +71,13 @@ pub(crate) fn driver(socket: BorrowedFd<'_>, name: &str) -> io::Result<String> {
 /// Needs CAP_NET_RAW.
 pub(crate) fn packet_socket() -> io::Result<OwnedFd> {
     // Protocol 0 takes no frames off the interface.
-    // SAFETY: `socket` takes integers only.
-    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-    // SAFETY: `fd` is what `socket` returned just now.
-    unsafe { owned(fd.into()) }
+    let flags = SocketFlags::CLOEXEC;
+    Ok(socket_with(
+        AddressFamily::PACKET,
+        SocketType::RAW,
+        flags,
+        None,
+    )?)
 }
 
 /// Puts the interface `index` into promiscuous mode until [`release_promiscuous`]

@@ -1,39 +1,59 @@
 //! The system calls of an AF_XDP socket, one function each, and nothing on top.
 //!
-//! Errors are the kernel's own, as [`io::Error`]; what they mean here is told
-//! by the callers. Source of the numbers and rules: `net/xdp/xsk.c`.
-#![expect(unsafe_code, reason = "socket, bind, setsockopt, getsockopt, sendto")]
+//! Errors are the kernel's own, as [`io::Error`]; what they mean here is for
+//! the callers to say. Source of the numbers and rules: `net/xdp/xsk.c`.
+#![expect(unsafe_code, reason = "setsockopt and getsockopt")]
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::if_xdp::{self, MmapOffsets, SockaddrXdp, Statistics, UmemReg};
+use rustix::io::Errno;
+use rustix::net::xdp::{SocketAddrXdp, SocketAddrXdpFlags, SocketAddrXdpWithSharedUmem};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socket_with};
+
+use super::if_xdp::{self, MmapOffsets, Statistics, UmemReg};
 use super::memory::{Mapping, page_size};
 use super::wait::PollSet;
 
 /// Opens an xsk. Needs CAP_NET_RAW in the user namespace that owns the network
 /// namespace.
 pub(crate) fn open() -> io::Result<OwnedFd> {
-    // SAFETY: `socket` takes integers only.
-    let fd = unsafe {
-        libc::socket(
-            i32::from(if_xdp::AF_XDP),
-            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
-            0,
-        )
-    };
-    check(fd)?;
-    // SAFETY: `fd` was just opened, is valid, and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let flags = SocketFlags::CLOEXEC;
+    Ok(socket_with(
+        AddressFamily::XDP,
+        SocketType::RAW,
+        flags,
+        None,
+    )?)
+}
+
+/// What an xsk is to be bound to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BindAddress<'fd> {
+    pub(crate) flags: u16,
+    pub(crate) ifindex: u32,
+    pub(crate) queue_id: u32,
+    /// The bound socket whose UMEM it uses, with the flag `XDP_SHARED_UMEM`.
+    pub(crate) shared_umem: Option<BorrowedFd<'fd>>,
 }
 
 /// Binds an xsk to a queue.
-pub(crate) fn bind(fd: BorrowedFd<'_>, address: &SockaddrXdp) -> io::Result<()> {
-    let len = option_len::<SockaddrXdp>();
-    // SAFETY: `address` is a live structure of `len` bytes that the kernel reads.
-    check(unsafe { libc::bind(fd.as_raw_fd(), std::ptr::from_ref(address).cast(), len) })
+pub(crate) fn bind(fd: BorrowedFd<'_>, address: &BindAddress<'_>) -> io::Result<()> {
+    let flags = SocketAddrXdpFlags::from_bits_retain(address.flags);
+    let addr = SocketAddrXdp::new(flags, address.ifindex, address.queue_id);
+    match address.shared_umem {
+        None => rustix::net::bind(fd, &addr)?,
+        Some(shared_umem_fd) => {
+            let addr = SocketAddrXdpWithSharedUmem {
+                addr,
+                shared_umem_fd,
+            };
+            rustix::net::bind(fd, &addr)?;
+        }
+    }
+    Ok(())
 }
 
 /// Registers memory as the socket's UMEM (`XDP_UMEM_REG`), which pins it.
@@ -142,49 +162,24 @@ pub(crate) fn set_send_buffer(fd: BorrowedFd<'_>, bytes: i32) -> io::Result<u32>
 /// Makes the kernel work on the TX ring, without waiting. In copy mode the
 /// frames are sent inside this call.
 pub(crate) fn kick_tx(fd: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: a null buffer of length zero is what an xsk takes; no address.
-    let sent = unsafe {
-        libc::sendto(
-            fd.as_raw_fd(),
-            std::ptr::null(),
-            0,
-            libc::MSG_DONTWAIT,
-            std::ptr::null(),
-            0,
-        )
-    };
-    if sent < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    // No bytes and no address is what an xsk takes.
+    rustix::net::send(fd, &[], SendFlags::DONTWAIT)?;
+    Ok(())
 }
 
 /// Makes the kernel look at the fill ring, without waiting. Matters in
 /// zero-copy mode only. Before Linux 5.11 an xsk has no `recvfrom`, and a `poll`
 /// that does not wait does it.
 pub(crate) fn kick_rx(fd: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: a null buffer of length zero is what an xsk takes; no address.
-    let received = unsafe {
-        libc::recvfrom(
-            fd.as_raw_fd(),
-            std::ptr::null_mut(),
-            0,
-            libc::MSG_DONTWAIT,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        )
-    };
-    if received >= 0 {
-        return Ok(());
+    match rustix::net::recv(fd, &mut [0; 0], RecvFlags::DONTWAIT) {
+        Ok(_) => Ok(()),
+        Err(Errno::OPNOTSUPP) => {
+            let mut set = PollSet::default();
+            set.push(fd);
+            set.wait(Duration::ZERO)
+        }
+        Err(error) => Err(error.into()),
     }
-    let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::EOPNOTSUPP) {
-        let mut set = PollSet::default();
-        set.push(fd);
-        return set.wait(Duration::ZERO);
-    }
-    Err(error)
 }
 
 /// A type of plain integers without padding: the kernel may read all its bytes,

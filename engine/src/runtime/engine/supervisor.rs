@@ -73,12 +73,6 @@ fn supervise(
     mut addresses: Option<&mut AddressFollower>,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
-    let mut set = PollSet::default();
-    set.push(links.watch.as_fd());
-    set.push(shutdown.supervisor_alarm());
-    if let Some(addresses) = &addresses {
-        set.push(addresses.as_fd());
-    }
     while !shutdown.is_requested() {
         // First, because news may have come while the watch was set up.
         let events = links.watch.poll(Duration::ZERO)?;
@@ -87,6 +81,12 @@ fn supervise(
         }
         if let Some(addresses) = &mut addresses {
             addresses.follow()?;
+        }
+        let mut set = PollSet::default();
+        set.push(links.watch.as_fd());
+        set.push(shutdown.supervisor_alarm());
+        if let Some(addresses) = &addresses {
+            set.push(addresses.as_fd());
         }
         set.wait(FOREVER).map_err(|source| Error::System {
             operation: "wait for news of the interfaces",

@@ -185,7 +185,7 @@ impl WorkerThread {
             wait: self.config.wait,
             board: Arc::clone(&self.board),
         };
-        let mut worker = match Worker::new(parts, &self.shutdown) {
+        let mut worker = match Worker::new(parts) {
             Ok(worker) => worker,
             Err(message) => {
                 let _ = ready.send(Err(self.panicked(message)));
