@@ -19,7 +19,8 @@ pub(crate) const BATCHES: [u32; 5] = [1, 8, 32, 64, 256];
 const CHUNKS: u32 = 8192;
 /// Bytes of a received frame, and of one that the application makes.
 pub(crate) const LEN: u32 = 64;
-const UNALIGNED: u32 = 3000;
+/// Bytes of a chunk that is not aligned.
+const UNALIGNED_CHUNK: u32 = 3000;
 
 /// A loop and the other side of its rings.
 pub(crate) trait Loop {
@@ -61,34 +62,39 @@ impl Kind {
     }
 }
 
-/// The loops through the library, in the order in which they are printed.
-pub(crate) const OURS: [Kind; 8] = [
-    Kind::per_frame("owned", "owned_cycle", |_| {
-        Box::new(OneXsk::new(Serve::Both, owned_cycle))
-    }),
-    Kind::per_frame("forward", "forward_cycle", |_| Box::new(TwoXsks::new())),
-    Kind::per_frame("outbox", "outbox_round", |batch| {
-        Box::new(Forwarder::new(batch, outbox_round))
-    }),
-    Kind::per_frame("dropped", "dropped_cycle", |_| {
-        Box::new(OneXsk::new(Serve::Receive, dropped_cycle))
-    }),
-    Kind::per_frame("touched", "touched_cycle", |_| {
-        Box::new(OneXsk::new(Serve::Both, touched_cycle))
-    }),
-    Kind::per_frame("made", "made_cycle", |_| {
-        Box::new(OneXsk::new(Serve::Send, made_cycle))
-    }),
-    Kind::per_frame("unaligned", "owned_cycle", |_| {
-        Box::new(OneXsk::unaligned(Serve::Both, owned_cycle))
-    }),
-    Kind {
-        name: "empty",
-        function: "empty_round",
-        has_frames: false,
-        make: |_| Box::new(Forwarder::new(0, empty_round)),
-    },
-];
+pub(crate) const OWNED: Kind = Kind::per_frame("owned", "owned_cycle", |_| {
+    Box::new(OneXsk::new(Serve::Both, owned_cycle))
+});
+
+pub(crate) const FORWARD: Kind =
+    Kind::per_frame("forward", "forward_cycle", |_| Box::new(TwoXsks::new()));
+
+pub(crate) const OUTBOX: Kind = Kind::per_frame("outbox", "outbox_round", |batch| {
+    Box::new(Forwarder::new(batch, outbox_round))
+});
+
+pub(crate) const DROPPED: Kind = Kind::per_frame("dropped", "dropped_cycle", |_| {
+    Box::new(OneXsk::new(Serve::Receive, dropped_cycle))
+});
+
+pub(crate) const TOUCHED: Kind = Kind::per_frame("touched", "touched_cycle", |_| {
+    Box::new(OneXsk::new(Serve::Both, touched_cycle))
+});
+
+pub(crate) const MADE: Kind = Kind::per_frame("made", "made_cycle", |_| {
+    Box::new(OneXsk::new(Serve::Send, made_cycle))
+});
+
+pub(crate) const UNALIGNED: Kind = Kind::per_frame("unaligned", "owned_cycle", |_| {
+    Box::new(OneXsk::unaligned(Serve::Both, owned_cycle))
+});
+
+pub(crate) const EMPTY: Kind = Kind {
+    name: "empty",
+    function: "empty_round",
+    has_frames: false,
+    make: |_| Box::new(Forwarder::new(0, empty_round)),
+};
 
 /// Receives, transmits, and recycles.
 #[inline(never)]
@@ -194,7 +200,7 @@ impl OneXsk {
 
     fn unaligned(serve: Serve, cycle: fn(&Umem, &mut Xsk, u32) -> u32) -> Self {
         let mut config = UmemConfig::new(CHUNKS);
-        config.chunk_size = ChunkSize::unaligned(UNALIGNED).expect("a size the kernel takes");
+        config.chunk_size = ChunkSize::unaligned(UNALIGNED_CHUNK).expect("a size the kernel takes");
         Self::on(config, serve, cycle)
     }
 

@@ -13,12 +13,12 @@ mod count;
 mod loops;
 mod raw;
 mod record;
+mod table;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use loops::{BATCHES, Kind, Loop};
-use raw::RAW;
+use loops::{Kind, Loop};
 use record::Record;
 
 /// The batch of the timed rounds.
@@ -28,56 +28,18 @@ const TIMED: u32 = 64;
 const ROUND: u32 = 500;
 const ROUNDS: usize = 101;
 
-fn kinds() -> impl Iterator<Item = &'static Kind> {
-    loops::OURS.iter().chain([&RAW])
-}
-
-/// Runs a loop where it is counted: `NAME BATCH`.
-fn run_counted(what: &str) {
-    let (name, batch) = what.split_once(' ').expect("a loop and a batch size");
-    let batch = batch.parse().expect("a batch size");
-    let kind = kinds().find(|kind| kind.name == name).expect("a loop");
-    let mut cycle = (kind.make)(batch);
-    let expected = if kind.has_frames { batch } else { 0 };
-    count::run_counted(
-        || {
-            cycle.serve(batch);
-            cycle.cycle(batch)
-        },
-        expected,
-    );
-}
-
-/// The instructions of each loop by batch size; those of an empty round once.
-fn counts() -> Result<Vec<(&'static str, u32, f64)>, String> {
-    let mut counts = Vec::new();
-    for kind in kinds() {
-        for batch in kind.batches() {
-            let what = format!("{} {batch}", kind.name);
-            let count = count::instructions_per_batch(kind.function, &what)?;
-            let frames = if kind.has_frames { batch } else { 1 };
-            // As many digits as are written down.
-            let count = (count / f64::from(frames) * 10.0).round() / 10.0;
-            counts.push((kind.name, batch, count));
-        }
-    }
-    Ok(counts)
-}
-
-fn print_counts(counts: &[(&str, u32, f64)]) {
-    print!("{:<12}", "batch");
-    BATCHES.iter().for_each(|batch| print!("{batch:>9}"));
-    for kind in kinds() {
-        print!("\n{:<12}", kind.name);
-        for (_, _, count) in counts.iter().filter(|(name, ..)| *name == kind.name) {
-            print!("{count:>9.1}");
-        }
-        if !kind.has_frames {
-            print!("  (a round)");
-        }
-    }
-    println!();
-}
+/// All loops, in the order in which they are printed.
+const KINDS: [Kind; 9] = [
+    loops::OWNED,
+    loops::FORWARD,
+    loops::OUTBOX,
+    loops::DROPPED,
+    loops::TOUCHED,
+    loops::MADE,
+    loops::UNALIGNED,
+    loops::EMPTY,
+    raw::RAW,
+];
 
 /// Nanoseconds of a round of batches, for each frame.
 fn nanos_per_frame(cycle: &mut dyn Loop) -> f64 {
@@ -99,7 +61,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Rounds of all loops in turn, so that a slow spell of the machine hits them all,
 /// after one that warms up.
 fn print_times() {
-    let mut cycles: Vec<_> = kinds().map(|kind| (kind.make)(TIMED)).collect();
+    let mut cycles: Vec<_> = KINDS.iter().map(|kind| (kind.make)(TIMED)).collect();
     let mut times = vec![Vec::new(); cycles.len()];
     for round in 0..=ROUNDS {
         for (cycle, times) in cycles.iter_mut().zip(&mut times) {
@@ -110,19 +72,16 @@ fn print_times() {
         }
     }
     println!("\nnanoseconds per frame, batches of {TIMED}, medians of {ROUNDS} interleaved rounds");
-    for (kind, times) in kinds().zip(times) {
+    for (kind, times) in KINDS.iter().zip(times) {
         let round = if kind.has_frames { "" } else { "  (a round)" };
-        println!("{:<12}{:>9.2}{round}", kind.name, median(times));
+        println!("{:<18}{:>9.2}{round}", kind.name, median(times));
     }
 }
 
 fn run(mode: Option<&str>) -> Result<(), String> {
-    let counts = counts();
+    let counts = table::counts(&KINDS);
     match &counts {
-        Ok(counts) => {
-            println!("instructions per frame, in-memory rings, by batch size");
-            print_counts(counts);
-        }
+        Ok(counts) => table::print(&KINDS, counts),
         Err(why) if mode.is_none() => println!("instructions are not counted: {why}"),
         Err(_) => {}
     }
@@ -143,7 +102,7 @@ fn run(mode: Option<&str>) -> Result<(), String> {
 
 fn main() -> ExitCode {
     if let Ok(what) = std::env::var(count::LOOP) {
-        run_counted(&what);
+        table::run_counted(&KINDS, &what);
         return ExitCode::SUCCESS;
     }
     // cargo adds `--bench`.

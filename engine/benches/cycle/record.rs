@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::loops::BATCHES;
+use crate::table::Count;
 
 /// How much a count may grow over the one written down.
 const GROWTH: f64 = 0.02;
@@ -78,8 +79,8 @@ impl Record {
     }
 
     /// Writes `counts` in the place of those that are there, with their limits.
-    pub(crate) fn write(mut self, counts: &[(&str, u32, f64)]) -> Result<(), String> {
-        let line = |&(name, batch, count): &(&str, u32, f64)| Line {
+    pub(crate) fn write(mut self, counts: &[Count]) -> Result<(), String> {
+        let line = |&(name, batch, count): &Count| Line {
             name: name.to_owned(),
             batch,
             count,
@@ -119,7 +120,7 @@ impl Record {
     }
 
     /// What is wrong with `counts`, a sentence each.
-    pub(crate) fn complaints(&self, counts: &[(&str, u32, f64)]) -> Vec<String> {
+    pub(crate) fn complaints(&self, counts: &[Count]) -> Vec<String> {
         let compiler = rustc();
         let same = compiler == self.rustc;
         if !same {
@@ -158,7 +159,7 @@ impl Record {
     }
 
     /// Lines that are of no loop.
-    fn missing(&self, counts: &[(&str, u32, f64)]) -> Vec<String> {
+    fn missing(&self, counts: &[Count]) -> Vec<String> {
         let is_counted = |line: &&Line| {
             counts
                 .iter()
