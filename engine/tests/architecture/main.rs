@@ -17,6 +17,12 @@ use source::Tree;
 /// The floors of the engine, from the ground up: each uses only those before it.
 const FLOORS: [&str; 5] = ["kernel", "memory", "xsk", "steering", "runtime"];
 
+/// Folders whose files still use each other. To be emptied, and never added to.
+const TANGLED: [&str; 4] = ["kernel/interface/", "memory/", "xsk/", "runtime/engine/"];
+
+/// Files that a floor below still uses. To be emptied, and never added to.
+const USED_FROM_BELOW: [&str; 1] = ["runtime/error.rs"];
+
 /// The files that each file uses, by paths from the crate's `src`.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
@@ -63,27 +69,25 @@ fn every_file_is_on_a_floor() {
 #[test]
 fn arrows_go_down_the_floors() {
     let mut lines = Vec::new();
-    for (file, used) in engine() {
+    for (file, used) in engine().iter().filter(|(file, _)| floor(file).is_some()) {
         let up = used.iter().filter(|used| floor(used) > floor(file));
+        let up = up.filter(|used| !USED_FROM_BELOW.contains(&used.as_str()));
         lines.extend(up.map(|used| format!("{file} uses {used}")));
     }
 
-    // Until the core is on its floor: printed, not failed.
-    println!(
-        "files that use a floor above their own:\n{}",
-        lines.join("\n")
-    );
+    fail_with("files that use a floor above their own", &lines);
 }
 
 #[test]
 fn files_of_the_engine_form_no_circle() {
-    let lines = circles::find(engine());
+    let is_known = |circle: &String| {
+        let mut tangled = TANGLED.iter();
+        tangled.any(|folder| circle.split(" → ").all(|file| file.starts_with(folder)))
+    };
 
-    // Until they are untangled: printed, not failed.
-    println!(
-        "files of engine/src that use each other:\n{}",
-        lines.join("\n")
-    );
+    let (known, lines): (Vec<_>, Vec<_>) = circles::find(engine()).into_iter().partition(is_known);
+    known.iter().for_each(|circle| println!("known: {circle}"));
+    fail_with("files of engine/src that use each other", &lines);
 }
 
 #[test]
