@@ -1,10 +1,10 @@
-//! Checksums that a virtual interface left to hardware which is not there.
+//! Completes checksums that a stack left to hardware which a virtual interface lacks.
 //!
 //! A stack that sends over veth leaves the TCP or UDP checksum at the sum of the
 //! pseudo-header and marks the packet (`CHECKSUM_PARTIAL`); the receiving stack
-//! trusts the mark. AF_XDP sees the bytes alone, and whoever gets them from us
-//! has no mark to trust: `ping` works, and TCP does not. The half-done sum is
-//! easy to tell, and finishing it leaves a checksum that was right as it was.
+//! trusts the mark. AF_XDP carries the bytes only, so the next receiver has no mark to
+//! trust: `ping` works, and TCP does not. The half-done sum is easy to recognise, and a
+//! checksum that is already right is left alone.
 //!
 //! Source: `CHECKSUM_PARTIAL` in `include/linux/skbuff.h`; observed on veth,
 //! native and generic, Linux 6.18.

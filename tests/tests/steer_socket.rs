@@ -188,7 +188,7 @@ fn forwarder_runs_where_it_cannot_listen_unless_it_was_told_where() {
         warnings[0].contains("cannot listen in") && warnings[0].contains("--control"),
         "{said}"
     );
-    assert_refused(&refused, &["taken", "no socket", "--control"]);
+    assert_refused(&refused, &["taken", "not a socket", "--control"]);
     assert_eq!(std::fs::read(&path).expect("it is there"), b"precious");
 }
 

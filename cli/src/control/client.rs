@@ -30,7 +30,7 @@ pub enum ClientError {
     Connect { path: PathBuf, source: io::Error },
     #[error("the forwarder at {} does not answer: {source}", path.display())]
     Exchange { path: PathBuf, source: io::Error },
-    #[error("what listens at {} is no forwarder of this version: {reason}", path.display())]
+    #[error("what listens at {} is not a forwarder of this version: {reason}", path.display())]
     Reply { path: PathBuf, reason: String },
 }
 

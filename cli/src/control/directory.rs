@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::socket::{Socket, is_listening, lock, remove_if_stale};
 
-/// The directory of sockets without a name of their own: `/run/wharf`, or
+/// The directory of the sockets that are not named by `--control`: `/run/wharf`, or
 /// `$WHARF_CONTROL_DIR`.
 pub fn directory() -> PathBuf {
     std::env::var_os(DIRECTORY_VARIABLE)
@@ -44,7 +44,7 @@ pub fn listen_in(directory: &Path) -> io::Result<Socket> {
     Socket::bind(socket_of(directory, std::process::id()))
 }
 
-/// Makes `directory`, or sees that nobody else can put sockets into it.
+/// Makes `directory`, or checks that no other user can put sockets into it.
 fn make_private(directory: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Ok(()) => return Ok(()),
@@ -54,7 +54,7 @@ fn make_private(directory: &Path) -> io::Result<()> {
     let status = fs::symlink_metadata(directory)?;
     let refuse = |text: &str| Err(io::Error::new(ErrorKind::PermissionDenied, text));
     if !status.is_dir() {
-        return refuse("it is no directory");
+        return refuse("it is not a directory");
     }
     if status.uid() != rustix::process::geteuid().as_raw() {
         return refuse("it belongs to another user");

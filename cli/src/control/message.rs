@@ -67,7 +67,7 @@ impl Command {
     /// Reads a request.
     pub fn from_line(line: &str) -> Result<Self, Refusal> {
         let mut object: Map<String, Value> = serde_json::from_str(line).map_err(|error| {
-            Refusal::bad_request(format!("the line is no JSON object: {error}"))
+            Refusal::bad_request(format!("the line is not a JSON object: {error}"))
         })?;
         let version = object.remove("version");
         if version != Some(VERSION.into()) {
@@ -161,7 +161,7 @@ pub fn reply_from_line(line: &str) -> Result<Result<Value, Refusal>, serde_json:
         }
         Some(Value::Bool(true)) if version == VERSION => Ok(Ok(Value::Object(object))),
         _ => Err(serde_json::Error::custom(format!(
-            "no reply of version {VERSION}"
+            "not a reply of version {VERSION}"
         ))),
     }
 }
@@ -312,9 +312,9 @@ mod tests {
     fn line_that_is_no_request_is_refused_with_the_reason() {
         use RefusalCode::{BadRequest, UnsupportedVersion};
         let cases = [
-            ("", BadRequest, "no JSON object"),
-            ("[]", BadRequest, "no JSON object"),
-            ("{\"version\":1", BadRequest, "no JSON object"),
+            ("", BadRequest, "not a JSON object"),
+            ("[]", BadRequest, "not a JSON object"),
+            ("{\"version\":1", BadRequest, "not a JSON object"),
             (
                 r#"{"command":"list"}"#,
                 UnsupportedVersion,

@@ -8,7 +8,7 @@
 //! One JSON object per line and direction, as `cli/README.md` documents it. The
 //! kernel keeps strangers out: directory and socket are for their owner alone.
 //! Each client has a thread of its own in the forwarder, and none of them runs on
-//! a worker, so a client that hangs delays nobody.
+//! a worker, so a client that hangs delays no other.
 
 mod client;
 mod directory;

@@ -2,8 +2,8 @@
 //!
 //! A process that is killed leaves its socket behind. Connecting to it then fails
 //! with `ECONNREFUSED`, and the next forwarder removes it. Between `bind` and
-//! `listen` a good socket looks the same, so whoever makes or removes one holds
-//! a lock on its directory.
+//! `listen` a good socket looks the same, so a process that makes or removes one
+//! holds a lock on its directory.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -20,7 +20,7 @@ use socket2::{Domain, SockAddr, Type};
 pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
-    /// Device and inode, so that nobody else's is removed.
+    /// Device and inode, so that another process's is not removed.
     identity: (u64, u64),
 }
 
@@ -68,7 +68,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // So that nobody puts another socket there between the look and the removal.
+        // So that no other socket appears there between the check and the removal.
         let _lock = lock(parent(&self.path));
         let is_ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|status| (status.dev(), status.ino()) == self.identity);
@@ -115,7 +115,7 @@ pub fn lock(directory: &Path) -> io::Result<File> {
     }
 }
 
-/// Removes a socket on which nobody listens, and nothing else.
+/// Removes a stale socket, and nothing else.
 pub fn remove_if_stale(path: &Path) -> io::Result<()> {
     let status = match fs::symlink_metadata(path) {
         Ok(status) => status,
@@ -123,7 +123,7 @@ pub fn remove_if_stale(path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !status.file_type().is_socket() {
-        let text = "there is something that is no socket";
+        let text = "the file there is not a socket";
         return Err(io::Error::new(ErrorKind::AlreadyExists, text));
     }
     match connect(path) {
@@ -199,7 +199,7 @@ pub mod tests {
         let file = Socket::at(&path).expect_err("no socket");
 
         assert_eq!(again.to_string(), "another process listens there");
-        assert_eq!(file.to_string(), "there is something that is no socket");
+        assert_eq!(file.to_string(), "the file there is not a socket");
         assert_eq!(fs::read(&path).expect("still there"), b"precious");
     }
 

@@ -197,7 +197,7 @@ fn internet_checksum(bytes: &[u8]) -> u16 {
 const ECHO_REPLY: u8 = 0;
 const ECHO_REQUEST: u8 = 8;
 
-/// The client's namespace is private: nobody else sends echo requests there.
+/// The client's namespace is private: no other process sends echo requests there.
 const IDENTIFIER: u16 = 0x5748;
 
 /// A hundred requests a second.

@@ -1,4 +1,4 @@
-//! What shows a run, whoever reads it.
+//! The interface of the renderers.
 
 use std::io;
 
