@@ -3,9 +3,9 @@
 #![expect(unsafe_code, reason = "bpf")]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::netdev::{check, owned};
+use super::result::check;
 
 /// The mode bits that an XDP attachment takes, exactly one of them.
 /// Source: `XDP_FLAGS_SKB_MODE` and `_DRV_MODE` in `include/uapi/linux/if_link.h`.
@@ -145,6 +145,17 @@ unsafe fn bpf<T: Copy>(command: libc::c_int, attributes: &T) -> io::Result<libc:
         )
     };
     check(result)
+}
+
+/// The descriptor that a call has just opened, or its error.
+///
+/// # Safety
+///
+/// `result` is what the call returned, and nobody else owns the descriptor.
+unsafe fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+    let fd = RawFd::try_from(check(result)?).expect("descriptors are small numbers");
+    // SAFETY: by the caller's promise it is valid, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Source: `link_create` in `union bpf_attr`, `include/uapi/linux/bpf.h`.

@@ -7,5 +7,6 @@ pub(crate) mod if_xdp;
 pub(crate) mod memory;
 pub(crate) mod namespace;
 pub(crate) mod netdev;
+mod result;
 pub(crate) mod socket;
 pub(crate) mod wait;

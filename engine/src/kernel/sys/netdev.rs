@@ -7,11 +7,13 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
-/// The numbers of queues in use, as a driver tells them. A combined channel is
+use super::result::check;
+
+/// The numbers of queues in use, as a driver says them. A combined channel is
 /// one RX and one TX queue.
 /// Source: `struct ethtool_channels` in `include/uapi/linux/ethtool.h`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,7 +41,7 @@ struct DriverInfo {
 }
 
 /// The queues of the interface `name`. `EOPNOTSUPP` where the driver does not
-/// tell, for example on `lo` and tun.
+/// say, for example on `lo` and tun.
 pub(crate) fn channels(socket: BorrowedFd<'_>, name: &str) -> io::Result<Channels> {
     let mut channels = Channels {
         cmd: ETHTOOL_GCHANNELS,
@@ -148,25 +150,6 @@ unsafe fn ethtool(
     // shorter than its field, and the pointer, which the caller vouches for.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut ifreq) };
     check(result.into()).map(drop)
-}
-
-/// The descriptor that a call has just opened, or its error.
-///
-/// # Safety
-///
-/// `result` is what the call returned, and nobody else owns the descriptor.
-pub(super) unsafe fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
-    let fd = RawFd::try_from(check(result)?).expect("descriptors are small numbers");
-    // SAFETY: by the caller's promise it is valid, and nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-pub(super) fn check(result: libc::c_long) -> io::Result<libc::c_long> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
 }
 
 /// Moves the calling thread into a network namespace of its own.

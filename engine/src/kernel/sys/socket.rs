@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use super::if_xdp::{self, MmapOffsets, Statistics, UmemReg};
 use super::memory::{Mapping, page_size};
+use super::result::check;
 use super::wait::PollSet;
 
 /// Opens an xsk. Needs CAP_NET_RAW in the user namespace that owns the network
@@ -204,7 +205,7 @@ unsafe impl Plain for UmemReg {}
 fn set_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
     let len = option_len::<T>();
     // SAFETY: `value` is a live `T`, of which the kernel reads `len` bytes.
-    check(unsafe {
+    let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
             level,
@@ -212,7 +213,8 @@ fn set_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) ->
             std::ptr::from_ref(value).cast(),
             len,
         )
-    })
+    };
+    check(result.into()).map(drop)
 }
 
 /// Gives the option's value, written over `value`, and the length that the
@@ -226,7 +228,7 @@ fn get_option<T: Plain>(
     let mut len = option_len::<T>();
     // SAFETY: `value` is a live `T` of `len` bytes, and plain, so whatever bytes
     // the kernel writes are valid.
-    check(unsafe {
+    let result = unsafe {
         libc::getsockopt(
             fd.as_raw_fd(),
             level,
@@ -234,7 +236,8 @@ fn get_option<T: Plain>(
             (&raw mut value).cast(),
             &raw mut len,
         )
-    })?;
+    };
+    check(result.into())?;
     let len = usize::try_from(len).expect("the kernel shortens the length, never more");
     Ok((value, len))
 }
@@ -244,12 +247,4 @@ const SO_PREFER_BUSY_POLL: i32 = 69;
 
 fn option_len<T>() -> libc::socklen_t {
     libc::socklen_t::try_from(size_of::<T>()).expect("options are a few bytes long")
-}
-
-fn check(result: i32) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
 }
