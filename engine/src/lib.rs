@@ -51,8 +51,8 @@ mod steering;
 mod xsk;
 
 pub use kernel::interface::{
-    AddressWatch, AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError,
-    InterfaceQueues, LinkEvent, LinkState, LinkWatch, Promiscuous, QueuesSource, XdpFeatures,
+    AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError, InterfaceErrorKind,
+    InterfaceQueues, Promiscuous, QueuesSource, XdpFeatures,
 };
 pub use kernel::{
     ChunkSize, CopyMode, InterfaceId, InterfaceIndex, KernelFeatures, KernelStatistics,

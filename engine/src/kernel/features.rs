@@ -3,7 +3,7 @@
 //!
 //! Everything is tried on sockets, memory and programs that exist for that only
 //! and are gone when it is done. No interface is bound, attached to or changed: where
-//! a bind is what tells, it names an interface that cannot be, and the kernel
+//! a bind is the trial, it names an interface that cannot exist, and the kernel
 //! judges the flags before the interface (`xsk_bind` in `net/xdp/xsk.c`).
 //!
 //! What a *driver* can do is [`Interface::xdp_features`](crate::Interface::xdp_features).
@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use crate::kernel::interface::{Questions, questions};
+use crate::kernel::interface::NetdevRequests;
 use crate::kernel::sys::bpf::{self, Buffers};
 use crate::kernel::sys::if_xdp;
 use crate::kernel::sys::socket::{self, BindAddress};
@@ -43,7 +43,7 @@ pub struct KernelFeatures {
     /// Chunks at any address and of any size: `XDP_UMEM_UNALIGNED_CHUNK_FLAG`. Linux
     /// 5.4.
     pub unaligned_chunks: Support,
-    /// Statistics that tell a full RX ring from an empty fill ring:
+    /// Statistics that distinguish a full RX ring from an empty fill ring:
     /// `XDP_STATISTICS`. Linux 5.9. Without it, the one count is of both.
     pub long_statistics: Support,
     /// A wake-up that sends a whole ring in copy mode: `XDP_MAX_TX_SKB_BUDGET`.
@@ -80,10 +80,10 @@ impl KernelFeatures {
     /// Sockets take CAP_NET_RAW, programs CAP_BPF and CAP_NET_ADMIN.
     #[must_use]
     pub fn probe() -> Self {
-        let (driver_features, queue_features) = match questions() {
-            Ok(Questions::None) => (Support::No, Support::No),
-            Ok(Questions::Interfaces) => (Support::Yes, Support::No),
-            Ok(Questions::Queues) => (Support::Yes, Support::Yes),
+        let (driver_features, queue_features) = match NetdevRequests::probe() {
+            Ok(NetdevRequests::None) => (Support::No, Support::No),
+            Ok(NetdevRequests::Interfaces) => (Support::Yes, Support::No),
+            Ok(NetdevRequests::Queues) => (Support::Yes, Support::Yes),
             Err(_) => (Support::Unknown, Support::Unknown),
         };
         let (af_xdp, xsk) = match socket::open() {
@@ -156,7 +156,7 @@ fn programs(buffers: Buffers) -> Support {
     }
 }
 
-/// Tries a flag of a bind on an interface that cannot be.
+/// Tries a flag of a bind on an interface that cannot exist.
 fn bind_flag(xsk: BorrowedFd<'_>, flag: u16) -> Support {
     let nowhere = BindAddress {
         flags: flag,

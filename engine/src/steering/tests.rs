@@ -12,7 +12,7 @@ use super::program::Program;
 use super::rules::RuleSet;
 use super::*;
 use crate::kernel::XskIndex;
-use crate::kernel::interface::testing::{ask_route, in_private_network, ip, ip_output};
+use crate::kernel::interface::testing::{in_private_network, ip, ip_output, request_route};
 use crate::kernel::interface::{Holder, Interface, ProgramMode};
 use crate::kernel::sys::bpf::Buffers;
 use crate::kernel::sys::{if_xdp, socket};
@@ -67,7 +67,7 @@ fn attach_over_netlink(interface: &Interface, program: BorrowedFd<'_>, flag: u32
         LinkXdp::Flags(flag),
     ]));
     let flags = NLM_F_REQUEST | NLM_F_ACK;
-    ask_route(RouteNetlinkMessage::SetLink(message), flags).expect("it attaches");
+    request_route(RouteNetlinkMessage::SetLink(message), flags).expect("it attaches");
 }
 
 #[test]

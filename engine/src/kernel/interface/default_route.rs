@@ -3,7 +3,7 @@
 //!
 //! Every routing table counts, whatever rules choose among them (`ip rule`), and
 //! so does each next hop of a multipath route: taking the frames of an
-//! interface that may be the way out is what has to be asked for. Default
+//! interface that may be the way out is what the user has to ask for. Default
 //! routes that discard (`blackhole`, `unreachable`) lead nowhere and do not
 //! count. An interface that was moved to another network namespace, as those
 //! of containers are, is not looked for there.
@@ -11,8 +11,9 @@
 use std::fmt;
 use std::io;
 
-use super::outlets;
-use super::route::{Link, Route};
+use super::link::Link;
+use super::link_socket::LinkSocket;
+use super::output_interfaces;
 use crate::kernel::terms::InterfaceIndex;
 
 /// The default route that frames of an interface come by.
@@ -32,16 +33,19 @@ impl fmt::Display for DefaultRoute {
 
 /// The default route over the interface `index`; `None` also where there is no
 /// such interface.
-pub(super) fn over(route: &mut Route, index: InterfaceIndex) -> io::Result<Option<DefaultRoute>> {
-    let outlets = outlets::all(route.netlink())?;
-    if outlets.is_empty() {
+pub(super) fn over(
+    socket: &mut LinkSocket,
+    index: InterfaceIndex,
+) -> io::Result<Option<DefaultRoute>> {
+    let outputs = output_interfaces::of_default_routes(socket.netlink())?;
+    if outputs.is_empty() {
         return Ok(None);
     }
-    let links = route.links()?;
-    let outlet = and_uppers(&links, index)
+    let links = socket.links()?;
+    let output = and_uppers(&links, index)
         .into_iter()
-        .find(|link| outlets.contains(&link.index));
-    Ok(outlet.map(|link| DefaultRoute {
+        .find(|link| outputs.contains(&link.index));
+    Ok(output.map(|link| DefaultRoute {
         interface: link.name.clone(),
     }))
 }
@@ -80,7 +84,7 @@ const OPENVSWITCH: &str = "openvswitch";
 mod tests {
     use std::process::Command;
 
-    use super::super::Interface;
+    use super::super::handle::Interface;
     use super::super::testing::{allow_ipv6, in_private_network, ip};
     use super::*;
 

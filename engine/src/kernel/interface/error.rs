@@ -3,65 +3,106 @@
 use std::fmt;
 use std::io;
 
-use thiserror::Error;
-
 use crate::kernel::terms::InterfaceIndex;
 
-/// Why an interface could not be looked up, asked or changed.
-#[derive(Debug, Error)]
+/// Why an interface could not be looked up, asked or changed. Displays as one
+/// line that ends with the remedy.
+#[derive(Debug)]
 #[non_exhaustive]
-pub enum InterfaceError {
+pub struct InterfaceError {
+    /// The name of the interface; `None` where it is about all of a network
+    /// namespace.
+    pub interface: Option<String>,
+    /// What went wrong.
+    pub kind: InterfaceErrorKind,
+}
+
+/// What went wrong with an interface.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InterfaceErrorKind {
     /// There is no interface of that name.
-    #[error(
-        "interface `{name}` does not exist: this network namespace has {}",
-        Names(existing)
-    )]
     Unknown {
-        /// The name asked for.
-        name: String,
         /// The names that do exist in this network namespace.
         existing: Vec<String>,
     },
     /// It existed once.
-    #[error(
-        "interface `{name}` was deleted or moved to another network namespace: look it up again"
-    )]
     Gone {
-        /// Its name when it was looked up.
-        name: String,
         /// Its index.
         index: InterfaceIndex,
     },
     /// A system call about it failed.
-    #[error("could not {operation} interface `{name}`: {source}{}", remedy(source))]
     Call {
         /// What was tried, such as `query`.
         operation: &'static str,
-        /// The interface.
-        name: String,
         /// What the kernel said.
-        source: io::Error,
-    },
-    /// Events about interfaces cannot be had.
-    #[error("could not watch interfaces for changes: {source}{}", remedy(source))]
-    Watch {
-        /// What the kernel said.
-        #[from]
         source: io::Error,
     },
 }
 
-/// Turns the kernel's answer into [`InterfaceError::Call`].
+impl InterfaceError {
+    pub(super) fn new(interface: &str, kind: InterfaceErrorKind) -> Self {
+        Self {
+            interface: Some(interface.to_owned()),
+            kind,
+        }
+    }
+}
+
+impl fmt::Display for InterfaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let subject = Subject(self.interface.as_deref());
+        match &self.kind {
+            InterfaceErrorKind::Unknown { existing } => write!(
+                f,
+                "{subject} does not exist: this network namespace has {}",
+                Names(existing)
+            ),
+            InterfaceErrorKind::Gone { .. } => write!(
+                f,
+                "{subject} was deleted or moved to another network namespace: look it up again"
+            ),
+            InterfaceErrorKind::Call { operation, source } => {
+                write!(f, "could not {operation}")?;
+                if self.interface.is_some() {
+                    write!(f, " {subject}")?;
+                }
+                write!(f, ": {source}{}", remedy(source))
+            }
+        }
+    }
+}
+
+impl std::error::Error for InterfaceError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            InterfaceErrorKind::Call { source, .. } => Some(source),
+            InterfaceErrorKind::Unknown { .. } | InterfaceErrorKind::Gone { .. } => None,
+        }
+    }
+}
+
+/// Turns the kernel's answer into [`InterfaceErrorKind::Call`].
 pub(super) trait CallContext<T> {
+    /// For a call about the interface `name`, which follows `operation` in the
+    /// message.
     fn context(self, name: &str, operation: &'static str) -> Result<T, InterfaceError>;
+
+    /// For a call about all of a network namespace.
+    fn in_namespace(self, operation: &'static str) -> Result<T, InterfaceError>;
 }
 
 impl<T> CallContext<T> for io::Result<T> {
     fn context(self, name: &str, operation: &'static str) -> Result<T, InterfaceError> {
-        self.map_err(|source| InterfaceError::Call {
-            operation,
-            name: name.to_owned(),
-            source,
+        self.map_err(|source| {
+            InterfaceError::new(name, InterfaceErrorKind::Call { operation, source })
+        })
+    }
+
+    fn in_namespace(self, operation: &'static str) -> Result<T, InterfaceError> {
+        self.map_err(|source| InterfaceError {
+            interface: None,
+            kind: InterfaceErrorKind::Call { operation, source },
         })
     }
 }
@@ -72,6 +113,18 @@ fn remedy(error: &io::Error) -> &'static str {
         Some(libc::EMFILE) => "; raise the limit of open files with `ulimit -n`",
         Some(libc::ENODEV) => "; it is not in the network namespace of this thread",
         _ => "",
+    }
+}
+
+/// An interface by its name.
+struct Subject<'a>(Option<&'a str>);
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(name) => write!(f, "interface `{name}`"),
+            None => f.write_str("an interface"),
+        }
     }
 }
 
@@ -98,11 +151,24 @@ mod tests {
     #[test]
     fn long_list_of_names_is_cut_short() {
         let existing: Vec<_> = (0..1000).map(|number| format!("veth{number}")).collect();
-        let error = InterfaceError::Unknown {
-            name: "eth0".into(),
-            existing,
-        };
+        let error = InterfaceError::new("eth0", InterfaceErrorKind::Unknown { existing });
 
         assert!(error.to_string().ends_with("veth15 and 984 more"));
+    }
+
+    #[test]
+    fn failed_call_names_the_interface_where_there_is_one() {
+        let refused = || io::Result::<()>::Err(io::Error::from_raw_os_error(libc::EMFILE));
+
+        let about_one = refused().context("eth0", "query").expect_err("refused");
+        let about_all = refused().in_namespace("list them").expect_err("refused");
+
+        let end =
+            ": Too many open files (os error 24); raise the limit of open files with `ulimit -n`";
+        assert_eq!(
+            about_one.to_string(),
+            format!("could not query interface `eth0`{end}")
+        );
+        assert_eq!(about_all.to_string(), format!("could not list them{end}"));
     }
 }

@@ -1,315 +1,48 @@
 //! Network interfaces: what they are, what is attached to them, and when they
 //! go away.
 //!
-//! An [`Interface`] belongs to the network namespace of the thread that looked
-//! it up, and keeps asking there, whatever thread calls it. Everything it says
-//! is asked anew each time, through rtnetlink and ethtool; none of it reads
-//! `/sys`, which shows the namespace it was mounted in.
-//!
 //! ```text
-//! netlink        rtnetlink questions and answers
-//! route          those about links
-//! features       what the driver says of XDP
-//! program        the XDP program that is attached, and who holds it
-//! queues         how many queues there really are
-//! watch          events: down, carrier lost, removed
-//! default_route  whether the machine's way out leads through it
-//! outlets        the interfaces that default routes name
-//! addresses      the namespace's own addresses, as they come and go
+//! handle             an interface that was looked up
+//! error              what can go wrong with one
+//! netlink            requests over netlink, and the messages of the answers
+//! link, link_socket  what rtnetlink says about links, and requests about them
+//! netdev_family      requests about drivers
+//! xdp_features       what a driver says of XDP
+//! program            the XDP program that is attached, and who holds it
+//! queues             how many queues there really are
+//! promiscuous        frames for other hosts, for as long as a guard lives
+//! link_watch         events: down, carrier lost, removed
+//! default_route      whether the machine's way out leads through an interface
+//! output_interfaces  the interfaces that default routes name
+//! address_watch      the namespace's own addresses, as they come and go
 //! ```
 
-mod addresses;
+mod address_watch;
 mod default_route;
 mod error;
-mod features;
+mod handle;
+mod link;
+mod link_socket;
+mod link_watch;
+mod netdev_family;
 mod netlink;
-mod outlets;
+mod output_interfaces;
 mod program;
 mod promiscuous;
 mod queues;
-mod route;
 #[cfg(test)]
 pub(crate) mod testing;
-mod watch;
+mod xdp_features;
 
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-pub use addresses::AddressWatch;
+pub(crate) use address_watch::AddressWatch;
 pub use default_route::DefaultRoute;
-pub use error::InterfaceError;
-pub use features::XdpFeatures;
-pub(crate) use features::{Questions, questions};
+pub use error::{InterfaceError, InterfaceErrorKind};
+pub use handle::Interface;
+pub(crate) use link_watch::{LinkEvent, LinkState, LinkWatch};
+pub(crate) use netdev_family::NetdevRequests;
 pub use program::{AttachedProgram, Holder};
 pub use promiscuous::Promiscuous;
 pub use queues::{InterfaceQueues, QueuesSource};
-pub use watch::{LinkEvent, LinkState, LinkWatch};
+pub use xdp_features::XdpFeatures;
 
-pub use crate::kernel::terms::{InterfaceIndex, ProgramMode};
-
-use crate::kernel::sys::netdev;
-use error::CallContext;
-use route::{Link, Route};
-
-/// An interface of the network namespace it was looked up in.
-///
-/// A clone is another handle to the same interface. The interface may be
-/// renamed or deleted at any time; the index stays its identity, and every
-/// question to one that is gone gives [`InterfaceError::Gone`].
-#[derive(Clone, Debug)]
-pub struct Interface {
-    name: String,
-    index: InterfaceIndex,
-    /// A socket of the interface's namespace, shared by the clones. One asks at
-    /// a time, so that answers reach who asked.
-    route: Arc<Mutex<Route>>,
-}
-
-impl Interface {
-    /// Looks `name` up in the network namespace of the calling thread.
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Unknown`] names the interfaces that do exist.
-    pub fn by_name(name: &str) -> Result<Self, InterfaceError> {
-        let mut route = Route::open().context(name, "open a netlink socket for")?;
-        let Some(link) = route.by_name(name).context(name, "look up")? else {
-            return Err(InterfaceError::Unknown {
-                name: name.to_owned(),
-                existing: route.names().context(name, "list the interfaces beside")?,
-            });
-        };
-        Ok(Self {
-            name: link.name,
-            index: link.index,
-            route: Arc::new(Mutex::new(route)),
-        })
-    }
-
-    /// All interfaces in the network namespace of the calling thread.
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Watch`] when the kernel does not tell.
-    pub fn all() -> Result<Vec<Self>, InterfaceError> {
-        let names = Route::open()?.names()?;
-        let known = names.iter().map(|name| Self::by_name(name));
-        // One that has gone since is not an interface.
-        Ok(known.filter_map(Result::ok).collect())
-    }
-
-    /// The name at the time of the lookup.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The kernel's number for it.
-    #[must_use]
-    pub fn index(&self) -> InterfaceIndex {
-        self.index
-    }
-
-    /// Whether it is administratively up (`ip link set dev NAME up`).
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Gone`] when the interface is.
-    pub fn is_up(&self) -> Result<bool, InterfaceError> {
-        self.link().map(|link| link.up)
-    }
-
-    /// Whether there is a live link at the other end of the cable. False
-    /// wherever the interface is down.
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Gone`] when the interface is.
-    pub fn has_carrier(&self) -> Result<bool, InterfaceError> {
-        self.link().map(|link| link.carrier)
-    }
-
-    /// The longest network-layer packet in bytes; a frame is 14 bytes longer, or
-    /// 18 with a VLAN tag.
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Gone`] when the interface is.
-    pub fn mtu(&self) -> Result<u32, InterfaceError> {
-        self.link().map(|link| link.mtu)
-    }
-
-    /// How many queues it has in use; an xsk can be bound to those below
-    /// [`InterfaceQueues::bindable`].
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Gone`] when the interface is.
-    pub fn queue_counts(&self) -> Result<InterfaceQueues, InterfaceError> {
-        let link = self.link()?;
-        let route = self.route();
-        queues::of(route.as_fd(), &link).context(&self.name, "count the queues of")
-    }
-
-    /// The name of the driver, for example `veth`; `None` where there is none
-    /// to be had.
-    #[must_use]
-    pub fn driver(&self) -> Option<String> {
-        let link = self.link().ok()?;
-        netdev::driver(self.route().as_fd(), &link.name).ok()
-    }
-
-    /// The XDP program attached to it, whoever attached it.
-    ///
-    /// Its name and holder take CAP_SYS_ADMIN; without they are unknown.
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Gone`] when the interface is.
-    pub fn xdp(&self) -> Result<Option<AttachedProgram>, InterfaceError> {
-        let xdp = self.xdp_id()?;
-        Ok(xdp.map(|(id, mode)| AttachedProgram::look_up(id, mode)))
-    }
-
-    /// What its driver says it can do with XDP, as it is set up now; `None` where
-    /// the kernel cannot tell, before Linux 6.3. The calling thread must be in
-    /// the interface's network namespace.
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Call`] when the kernel refuses.
-    pub fn xdp_features(&self) -> Result<Option<XdpFeatures>, InterfaceError> {
-        features::of(self.index).context(&self.name, "ask for the XDP features of")
-    }
-
-    /// The default route that leads over it, or over a bridge, bond or VLAN on
-    /// top of it; `None` where there is none. All routing tables count, of IPv4
-    /// and of IPv6.
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Gone`] when the interface is.
-    pub fn default_route(&self) -> Result<Option<DefaultRoute>, InterfaceError> {
-        self.link()?;
-        default_route::over(&mut self.route(), self.index)
-            .context(&self.name, "look for default routes over")
-    }
-
-    /// Puts it into promiscuous mode for as long as the guard lives, so that
-    /// frames for other hosts are received as well. Needs CAP_NET_RAW. The
-    /// calling thread must be in the interface's network namespace.
-    ///
-    /// # Errors
-    ///
-    /// [`InterfaceError::Call`] when the kernel refuses.
-    pub fn promiscuous(&self) -> Result<Promiscuous, InterfaceError> {
-        Promiscuous::hold(self)
-    }
-
-    /// The id and mode of the attached program, without asking more about it.
-    pub(crate) fn xdp_id(&self) -> Result<Option<(u32, ProgramMode)>, InterfaceError> {
-        self.link().map(|link| link.xdp)
-    }
-
-    fn link(&self) -> Result<Link, InterfaceError> {
-        let link = self.route().by_index(self.index);
-        link.context(&self.name, "query")?
-            .ok_or_else(|| InterfaceError::Gone {
-                name: self.name.clone(),
-                index: self.index,
-            })
-    }
-
-    fn route(&self) -> MutexGuard<'_, Route> {
-        // Every question starts a new exchange, so a poisoned one is no harm.
-        self.route.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::testing::{in_private_network, ip};
-    use super::*;
-
-    #[test]
-    fn unknown_interface_lists_those_that_exist() {
-        in_private_network(|| {
-            ip("link add one type veth peer name two");
-
-            let error = Interface::by_name("eht0").expect_err("no such interface");
-
-            assert_eq!(
-                error.to_string(),
-                "interface `eht0` does not exist: this network namespace has lo, two, one"
-            );
-        });
-    }
-
-    #[test]
-    fn overlong_name_is_unknown() {
-        in_private_network(|| {
-            let error = Interface::by_name("a-name-of-17-char").expect_err("too long");
-
-            assert!(matches!(error, InterfaceError::Unknown { .. }));
-        });
-    }
-
-    #[test]
-    fn interface_tells_its_state() {
-        in_private_network(|| {
-            ip("link add one mtu 3000 type veth peer name two");
-            let one = Interface::by_name("one").expect("it was just added");
-
-            assert_eq!((one.name(), one.mtu().unwrap()), ("one", 3000));
-            assert_eq!(one.driver().as_deref(), Some("veth"));
-            assert!(!one.is_up().unwrap());
-            ip("link set dev one up");
-            assert!(one.is_up().unwrap() && !one.has_carrier().unwrap());
-            ip("link set dev two up");
-            assert!(one.has_carrier().unwrap());
-            assert!(one.xdp().unwrap().is_none());
-        });
-    }
-
-    #[test]
-    fn interface_keeps_to_its_namespace_on_other_threads() {
-        in_private_network(|| {
-            ip("link add one mtu 3000 type veth peer name two");
-            let one = Interface::by_name("one").expect("it was just added");
-
-            let mtu = in_private_network(move || one.mtu().expect("asked from elsewhere"));
-
-            assert_eq!(mtu, Some(3000));
-        });
-    }
-
-    #[test]
-    fn renamed_interface_is_found_by_its_index() {
-        in_private_network(|| {
-            ip("link add one type veth peer name two");
-            let one = Interface::by_name("one").expect("it was just added");
-
-            ip("link set dev one name uno");
-
-            assert_eq!(one.driver().as_deref(), Some("veth"));
-            assert_eq!(one.queue_counts().expect("it exists").rx, 1);
-        });
-    }
-
-    #[test]
-    fn deleted_interface_is_gone() {
-        in_private_network(|| {
-            ip("link add one type veth peer name two");
-            let one = Interface::by_name("one").expect("it was just added");
-
-            ip("link delete one");
-
-            let error = one.mtu().expect_err("it was deleted");
-            assert_eq!(
-                error.to_string(),
-                "interface `one` was deleted or moved to another network namespace: \
-                 look it up again"
-            );
-        });
-    }
-}
+pub(crate) use crate::kernel::terms::ProgramMode;

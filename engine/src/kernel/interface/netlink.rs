@@ -1,5 +1,6 @@
-//! Questions to the kernel's rtnetlink, one at a time, and the messages of its
-//! answers, undigested.
+//! Requests over netlink, one at a time, and the messages of the answers,
+//! unparsed. Every request of ours goes through [`Netlink::request`], whatever the
+//! protocol.
 //!
 //! A dump that the kernel could not read in one go, because what it lists
 //! changed meanwhile, is marked (`NLM_F_DUMP_INTR`); it is asked for again.
@@ -11,9 +12,10 @@ use netlink_packet_core::{
     DecodeError, Emitable, ErrorBuffer, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer,
     NetlinkHeader,
 };
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE};
+use netlink_sys::{Socket, SocketAddr};
 
-/// A socket to ask on, in the network namespace of the thread that opened it.
+/// A socket for requests, in the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub(super) struct Netlink {
     socket: Socket,
@@ -27,49 +29,59 @@ enum Consistency {
 }
 
 impl Netlink {
-    pub(super) fn open() -> io::Result<Self> {
+    /// For links, addresses and routes: rtnetlink.
+    pub(super) fn route() -> io::Result<Self> {
+        Self::open(NETLINK_ROUTE)
+    }
+
+    /// For families that have a name: generic netlink.
+    pub(super) fn generic() -> io::Result<Self> {
+        Self::open(NETLINK_GENERIC)
+    }
+
+    fn open(protocol: isize) -> io::Result<Self> {
         Ok(Self {
-            socket: Socket::new(NETLINK_ROUTE)?,
+            socket: Socket::new(protocol)?,
             sequence: 0,
         })
     }
 
-    /// Asks for all objects of a kind, and gives what `parse` made of them.
+    /// Requests all objects of a kind, and returns what `parse` made of them.
     pub(super) fn dump<T>(
         &mut self,
-        question: u16,
+        message_type: u16,
         header: &[u8],
         parse: impl Fn(&[u8]) -> Result<Option<T>, DecodeError>,
     ) -> io::Result<Vec<T>> {
-        self.ask(question, header, NLM_F_REQUEST | NLM_F_DUMP, parse)
+        self.request(message_type, header, NLM_F_REQUEST | NLM_F_DUMP, parse)
     }
 
-    /// Sends a message of type `question` with `body`, and gives what `parse`
+    /// Sends a message of type `message_type` with `body`, and returns what `parse`
     /// made of the objects in the answer.
-    pub(super) fn ask<T>(
+    pub(super) fn request<T>(
         &mut self,
-        question: u16,
+        message_type: u16,
         body: &[u8],
         flags: u16,
         parse: impl Fn(&[u8]) -> Result<Option<T>, DecodeError>,
     ) -> io::Result<Vec<T>> {
         for _ in 1..DUMPS_AT_MOST {
-            self.send(question, body, flags)?;
-            if let (items, Consistency::Whole) = self.answer(question, flags, &parse)? {
+            self.send(message_type, body, flags)?;
+            if let (items, Consistency::Whole) = self.answer(flags, &parse)? {
                 return Ok(items);
             }
         }
         // On a machine that never rests, the last answer is as good as any.
-        self.send(question, body, flags)?;
-        Ok(self.answer(question, flags, &parse)?.0)
+        self.send(message_type, body, flags)?;
+        Ok(self.answer(flags, &parse)?.0)
     }
 
-    fn send(&mut self, question: u16, body: &[u8], flags: u16) -> io::Result<()> {
+    fn send(&mut self, message_type: u16, body: &[u8], flags: u16) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         let len = header.buffer_len() + body.len();
         header.length = u32::try_from(len).map_err(io::Error::other)?;
-        header.message_type = question;
+        header.message_type = message_type;
         header.flags = flags;
         header.sequence_number = self.sequence;
         let mut bytes = vec![0; header.buffer_len()];
@@ -81,7 +93,6 @@ impl Netlink {
 
     fn answer<T>(
         &mut self,
-        question: u16,
         flags: u16,
         parse: impl Fn(&[u8]) -> Result<Option<T>, DecodeError>,
     ) -> io::Result<(Vec<T>, Consistency)> {
@@ -105,7 +116,7 @@ impl Netlink {
                         return Ok((items, consistency));
                     }
                     NLMSG_DONE => return Ok((items, consistency)),
-                    kind if kind == new_of(question) => {
+                    kind if kind >= NLMSG_MIN_TYPE => {
                         items.extend(parse(message.payload()).map_err(malformed)?);
                         if !is_dump {
                             return Ok((items, consistency));
@@ -124,8 +135,8 @@ impl AsFd for Netlink {
     }
 }
 
-/// Opens a socket which the kernel tells of every change in `groups` in the
-/// calling thread's network namespace, and which never blocks.
+/// Opens a socket that receives a notification of every change in `groups` in the
+/// calling thread's network namespace, and never blocks.
 pub(super) fn subscribe(groups: &[u32]) -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.set_non_blocking(true)?;
@@ -161,14 +172,8 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// The number that `NEW` has where `question` is `GET` or `SET`: the four
-/// messages about a kind of object stand together (`RTM_NR_FAMILIES`).
-fn new_of(question: u16) -> u16 {
-    question & !3
-}
-
 /// An error message with code 0 is an acknowledgement.
-pub(super) fn error_of(payload: &[u8]) -> io::Result<()> {
+fn error_of(payload: &[u8]) -> io::Result<()> {
     match ErrorBuffer::new_checked(payload).map_err(malformed)?.code() {
         Some(code) => Err(io::Error::from_raw_os_error(code.get().saturating_neg())),
         None => Ok(()),
@@ -180,8 +185,10 @@ pub(super) fn malformed(error: DecodeError) -> io::Error {
 }
 
 /// Source: `include/uapi/linux/netlink.h`.
-pub(super) const NLMSG_ERROR: u16 = 2;
+const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
+/// Types below are about the exchange, those from here on about objects.
+const NLMSG_MIN_TYPE: u16 = 0x10;
 
 /// A dump is interrupted by a change in the moment that it takes; so many in a
 /// row mean that the next will be, too.

@@ -129,7 +129,7 @@ impl Holder {
 /// xdp-tools), and the kernel shows in full, having room for 15 characters.
 const DISPATCHER: &str = "xdp_dispatcher";
 
-/// Whether the kernel tells us about programs and links that others loaded.
+/// Whether the kernel lets us look up programs and links that others loaded.
 fn may_look_up() -> bool {
     caps::has_cap(
         None,

@@ -6,9 +6,9 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::error::CallContext;
-use super::{Interface, InterfaceError, InterfaceIndex};
+use super::error::{CallContext, InterfaceError};
 use crate::kernel::sys::netdev;
+use crate::kernel::terms::InterfaceIndex;
 
 /// Keeps an interface in promiscuous mode for as long as it lives.
 #[derive(Debug)]
@@ -19,15 +19,11 @@ pub struct Promiscuous {
 }
 
 impl Promiscuous {
-    pub(super) fn hold(interface: &Interface) -> Result<Self, InterfaceError> {
+    pub(super) fn hold(name: &str, index: InterfaceIndex) -> Result<Self, InterfaceError> {
         const OPERATION: &str = "receive frames for other hosts (promiscuous mode) on";
-        let socket = netdev::packet_socket().context(interface.name(), OPERATION)?;
-        netdev::hold_promiscuous(socket.as_fd(), interface.index().get())
-            .context(interface.name(), OPERATION)?;
-        Ok(Self {
-            socket,
-            index: interface.index(),
-        })
+        let socket = netdev::packet_socket().context(name, OPERATION)?;
+        netdev::hold_promiscuous(socket.as_fd(), index.get()).context(name, OPERATION)?;
+        Ok(Self { socket, index })
     }
 }
 
@@ -41,8 +37,8 @@ impl Drop for Promiscuous {
 
 #[cfg(test)]
 mod tests {
+    use super::super::handle::Interface;
     use super::super::testing::{in_private_network, ip, ip_output};
-    use super::*;
 
     #[test]
     fn promiscuous_mode_ends_with_its_guard() {

@@ -2,20 +2,21 @@
 //!
 //! `bind(2)` takes queue indices below the larger of the *real* numbers of RX
 //! and TX queues (`xsk_bind` → `xp_assign_dev` → `xsk_reg_pool_at_qid`,
-//! `net/xdp/xsk.c`). rtnetlink tells how many were *allocated*, which may be
+//! `net/xdp/xsk.c`). rtnetlink says how many were *allocated*, which may be
 //! more; the real ones are what the driver says through ethtool, as
 //! `ethtool -l` shows them. A driver that says nothing has as a rule one queue,
 //! and then both numbers agree; multi-queue tun, with 256 allocated, is the
-//! known exception, so the source is told with the numbers.
+//! known exception, so the source comes with the numbers.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use super::route::Link;
+use super::link::Link;
 use crate::kernel::sys::netdev;
 
 /// The queues an interface has in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InterfaceQueues {
     /// RX queues.
     pub rx: u32,
@@ -37,10 +38,11 @@ impl InterfaceQueues {
 
 /// How far the numbers of queues can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum QueuesSource {
-    /// The driver told: `ETHTOOL_GCHANNELS`.
+    /// The driver says so: `ETHTOOL_GCHANNELS`.
     Driver,
-    /// The driver does not tell; these were allocated, and fewer may be in use.
+    /// The driver does not say; these were allocated, and fewer may be in use.
     Allocated,
 }
 
@@ -62,17 +64,17 @@ pub(super) fn of(socket: BorrowedFd<'_>, link: &Link) -> io::Result<InterfaceQue
 
 #[cfg(test)]
 mod tests {
-    use super::super::Interface;
+    use super::super::handle::Interface;
     use super::super::testing::{in_private_network, ip};
     use super::*;
 
     #[test]
-    fn veth_tells_its_real_queues() {
+    fn veth_says_its_real_queues() {
         in_private_network(|| {
             ip("link add one numrxqueues 4 numtxqueues 2 type veth peer name two");
             let one = Interface::by_name("one").expect("it was just added");
 
-            let queues = one.queue_counts().expect("veth tells");
+            let queues = one.queue_counts().expect("veth says");
 
             assert_eq!((queues.rx, queues.tx), (4, 2));
             assert_eq!(queues.source, QueuesSource::Driver);
@@ -85,7 +87,7 @@ mod tests {
         in_private_network(|| {
             let lo = Interface::by_name("lo").expect("every namespace has one");
 
-            let queues = lo.queue_counts().expect("rtnetlink tells");
+            let queues = lo.queue_counts().expect("rtnetlink says");
 
             assert_eq!((queues.rx, queues.tx), (1, 1));
             assert_eq!(queues.source, QueuesSource::Allocated);

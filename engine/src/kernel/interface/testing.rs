@@ -6,13 +6,13 @@ use std::thread;
 
 use netlink_packet_route::RouteNetlinkMessage;
 
-use super::route::Route;
+use super::link_socket::LinkSocket;
 use crate::kernel::sys::netdev;
 
 /// Runs `body` on a thread in a network namespace of its own, which goes away
 /// with the thread and all its interfaces.
 ///
-/// Without the privilege it says so and gives `None`, or panics when
+/// Without the privilege it says so and returns `None`, or panics when
 /// `WHARF_TESTS_REQUIRED` is 1.
 pub(crate) fn in_private_network<R: Send>(body: impl FnOnce() -> R + Send) -> Option<R> {
     let run = || {
@@ -58,7 +58,7 @@ pub(crate) fn ip(arguments: &str) {
     ip_output(arguments);
 }
 
-/// The same, and gives what it printed.
+/// The same, and returns what it printed.
 pub(crate) fn ip_output(arguments: &str) -> String {
     let output = Command::new("ip")
         .args(arguments.split_whitespace())
@@ -70,6 +70,6 @@ pub(crate) fn ip_output(arguments: &str) -> String {
 }
 
 /// Sends `request` to rtnetlink in this thread's namespace.
-pub(crate) fn ask_route(request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-    Route::open()?.ask(request, flags).map(drop)
+pub(crate) fn request_route(request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+    LinkSocket::open()?.request(request, flags).map(drop)
 }

@@ -8,7 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::own_addresses::AddressFollower;
-use crate::kernel::interface::{Interface, InterfaceError, LinkEvent, LinkState, LinkWatch};
+use crate::kernel::interface::{Interface, InterfaceErrorKind, LinkEvent, LinkState, LinkWatch};
 use crate::kernel::sys::wait::PollSet;
 use crate::runtime::Error;
 use crate::runtime::shutdown::{REMOVED, SET_DOWN, Shutdown};
@@ -113,7 +113,10 @@ fn name_loss(interfaces: &[Interface], lost: LinkEvent) -> Error {
         let mut it = interfaces
             .iter()
             .filter(|interface| interface.index() == lost.index);
-        it.any(|interface| matches!(interface.is_up(), Err(InterfaceError::Gone { .. })))
+        it.any(|interface| {
+            let error = interface.is_up().err();
+            error.is_some_and(|error| matches!(error.kind, InterfaceErrorKind::Gone { .. }))
+        })
     };
     let what = if lost.state == LinkState::Removed || is_gone() {
         REMOVED

@@ -1,4 +1,4 @@
-//! The interfaces that default routes name, by themselves, as next hops of a
+//! The output interfaces of default routes: those that routes name by themselves, as next hops of a
 //! multipath route, or by nexthop objects (`ip nexthop`).
 
 use std::collections::BTreeSet;
@@ -9,9 +9,9 @@ use netlink_packet_core::{DecodeError, NlasIterator};
 use super::netlink::Netlink;
 use crate::kernel::terms::InterfaceIndex;
 
-/// The interfaces that default routes name.
-pub(super) fn all(netlink: &mut Netlink) -> io::Result<BTreeSet<InterfaceIndex>> {
-    let mut outlets = BTreeSet::new();
+/// The output interfaces of all default routes.
+pub(super) fn of_default_routes(netlink: &mut Netlink) -> io::Result<BTreeSet<InterfaceIndex>> {
+    let mut interfaces = BTreeSet::new();
     let mut nexthops = BTreeSet::new();
     for family in [libc::AF_INET, libc::AF_INET6] {
         let mut header = [0; ROUTE_HEADER_LEN];
@@ -22,14 +22,14 @@ pub(super) fn all(netlink: &mut Netlink) -> io::Result<BTreeSet<InterfaceIndex>>
             routes => routes?,
         };
         for hops in routes {
-            outlets.extend(hops.interfaces);
+            interfaces.extend(hops.interfaces);
             nexthops.extend(hops.nexthop);
         }
     }
     if !nexthops.is_empty() {
-        outlets.extend(resolve(netlink, nexthops)?);
+        interfaces.extend(resolve(netlink, nexthops)?);
     }
-    Ok(outlets)
+    Ok(interfaces)
 }
 
 /// Where a default route leads.

@@ -1,23 +1,16 @@
-//! Questions about links to the kernel's rtnetlink, and the part of its answers
-//! that we need.
+//! What rtnetlink says about a link, and the parts of it that we need.
 //!
-//! Answers are picked apart attribute by attribute rather than as a whole
-//! [`LinkMessage`], which holds every attribute there is: one that a newer
+//! Messages are picked apart attribute by attribute rather than as a whole
+//! `LinkMessage`, which holds every attribute there is: one that a newer
 //! kernel sends in another shape must not keep us from reading the name.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_packet_core::{
-    DecodeError, NLM_F_DUMP, NLM_F_REQUEST, NetlinkSerializable, NlaBuffer, NlasIterator, Parseable,
-};
-use netlink_packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage, LinkXdp, XdpAttached,
-};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::Socket;
+use netlink_packet_core::{DecodeError, NlaBuffer, NlasIterator, Parseable};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::link::{LinkFlags, LinkHeader, LinkXdp, XdpAttached};
 
-use super::netlink::{self, Messages, Netlink, malformed};
+use super::netlink::{Messages, malformed};
 use crate::kernel::terms::{InterfaceIndex, ProgramMode};
 
 /// What the kernel says about one interface.
@@ -42,119 +35,35 @@ pub(super) struct Link {
 
 /// A link of the network namespace came, changed or went.
 #[derive(Debug)]
-pub(super) enum Notice {
+pub(super) enum LinkNotification {
     Changed(Link),
     Removed(InterfaceIndex),
 }
 
-/// A socket to ask on, in the network namespace of the thread that opened it.
-#[derive(Debug)]
-pub(super) struct Route(Netlink);
-
-impl Route {
-    pub(super) fn open() -> io::Result<Self> {
-        Netlink::open().map(Self)
-    }
-
-    /// The link called `name`, if there is one.
-    pub(super) fn by_name(&mut self, name: &str) -> io::Result<Option<Link>> {
-        // The kernel's limit with the terminating zero, `IFNAMSIZ`. Longer
-        // names it does not look up but refuses, as if the request were wrong.
-        if name.is_empty() || name.len() >= libc::IFNAMSIZ || name.contains('\0') {
-            return Ok(None);
-        }
-        let mut question = LinkMessage::default();
-        question
-            .attributes
-            .push(LinkAttribute::IfName(name.to_owned()));
-        self.one(question)
-    }
-
-    /// The link with the number `index`, if there is one.
-    pub(super) fn by_index(&mut self, index: InterfaceIndex) -> io::Result<Option<Link>> {
-        let mut question = LinkMessage::default();
-        question.header.index = index.get();
-        self.one(question)
-    }
-
-    /// All links.
-    pub(super) fn links(&mut self) -> io::Result<Vec<Link>> {
-        let mut question = LinkMessage::default();
-        skip_statistics(&mut question);
-        let question = RouteNetlinkMessage::GetLink(question);
-        self.ask(question, NLM_F_REQUEST | NLM_F_DUMP)
-    }
-
-    /// The names of all links.
-    pub(super) fn names(&mut self) -> io::Result<Vec<String>> {
-        let links = self.links()?;
-        Ok(links.into_iter().map(|link| link.name).collect())
-    }
-
-    /// Questions about other things than links, on the same socket.
-    pub(super) fn netlink(&mut self) -> &mut Netlink {
-        &mut self.0
-    }
-
-    fn one(&mut self, mut question: LinkMessage) -> io::Result<Option<Link>> {
-        skip_statistics(&mut question);
-        let question = RouteNetlinkMessage::GetLink(question);
-        match self.ask(question, NLM_F_REQUEST) {
-            Ok(links) => Ok(links.into_iter().next()),
-            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Sends `question` and gives the links in the answer.
-    pub(super) fn ask(
-        &mut self,
-        question: RouteNetlinkMessage,
-        flags: u16,
-    ) -> io::Result<Vec<Link>> {
-        let mut body = vec![0; question.buffer_len()];
-        question.serialize(&mut body);
-        self.0
-            .ask(question.message_type(), &body, flags, parse_link)
-    }
-}
-
-impl AsFd for Route {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-/// Opens a socket which the kernel tells of every change of a link in the
-/// calling thread's network namespace, and which never blocks.
-pub(super) fn subscribe() -> io::Result<Socket> {
-    netlink::subscribe(&[libc::RTNLGRP_LINK])
-}
-
-/// The notices in a datagram from a [`subscribe`]d socket.
-pub(super) fn notices(datagram: &[u8]) -> io::Result<Vec<Notice>> {
-    let mut notices = Vec::new();
+/// The notifications in a datagram from a [`subscribe`]d socket.
+pub(super) fn notifications(datagram: &[u8]) -> io::Result<Vec<LinkNotification>> {
+    let mut notifications = Vec::new();
     for message in Messages(datagram) {
         let message = message?;
         match message.message_type() {
             RTM_NEWLINK => {
                 let link = parse_link(message.payload()).map_err(malformed)?;
-                notices.extend(link.map(Notice::Changed));
+                notifications.extend(link.map(LinkNotification::Changed));
             }
             RTM_DELLINK => {
                 let link = parse_link(message.payload()).map_err(malformed)?;
-                notices.extend(link.map(|link| Notice::Removed(link.index)));
+                notifications.extend(link.map(|link| LinkNotification::Removed(link.index)));
             }
             _ => {}
         }
     }
-    Ok(notices)
+    Ok(notifications)
 }
 
 /// Reads a link; `None` when the message is not about the link itself. A bridge
 /// says "new link" and "deleted link" of its ports, with its own family, when
 /// they join and leave.
-fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
+pub(super) fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
     let header = LinkHeader::parse(payload)?;
     if header.interface_family != AddressFamily::Unspec {
         return Ok(None);
@@ -219,12 +128,6 @@ fn parse_xdp(attribute: &NlaBuffer<&[u8]>) -> Result<Option<(u32, ProgramMode)>,
         .or_else(|| by_mode.into_iter().flatten().next()))
 }
 
-/// Statistics are most of an answer, and none of what we ask for.
-fn skip_statistics(question: &mut LinkMessage) {
-    let mask = vec![LinkExtentMask::SkipStats];
-    question.attributes.push(LinkAttribute::ExtMask(mask));
-}
-
 fn parse_kind(info: &[u8]) -> Result<String, DecodeError> {
     for part in NlasIterator::new(info) {
         let part = part?;
@@ -253,27 +156,7 @@ const LINK_HEADER_LEN: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::in_private_network;
     use super::*;
-
-    #[test]
-    fn link_is_found_by_name_and_by_index() {
-        in_private_network(|| {
-            let mut route = Route::open().expect("a socket");
-
-            let by_name = route.by_name("lo").expect("an answer").expect("lo");
-            let by_index = route.by_index(by_name.index).expect("an answer");
-
-            assert_eq!(by_index.as_ref(), Some(&by_name));
-            assert_eq!((by_name.name.as_str(), by_name.mtu), ("lo", 65_536));
-            assert_eq!(route.names().expect("an answer")[0], "lo");
-            assert_eq!(route.by_name("none").expect("an answer"), None);
-            assert_eq!(
-                route.by_index(InterfaceIndex::new(99)).expect("an answer"),
-                None
-            );
-        });
-    }
 
     #[test]
     fn datagram_that_lies_about_its_length_is_an_error() {
@@ -281,7 +164,7 @@ mod tests {
         for length in [0_u32, 15, 33, u32::MAX] {
             datagram[..4].copy_from_slice(&length.to_ne_bytes());
 
-            let error = notices(&datagram).expect_err("not a message");
+            let error = notifications(&datagram).expect_err("not a message");
 
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }

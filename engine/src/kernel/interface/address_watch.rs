@@ -4,9 +4,9 @@
 //! managed by there. Only 127.0.0.0/8 and ::1 are left out, because no frame
 //! from outside may have them as its destination.
 //!
-//! A notice says that something changed; what there is now is then asked for.
-//! So an address that two interfaces have is there until both have lost it, and
-//! notices that the kernel dropped (`ENOBUFS`) are no loss.
+//! A notification says that something changed; what there is now is then
+//! requested. So an address that two interfaces have is there until both have lost
+//! it, and notifications that the kernel dropped (`ENOBUFS`) are no loss.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,57 +17,65 @@ use std::time::{Duration, Instant};
 use netlink_packet_core::{DecodeError, NlasIterator};
 use netlink_sys::Socket;
 
-use super::InterfaceError;
+use super::error::{CallContext, InterfaceError};
 use super::netlink::{self, Netlink};
 use crate::kernel::sys::wait::PollSet;
 
-/// Knows the addresses of the network namespace it was opened in.
+/// The addresses of the network namespace it was opened in.
 ///
 /// Its descriptor is readable when addresses may have changed.
 #[derive(Debug)]
-pub struct AddressWatch {
-    notices: Socket,
-    questions: Netlink,
+pub(crate) struct AddressWatch {
+    notifications: Socket,
+    netlink: Netlink,
     addresses: BTreeSet<IpAddr>,
 }
 
 impl AddressWatch {
-    /// Asks for the addresses in the network namespace of the calling thread, and
+    /// Looks up the addresses in the network namespace of the calling thread, and
     /// starts to listen for changes.
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::Watch`] when the kernel gives no socket or no answer.
-    pub fn open() -> Result<Self, InterfaceError> {
-        // Listening first, so that nothing is missed in between.
-        let notices = netlink::subscribe(&[libc::RTNLGRP_IPV4_IFADDR, libc::RTNLGRP_IPV6_IFADDR])?;
-        let mut questions = Netlink::open()?;
-        Ok(Self {
-            addresses: ask(&mut questions)?,
-            notices,
-            questions,
-        })
+    /// When the kernel refuses a socket or does not answer.
+    pub(crate) fn open() -> Result<Self, InterfaceError> {
+        Self::subscribe().in_namespace(OPERATION)
     }
 
     /// The addresses, as of the last look.
     #[must_use]
-    pub fn addresses(&self) -> &BTreeSet<IpAddr> {
+    pub(crate) fn addresses(&self) -> &BTreeSet<IpAddr> {
         &self.addresses
     }
 
     /// Looks for changes, and waits up to `timeout` for one when there is none.
-    /// Zero does not wait. Gives whether [`addresses`](Self::addresses) has
+    /// Zero does not wait. Returns whether [`addresses`](Self::addresses) has
     /// others than before.
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::Watch`] when the kernel does not answer; then
-    /// addresses may have changed unseen.
-    pub fn poll(&mut self, timeout: Duration) -> Result<bool, InterfaceError> {
+    /// When the kernel does not answer; then addresses may have changed unseen.
+    pub(crate) fn poll(&mut self, timeout: Duration) -> Result<bool, InterfaceError> {
+        self.wait(timeout).in_namespace(OPERATION)
+    }
+
+    fn subscribe() -> io::Result<Self> {
+        // Listening first, so that nothing is missed in between.
+        let notifications =
+            netlink::subscribe(&[libc::RTNLGRP_IPV4_IFADDR, libc::RTNLGRP_IPV6_IFADDR])?;
+        let mut netlink = Netlink::route()?;
+        Ok(Self {
+            addresses: look_up(&mut netlink)?,
+            notifications,
+            netlink,
+        })
+    }
+
+    fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
         let start = Instant::now();
         loop {
-            if self.drain_notices()? {
-                let addresses = ask(&mut self.questions)?;
+            if self.drain_notifications()? {
+                let addresses = look_up(&mut self.netlink)?;
                 if addresses != self.addresses {
                     self.addresses = addresses;
                     return Ok(true);
@@ -78,16 +86,16 @@ impl AddressWatch {
                 return Ok(false);
             }
             let mut set = PollSet::default();
-            set.push(self.notices.as_fd());
+            set.push(self.notifications.as_fd());
             set.wait(left)?;
         }
     }
 
-    /// Takes all notices, and gives whether there were any.
-    fn drain_notices(&mut self) -> io::Result<bool> {
+    /// Takes all notifications, and returns whether there were any.
+    fn drain_notifications(&mut self) -> io::Result<bool> {
         let mut were_any = false;
         loop {
-            match self.notices.recv_from_full() {
+            match self.notifications.recv_from_full() {
                 Ok(_) => were_any = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(were_any),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -100,14 +108,14 @@ impl AddressWatch {
 
 impl AsFd for AddressWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.notices.as_fd()
+        self.notifications.as_fd()
     }
 }
 
-fn ask(questions: &mut Netlink) -> io::Result<BTreeSet<IpAddr>> {
+fn look_up(netlink: &mut Netlink) -> io::Result<BTreeSet<IpAddr>> {
     // Of any family: the header's first byte is AF_UNSPEC.
     let header = [0; ADDRESS_HEADER_LEN];
-    let addresses = questions.dump(libc::RTM_GETADDR, &header, parse)?;
+    let addresses = netlink.dump(libc::RTM_GETADDR, &header, parse)?;
     let from_outside = addresses.into_iter().filter(|ip| !ip.is_loopback());
     Ok(from_outside.collect())
 }
@@ -135,6 +143,8 @@ fn parse_ip(value: &[u8]) -> Option<IpAddr> {
     }
     <[u8; 16]>::try_from(value).ok().map(IpAddr::from)
 }
+
+const OPERATION: &str = "watch the addresses of this network namespace";
 
 /// The bytes of `struct ifaddrmsg`, `include/uapi/linux/if_addr.h`.
 const ADDRESS_HEADER_LEN: usize = 8;
@@ -223,11 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn change_is_found_after_lost_notices() {
+    fn change_is_found_after_lost_notifications() {
         in_private_network(|| {
             let mut watch = watch();
-            // The kernel's least is 2 KiB or so: a few notices.
-            watch.notices.set_rx_buf_sz(1_u32).expect("a small buffer");
+            // The kernel's least is 2 KiB or so: a few notifications.
+            watch
+                .notifications
+                .set_rx_buf_sz(1_u32)
+                .expect("a small buffer");
             for host in 1..100 {
                 ip(&format!("address add 10.1.0.{host}/32 dev one"));
             }

@@ -1,14 +1,14 @@
 //! Events about interfaces: down, carrier lost, removed.
 //!
-//! An xsk does not tell that its interface went away: `poll(2)` just times out
+//! An xsk does not say that its interface went away: `poll(2)` just times out
 //! (`xsk_poll`, `net/xdp/xsk.c`, Linux 5.10 to 7.3). rtnetlink does. An interface
 //! that is moved to another network namespace is deleted in the old one, and so
 //! are the sockets bound to it.
 //!
-//! The kernel drops notices that nobody reads in time and says so once with
-//! `ENOBUFS`. We remember the last state of every interface, ask for the
-//! present one, and tell the difference, so nothing but intermediate states is
-//! ever missed.
+//! The kernel drops notifications that nobody reads in time and says so once with
+//! `ENOBUFS`. We remember the last state of every interface, request the present
+//! one, and report the difference, so nothing but intermediate states is ever
+//! missed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -18,13 +18,16 @@ use std::time::{Duration, Instant};
 
 use netlink_sys::Socket;
 
-use super::route::{self, Link, Notice, Route};
-use super::{Interface, InterfaceError, InterfaceIndex};
+use super::error::{CallContext, InterfaceError};
+use super::handle::Interface;
+use super::link::{self, Link, LinkNotification};
+use super::link_socket::{self, LinkSocket};
 use crate::kernel::sys::wait::PollSet;
+use crate::kernel::terms::InterfaceIndex;
 
 /// What an interface can do for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkState {
+pub(crate) enum LinkState {
     /// It is up and has a carrier: frames flow.
     Up,
     /// It is up, but nothing is at the other end. Frames flow again when the
@@ -39,13 +42,13 @@ pub enum LinkState {
 
 /// An interface went from one state to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkEvent {
+pub(crate) struct LinkEvent {
     /// Which interface.
-    pub index: InterfaceIndex,
+    pub(crate) index: InterfaceIndex,
     /// Its name when it was put under watch.
-    pub name: String,
+    pub(crate) name: String,
     /// Its state now.
-    pub state: LinkState,
+    pub(crate) state: LinkState,
 }
 
 impl fmt::Display for LinkEvent {
@@ -65,9 +68,9 @@ impl fmt::Display for LinkEvent {
 /// Its descriptor is readable when there is something to look at, which may
 /// turn out to be about other interfaces.
 #[derive(Debug)]
-pub struct LinkWatch {
-    notices: Socket,
-    questions: Route,
+pub(crate) struct LinkWatch {
+    notifications: Socket,
+    links: LinkSocket,
     watched: BTreeMap<InterfaceIndex, Watched>,
     events: VecDeque<LinkEvent>,
 }
@@ -83,26 +86,27 @@ impl LinkWatch {
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::Watch`] when the kernel gives no socket.
-    pub fn open() -> Result<Self, InterfaceError> {
+    /// When the kernel refuses a socket.
+    pub(crate) fn open() -> Result<Self, InterfaceError> {
         Ok(Self {
-            notices: route::subscribe()?,
-            questions: Route::open()?,
+            notifications: link_socket::subscribe().in_namespace(OPERATION)?,
+            links: LinkSocket::open().in_namespace(OPERATION)?,
             watched: BTreeMap::new(),
             events: VecDeque::new(),
         })
     }
 
-    /// Puts `interface` under watch and gives its state; every change from there
+    /// Puts `interface` under watch and returns its state; every change from there
     /// on is an event. [`LinkState::Removed`] when it is already gone.
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::Watch`] when the kernel does not answer.
-    pub fn watch(&mut self, interface: &Interface) -> Result<LinkState, InterfaceError> {
+    /// When the kernel does not answer.
+    pub(crate) fn watch(&mut self, interface: &Interface) -> Result<LinkState, InterfaceError> {
         // What happened before now is no news about this interface.
-        self.read_notices()?;
-        let state = LinkState::of(self.questions.by_index(interface.index())?.as_ref());
+        self.read_notifications().in_namespace(OPERATION)?;
+        let link = self.links.by_index(interface.index());
+        let state = LinkState::of(link.in_namespace(OPERATION)?.as_ref());
         let watched = Watched {
             name: interface.name().to_owned(),
             state,
@@ -111,53 +115,58 @@ impl LinkWatch {
         Ok(state)
     }
 
-    /// Gives the events since the last call, and waits up to `timeout` for the
+    /// Returns the events since the last call, and waits up to `timeout` for the
     /// first when there are none. Zero does not wait.
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::Watch`] when the kernel does not answer; then states
-    /// may have changed unseen.
-    pub fn poll(&mut self, timeout: Duration) -> Result<Vec<LinkEvent>, InterfaceError> {
+    /// When the kernel does not answer; then states may have changed unseen.
+    pub(crate) fn poll(&mut self, timeout: Duration) -> Result<Vec<LinkEvent>, InterfaceError> {
+        self.wait(timeout).in_namespace(OPERATION)
+    }
+
+    fn wait(&mut self, timeout: Duration) -> io::Result<Vec<LinkEvent>> {
         let start = Instant::now();
         loop {
-            self.read_notices()?;
+            self.read_notifications()?;
             let left = timeout.saturating_sub(start.elapsed());
             if !self.events.is_empty() || left.is_zero() {
                 return Ok(self.events.drain(..).collect());
             }
             let mut set = PollSet::default();
-            set.push(self.notices.as_fd());
+            set.push(self.notifications.as_fd());
             set.wait(left)?;
         }
     }
 
-    fn read_notices(&mut self) -> io::Result<()> {
+    fn read_notifications(&mut self) -> io::Result<()> {
         loop {
-            match self.notices.recv_from_full() {
+            match self.notifications.recv_from_full() {
                 Ok((datagram, _)) => {
-                    for notice in route::notices(&datagram)? {
-                        match notice {
-                            Notice::Changed(link) => {
+                    for notification in link::notifications(&datagram)? {
+                        match notification {
+                            LinkNotification::Changed(link) => {
                                 self.observe(link.index, LinkState::of(Some(&link)));
                             }
-                            Notice::Removed(index) => self.observe(index, LinkState::Removed),
+                            LinkNotification::Removed(index) => {
+                                self.observe(index, LinkState::Removed)
+                            }
                         }
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.ask_again()?,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.look_again()?,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Notices were lost: asks for the state of everything under watch.
-    fn ask_again(&mut self) -> io::Result<()> {
+    /// Notifications were lost: looks up the state of everything under watch.
+    fn look_again(&mut self) -> io::Result<()> {
         let indices: Vec<_> = self.watched.keys().copied().collect();
         for index in indices {
-            let link = self.questions.by_index(index)?;
+            let link = self.links.by_index(index)?;
             self.observe(index, LinkState::of(link.as_ref()));
         }
         Ok(())
@@ -183,7 +192,7 @@ impl LinkWatch {
 
 impl AsFd for LinkWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.notices.as_fd()
+        self.notifications.as_fd()
     }
 }
 
@@ -197,6 +206,8 @@ impl LinkState {
         }
     }
 }
+
+const OPERATION: &str = "watch interfaces for changes";
 
 #[cfg(test)]
 mod tests {
@@ -299,11 +310,14 @@ mod tests {
     }
 
     #[test]
-    fn change_is_found_after_lost_notices() {
+    fn change_is_found_after_lost_notifications() {
         in_private_network(|| {
             let (mut watch, _) = pair_under_watch();
-            // The kernel's least is 2 KiB or so: one or two notices.
-            watch.notices.set_rx_buf_sz(1_u32).expect("a small buffer");
+            // The kernel's least is 2 KiB or so: one or two notifications.
+            watch
+                .notifications
+                .set_rx_buf_sz(1_u32)
+                .expect("a small buffer");
             for mtu in 1000..1050 {
                 ip(&format!("link set dev two mtu {mtu}"));
             }
