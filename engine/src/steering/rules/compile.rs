@@ -12,11 +12,12 @@ use wharf_ebpf::{ASKS_ANYTHING, CLAUSES, Mask, RowsFull, Table, Tables};
 
 use super::clause::{Clause, clauses};
 use super::error::RulesError;
+use super::fields::{Field, Fields};
 use super::literal::Literal;
-use super::packet::{Field, Fields};
-use super::primitive::{IcmpVersion, MacAddress, Prefix, Primitive, Side, VlanId, VlanTag};
+use super::primitive::{MacAddress, Prefix, Primitive, Side};
 use super::reference::Truth;
 use super::rule::{Action, RuleSet};
+use super::table::{edges, name, table_of, with_field};
 use crate::kernel::XskIndex;
 
 /// Rules, ready to be loaded.
@@ -212,82 +213,6 @@ impl Matcher<'_> {
             .into_iter()
             .map(|prefix| (prefix, self.mask(table, |asked| answer(asked, prefix))))
             .collect()
-    }
-}
-
-/// The field that a primitive asks.
-fn table_of(primitive: Primitive) -> Table {
-    match primitive {
-        Primitive::EtherType(_) => Table::EtherType,
-        Primitive::Vlan(VlanTag::Outer, _) => Table::OuterVlan,
-        Primitive::Vlan(VlanTag::Inner, _) => Table::InnerVlan,
-        Primitive::EtherDestination(_) => Table::EtherDestination,
-        Primitive::Address(Side::Source, _) => Table::Source,
-        Primitive::Address(Side::Destination, _) => Table::Destination,
-        Primitive::Protocol(_) => Table::Protocol,
-        Primitive::LaterFragment => Table::LaterFragment,
-        Primitive::Port(Side::Source, _) => Table::SourcePort,
-        Primitive::Port(Side::Destination, _) => Table::DestinationPort,
-        Primitive::TcpFlags(_) => Table::TcpFlags,
-        Primitive::IcmpType(IcmpVersion::V4, _) => Table::IcmpTypeV4,
-        Primitive::IcmpType(IcmpVersion::V6, _) => Table::IcmpTypeV6,
-    }
-}
-
-/// The values of a wide field at which the answer of `primitive` may change.
-fn edges(primitive: Primitive, table: Table) -> Vec<usize> {
-    let from_to = |first: u16, last: u16| vec![usize::from(first), usize::from(last) + 1];
-    match primitive {
-        _ if table_of(primitive) != table => Vec::new(),
-        Primitive::EtherType(is) => from_to(is, is),
-        Primitive::Vlan(_, Some(id)) => from_to(id.get(), id.get()),
-        Primitive::Port(_, ports) => from_to(ports.first(), ports.last()),
-        _ => Vec::new(),
-    }
-}
-
-/// A frame that says nothing but one field.
-fn with_field(table: Table, value: Field<usize>) -> Fields {
-    fn as_field<T>(value: Field<usize>, typed: impl FnOnce(u16) -> T) -> Field<T> {
-        match value {
-            Field::Absent => Field::Absent,
-            Field::Undecided => Field::Undecided,
-            Field::Is(value) => Field::Is(typed(
-                u16::try_from(value).expect("fields have 65536 values at most"),
-            )),
-        }
-    }
-    let byte = |value: u16| u8::try_from(value).expect("the field has 256 values");
-    let id = |value: u16| VlanId::new(value).expect("the field has 4096 values");
-    let no_value = |_| unreachable!("the field has no values of its own");
-    let mut fields = Fields::UNDECIDED;
-    match table {
-        Table::EtherType => fields.ether_type = as_field(value, |value| value),
-        Table::OuterVlan => fields.outer_vlan = as_field(value, id),
-        Table::InnerVlan => fields.inner_vlan = as_field(value, id),
-        Table::EtherDestination => fields.ether_destination = as_field(value, no_value),
-        Table::Source => fields.source = as_field(value, |_| Ipv4Addr::UNSPECIFIED.into()),
-        Table::Destination => {
-            fields.destination = as_field(value, |_| Ipv4Addr::UNSPECIFIED.into());
-        }
-        Table::Protocol => fields.protocol = as_field(value, byte),
-        Table::LaterFragment => fields.later_fragment = as_field(value, |value| value == 1),
-        Table::SourcePort => fields.source_port = as_field(value, |value| value),
-        Table::DestinationPort => fields.destination_port = as_field(value, |value| value),
-        Table::TcpFlags => fields.tcp_flags = as_field(value, byte),
-        Table::IcmpTypeV4 => fields.icmp_type_v4 = as_field(value, byte),
-        Table::IcmpTypeV6 => fields.icmp_type_v6 = as_field(value, byte),
-    }
-    fields
-}
-
-fn name(table: Table) -> &'static str {
-    match table {
-        Table::EtherType => "the EtherType",
-        Table::OuterVlan | Table::InnerVlan => "a VLAN id",
-        Table::SourcePort => "the source port",
-        Table::DestinationPort => "the destination port",
-        _ => "a field",
     }
 }
 

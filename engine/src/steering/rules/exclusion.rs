@@ -195,7 +195,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::steering::rules::packet::Fields;
+    use crate::steering::rules::fields::Fields;
     use crate::steering::rules::samples;
 
     const FLAGS: [u8; 7] = [0, 1, 2, 3, 16, 18, 255];

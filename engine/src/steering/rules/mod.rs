@@ -8,10 +8,10 @@
 //! which is the documentation of [`Expression`]; here is what keeps them:
 //!
 //! - `parse` and `display`: text to values and back.
-//! - `packet` and `reference`: the plain evaluation, which is the definition.
+//! - `fields` and `reference`: the plain evaluation, which is the definition.
 //! - `clause`: the same as alternatives of `literal`s, for the XDP program's tables;
 //!   `exclusion` and `contradiction` say which of them no frame satisfies.
-//! - `compile`: clauses to tables.
+//! - `compile` and `table`: clauses to tables.
 
 mod clause;
 mod compile;
@@ -20,16 +20,17 @@ mod display;
 mod error;
 mod exclusion;
 mod expression;
+mod fields;
 mod flow;
 mod literal;
 mod names;
-mod packet;
 mod parse;
 mod primitive;
 mod reference;
 mod rule;
 #[cfg(test)]
 pub(crate) mod samples;
+mod table;
 
 pub(crate) use compile::{Compiled, action_code, compile};
 pub use error::RulesError;

@@ -2,7 +2,7 @@
 //! program is tested against, and the answer to "what would these rules do".
 
 use super::expression::Expression;
-use super::packet::{Field, Fields};
+use super::fields::{Field, Fields};
 use super::primitive::{IcmpVersion, Primitive, Side, TcpFlags, VlanTag};
 use super::rule::{Action, RuleSet};
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::steering::rules::packet::Fields;
+use crate::steering::rules::fields::Fields;
 use crate::steering::rules::{Decision, Rule, Truth, samples};
 
 impl Literal {

@@ -316,7 +316,7 @@ fn flows_prefixes_and_addresses_parse_alone() {
 
 proptest! {
     #[test]
-    fn no_text_panics_and_every_error_has_its_place(
+    fn no_text_panics_and_every_error_has_its_column(
         words in proptest::collection::vec(
             prop_oneof![
                 4 => proptest::sample::select(&[
