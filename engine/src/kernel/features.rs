@@ -34,7 +34,7 @@ pub struct KernelFeatures {
     /// The kernel's own types, `/sys/kernel/btf/vmlinux`. Linux 5.4, with
     /// `CONFIG_DEBUG_INFO_BTF`. Wharf's program does without.
     pub btf: Support,
-    /// Binding so that the kernel says when it wants to be woken:
+    /// Binding so that the kernel says when it needs a wake-up:
     /// `XDP_USE_NEED_WAKEUP`. Linux 5.4.
     pub need_wakeup: Support,
     /// Frames in several chunks: `XDP_USE_SG`. Linux 6.6. Without it, an MTU has to
@@ -68,7 +68,7 @@ pub enum Support {
     Yes,
     /// The kernel cannot.
     No,
-    /// It could not be tried, as a rule for want of privileges.
+    /// It could not be tried, usually because privileges are missing.
     Unknown,
 }
 

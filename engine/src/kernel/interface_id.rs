@@ -1,6 +1,6 @@
-//! Names an engine's interface on the data path, where strings are too slow.
+//! The number of an engine's interface, for the data path, where names are too slow.
 
-/// An interface of an engine: its place in the order in which the builder was
-/// told of them, from 0.
+/// An interface of an engine, counted from 0 in the order of the calls to
+/// [`EngineBuilder::interface`](crate::EngineBuilder::interface).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfaceId(pub usize);

@@ -104,7 +104,7 @@ impl fmt::Display for MissingCapabilities {
     }
 }
 
-/// The effective capabilities; none when the kernel does not tell.
+/// The effective capabilities; none when the kernel does not say.
 fn effective() -> CapsHashSet {
     caps::read(None, CapSet::Effective).unwrap_or_default()
 }

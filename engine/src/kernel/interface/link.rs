@@ -105,7 +105,7 @@ pub(super) fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
     Ok(Some(link))
 }
 
-/// The program that frames meet first, where an offloaded one stands beside
+/// The program that runs first, where an offloaded one is attached beside
 /// another (`XDP_ATTACHED_MULTI`).
 fn parse_xdp(attribute: &NlaBuffer<&[u8]>) -> Result<Option<(u32, ProgramMode)>, DecodeError> {
     let mut single = None;

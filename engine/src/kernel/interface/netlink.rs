@@ -3,7 +3,7 @@
 //! protocol.
 //!
 //! A dump that the kernel could not read in one go, because what it lists
-//! changed meanwhile, is marked (`NLM_F_DUMP_INTR`); it is asked for again.
+//! changed meanwhile, is marked (`NLM_F_DUMP_INTR`) and requested again.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

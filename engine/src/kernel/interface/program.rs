@@ -15,7 +15,7 @@ use aya::programs::{links::LinkType, loaded_links, loaded_programs};
 
 use crate::kernel::terms::ProgramMode;
 
-/// A program that frames meet before they meet anything of ours.
+/// A program that runs on frames before anything of ours does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttachedProgram {
@@ -107,7 +107,7 @@ impl Holder {
             let link = match link {
                 Ok(link) => link,
                 // A link that went away between two steps of the iteration is
-                // an error as well, so only one that meets us at once is final.
+                // an error as well, so only one without the privilege is final.
                 Err(_) if !may_look_up() => return Self::Unknown,
                 Err(_) => continue,
             };

@@ -50,8 +50,8 @@ pub(crate) fn detach_xdp(link: BorrowedFd<'_>) -> io::Result<()> {
     unsafe { bpf(BPF_LINK_DETACH, &link.as_raw_fd()) }.map(drop)
 }
 
-/// Puts `program` in the place of `old` in what [`attach_xdp`] attached: no frame
-/// meets both, and none meets neither. Fails, and leaves `old` where it is, when
+/// Replaces `old` by `program` in what [`attach_xdp`] attached: every frame is seen
+/// by exactly one of the two. Fails, and leaves `old` where it is, when
 /// that is not what is there. Linux 5.9.
 pub(crate) fn replace_xdp(
     link: BorrowedFd<'_>,

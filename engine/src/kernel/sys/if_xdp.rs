@@ -52,7 +52,7 @@ pub(crate) struct RingOffset {
     pub(crate) flags: u64,
 }
 
-/// What `XDP_MMAP_OFFSETS` gives since Linux 5.4 (version 2, with flags).
+/// What `XDP_MMAP_OFFSETS` returns since Linux 5.4 (version 2, with flags).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct MmapOffsets {
@@ -79,7 +79,7 @@ pub(crate) struct UmemReg {
     pub(crate) tx_metadata_len: u32,
 }
 
-/// What `XDP_STATISTICS` gives since Linux 5.9; earlier kernels fill the first
+/// What `XDP_STATISTICS` returns since Linux 5.9; earlier kernels fill the first
 /// three fields only.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]

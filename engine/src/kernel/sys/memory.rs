@@ -23,7 +23,7 @@ pub(crate) struct Mapping {
 // SAFETY: a mapping belongs to the process, not to a thread; `Mapping` itself
 // only hands out its address, and unmapping works from any thread.
 unsafe impl Send for Mapping {}
-// SAFETY: as above: `&Mapping` gives the address and the length, nothing more.
+// SAFETY: as above: `&Mapping` returns the address and the length, nothing more.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
@@ -53,7 +53,7 @@ impl Mapping {
     fn map(len: usize, flags: i32, fd: i32, offset: i64) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: without MAP_FIXED the kernel chooses an unused range, so no
-        // memory that exists is touched. Bad arguments give an error.
+        // memory that exists is touched. Bad arguments are an error.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, fd, offset) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -64,11 +64,11 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Gives an error where touching the memory would be a `SIGBUS`. `mmap` says
+    /// An error where touching the memory would be a `SIGBUS`. `mmap` says
     /// nothing of pages that it could not fault in, as where a control group may
     /// have fewer huge pages than are free (`hugetlb.2MB.max`).
     ///
-    /// Before Linux 5.14 it cannot be asked, and gives none.
+    /// Before Linux 5.14 the kernel cannot check, and there is no error.
     fn check_populated(&self) -> io::Result<()> {
         // SAFETY: the range is this mapping, and faulting in changes no byte of it.
         let done = unsafe {

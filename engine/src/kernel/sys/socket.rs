@@ -100,8 +100,8 @@ pub(crate) fn statistics(fd: BorrowedFd<'_>) -> io::Result<Statistics> {
     Ok(statistics)
 }
 
-/// Whether the kernel tells apart what it drops, which is Linux 5.9: it fills in
-/// more of the structure.
+/// Whether the kernel counts drops by reason, which is Linux 5.9: it fills in more
+/// of the structure.
 pub(crate) fn has_long_statistics(fd: BorrowedFd<'_>) -> io::Result<bool> {
     let (_, len) = get_option(
         fd,
@@ -150,7 +150,7 @@ pub(crate) fn set_tx_budget(fd: BorrowedFd<'_>, frames: u32) -> io::Result<()> {
 }
 
 /// Asks for a send buffer of `bytes`, beyond the system's limit where
-/// CAP_NET_ADMIN allows that, and gives the size got. In copy mode the send
+/// CAP_NET_ADMIN allows that, and returns the size got. In copy mode the send
 /// buffer bounds the frames in flight.
 pub(crate) fn set_send_buffer(fd: BorrowedFd<'_>, bytes: i32) -> io::Result<u32> {
     if set_option(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &bytes).is_err() {
@@ -217,7 +217,7 @@ fn set_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32, value: &T) ->
     check(result.into()).map(drop)
 }
 
-/// Gives the option's value, written over `value`, and the length that the
+/// Returns the option's value, written over `value`, and the length that the
 /// kernel filled in.
 fn get_option<T: Plain>(
     fd: BorrowedFd<'_>,

@@ -5,6 +5,7 @@
 /// Source: `struct xdp_statistics` in `include/uapi/linux/if_xdp.h`. Fields
 /// after `tx_invalid_descs` are zero before Linux 5.9.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KernelStatistics {
     /// Frames dropped because there was no chunk for them or they were too long.
     pub rx_dropped: u64,

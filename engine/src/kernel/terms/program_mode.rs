@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Where an XDP program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProgramMode {
     /// In the driver, before there is an skb.
     Native,
