@@ -7,18 +7,22 @@ mod counters;
 mod engine;
 mod error;
 mod guard;
+mod outbox;
+mod routes;
 mod shutdown;
 mod simulated;
 mod stats;
+mod waiting;
 mod worker;
 mod xsk_set;
 
-pub use application::{Application, Idle, Outbox, WorkerContext};
+pub use application::{Application, Idle, WorkerContext};
 pub use config::{ConfigError, Wait};
 pub use engine::{
     Engine, EngineBuilder, EngineReport, InterfaceReport, KeepManagement, ManagementReport,
     WorkerReport,
 };
 pub use error::Error;
+pub use outbox::Outbox;
 pub use simulated::SimulatedWorker;
 pub use stats::{DropReason, Drops, Snapshot, Summary, Totals, WorkerStats, XskStats};

@@ -194,7 +194,8 @@ mod tests {
     use super::*;
     use crate::kernel::{InterfaceId, RingCapacity};
     use crate::memory::UmemConfig;
-    use crate::runtime::application::{Idle, Outbox};
+    use crate::runtime::application::Idle;
+    use crate::runtime::outbox::Outbox;
     use crate::runtime::stats::DropReason;
     use crate::xsk::Batch;
 

@@ -8,10 +8,14 @@
 //! The same code runs on an engine's worker and in a
 //! [`SimulatedWorker`](crate::SimulatedWorker).
 
+use std::cell::RefCell;
+
 use crate::kernel::KernelStatistics;
 use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
-use crate::runtime::application::{Application, Idle, Outbox, Refusals, Routes, Stop};
+use crate::runtime::application::{Application, Idle};
+use crate::runtime::outbox::{Outbox, Refusals};
+use crate::runtime::routes::{Endpoint, Routes};
 use crate::runtime::shutdown::{REMOVED, SET_DOWN};
 use crate::runtime::stats::{DropReason, Drops, XskStats};
 use crate::xsk::{self, WakeError, Xsk, XskRx, XskTx};
@@ -29,7 +33,8 @@ pub(crate) enum Round {
 /// UMEM.
 pub(crate) struct XskSet {
     rx: Vec<XskRx>,
-    tx: Vec<XskTx>,
+    /// Borrowed only by an [`Outbox`], in a round.
+    tx: Vec<RefCell<XskTx>>,
     /// Interface names in the order of `tx`, for errors.
     names: Vec<String>,
     /// Xsks on which the kernel does not send any more: their interface is gone or
@@ -48,20 +53,20 @@ impl XskSet {
     pub(crate) fn new(umem: Umem, xsks: Vec<(String, Xsk)>, batch_size: u32) -> Self {
         let (names, xsks): (Vec<_>, Vec<_>) = xsks.into_iter().unzip();
         let (rx, tx): (Vec<_>, Vec<_>) = xsks.into_iter().map(Xsk::into_halves).unzip();
-        let stop = |(rx, tx): (&XskRx, &XskTx)| Stop {
+        let endpoint = |(rx, tx): (&XskRx, &XskTx)| Endpoint {
             interface: rx.interface(),
             queue: rx.queue(),
             xsk: rx.xsk(),
             sends: tx.sends(),
         };
-        let stops: Vec<_> = rx.iter().zip(&tx).map(stop).collect();
+        let endpoints: Vec<_> = rx.iter().zip(&tx).map(endpoint).collect();
         Self {
             dead: vec![false; tx.len()],
             refusals: vec![Refusals::default(); tx.len()],
-            routes: Routes::new(&stops),
+            routes: Routes::new(&endpoints),
             kernel: vec![KernelStatistics::default(); tx.len()],
             rx,
-            tx,
+            tx: tx.into_iter().map(RefCell::new).collect(),
             names,
             umem,
             batch_size,
@@ -82,22 +87,16 @@ impl XskSet {
         &mut self,
         application: &mut impl Application,
     ) -> Result<Round, Error> {
-        if self.round(application)? == Round::Progress {
-            return Ok(Round::Progress);
+        let mut round = self.serve(application);
+        if round == Round::Nothing {
+            let routes = self.routes.from(0);
+            let mut out = Outbox::new(&self.umem, &self.tx, &mut self.refusals, 0, routes);
+            if application.idle(&mut out) == Idle::Again {
+                round = Round::Progress;
+            }
         }
-        let mut out = Outbox {
-            umem: &self.umem,
-            queues: &mut self.tx,
-            refusals: &mut self.refusals,
-            source: 0,
-            routes: self.routes.row(0),
-        };
-        let idle = application.idle(&mut out);
         self.wake()?;
-        Ok(match idle {
-            Idle::Again => Round::Progress,
-            Idle::Sleep => Round::Nothing,
-        })
+        Ok(round)
     }
 
     /// One round.
@@ -106,9 +105,16 @@ impl XskSet {
     ///
     /// When an interface is gone or down.
     pub(crate) fn round(&mut self, application: &mut impl Application) -> Result<Round, Error> {
+        let round = self.serve(application);
+        self.wake()?;
+        Ok(round)
+    }
+
+    /// A round but for the wake-ups.
+    fn serve(&mut self, application: &mut impl Application) -> Round {
         let mut round = Round::Nothing;
         for tx in &mut self.tx {
-            if tx.complete() > 0 {
+            if tx.get_mut().complete() > 0 {
                 round = Round::Progress;
             }
         }
@@ -120,20 +126,14 @@ impl XskSet {
             if batch.is_empty() {
                 continue;
             }
-            let mut out = Outbox {
-                umem: &self.umem,
-                queues: &mut self.tx,
-                refusals: &mut self.refusals,
-                source,
-                routes: self.routes.row(source),
-            };
+            let routes = self.routes.from(source);
+            let mut out = Outbox::new(&self.umem, &self.tx, &mut self.refusals, source, routes);
             application.receive(batch, &mut out);
             if self.rx[source].counters().frames != before {
                 round = Round::Progress;
             }
         }
-        self.wake()?;
-        Ok(round)
+        round
     }
 
     fn wake(&mut self) -> Result<(), Error> {
@@ -149,18 +149,23 @@ impl XskSet {
         self.wake_with(XskTx::wake_regardless)
     }
 
-    fn wake_with(&mut self, wake: fn(&mut XskTx) -> Result<(), WakeError>) -> Result<(), Error> {
+    fn wake_with(
+        &mut self,
+        wake: impl Fn(&mut XskTx) -> Result<(), WakeError>,
+    ) -> Result<(), Error> {
         let mut outcome = Ok(());
-        for (place, tx) in self.tx.iter_mut().enumerate() {
+        for (position, tx) in self.tx.iter_mut().enumerate() {
             // Once it has said no, asking again does harm: Linux 6.18 adds an
             // entry to the completion ring each time that it refuses a frame's
             // metadata.
-            if self.dead[place] {
+            if self.dead[position] {
                 continue;
             }
-            let Err(error) = wake(tx) else { continue };
-            self.dead[place] = true;
-            let interface = self.names[place].clone();
+            let Err(error) = wake(tx.get_mut()) else {
+                continue;
+            };
+            self.dead[position] = true;
+            let interface = self.names[position].clone();
             outcome = Err(match error {
                 WakeError::Down => Error::InterfaceLost {
                     interface,
@@ -179,7 +184,7 @@ impl XskSet {
     /// Whether the kernel has frames that it can still give back.
     pub(crate) fn has_frames_in_flight(&self) -> bool {
         let mut all = self.tx.iter().zip(&self.dead);
-        all.any(|(tx, dead)| !dead && tx.in_flight() > 0)
+        all.any(|(tx, dead)| !dead && tx.borrow().in_flight() > 0)
     }
 
     /// The receiving halves.
@@ -189,7 +194,8 @@ impl XskSet {
 
     /// Both halves of each xsk.
     pub(crate) fn halves(&mut self) -> impl Iterator<Item = (&mut XskRx, &mut XskTx)> {
-        self.rx.iter_mut().zip(&mut self.tx)
+        let sending = self.tx.iter_mut().map(RefCell::get_mut);
+        self.rx.iter_mut().zip(sending)
     }
 
     /// Each xsk with the name of its interface.
@@ -205,7 +211,7 @@ impl XskSet {
 
     /// Frames that the application made and sent, or tried to.
     pub(crate) fn frames_made(&self) -> u64 {
-        let made = self.tx.iter().map(|tx| tx.counters().made);
+        let made = self.tx.iter().map(|tx| tx.borrow().counters().made);
         let refused = self.refusals.iter().map(|refusals| refusals.made);
         made.chain(refused).sum()
     }
@@ -213,7 +219,9 @@ impl XskSet {
     /// Ring entries from the kernel that failed a check.
     pub(crate) fn violations(&self) -> u64 {
         let halves = self.rx.iter().zip(&self.tx);
-        halves.map(|(rx, tx)| xsk::violations(rx, tx)).sum()
+        halves
+            .map(|(rx, tx)| xsk::violations(rx, &tx.borrow()))
+            .sum()
     }
 
     /// The counters of each xsk of worker `worker`. A system call for each that has
@@ -223,26 +231,28 @@ impl XskSet {
             // A counter that cannot be read stays what it was.
             *kernel = rx.kernel_statistics().unwrap_or(*kernel);
         }
-        let places = 0..self.rx.len();
-        places.map(|place| self.xsk_stats(place, worker)).collect()
+        let positions = 0..self.rx.len();
+        positions
+            .map(|position| self.xsk_stats(position, worker))
+            .collect()
     }
 
     /// The counters at the very end: what the kernel still has is unfinished.
     pub(crate) fn last_counters(&mut self, worker: usize) -> Vec<XskStats> {
         let mut all = self.counters(worker);
-        for (stats, tx) in all.iter_mut().zip(&self.tx) {
-            let unfinished = u64::from(tx.in_flight());
+        for (stats, tx) in all.iter_mut().zip(&mut self.tx) {
+            let unfinished = u64::from(tx.get_mut().in_flight());
             stats.drops.set(DropReason::TxUnfinished, unfinished);
             stats.tx_in_flight = 0;
         }
         all
     }
 
-    fn xsk_stats(&self, place: usize, worker: usize) -> XskStats {
-        let (rx, tx) = (&self.rx[place], &self.tx[place]);
+    fn xsk_stats(&self, position: usize, worker: usize) -> XskStats {
+        let (rx, tx) = (&self.rx[position], self.tx[position].borrow());
         let (received, sent) = (rx.counters(), tx.counters());
-        let kernel = self.kernel[place];
-        let refusals = self.refusals[place];
+        let kernel = self.kernel[position];
+        let refusals = self.refusals[position];
         let mut drops = Drops::default();
         drops.set(DropReason::RxNoChunk, kernel.rx_dropped);
         drops.set(DropReason::RxRingFull, kernel.rx_ring_full);

@@ -1,0 +1,158 @@
+//! Where an application sends frames.
+//!
+//! The outbox keeps the sending half that was used last borrowed, so a row of frames
+//! to one interface costs a comparison each beside the xsk itself.
+
+use std::cell::{RefCell, RefMut};
+
+use crate::kernel::InterfaceId;
+use crate::memory::{Frame, Umem};
+use crate::runtime::routes::RoutesFrom;
+use crate::xsk::{TransmitError, XskTx};
+
+/// Where a worker's application sends frames.
+#[derive(Debug)]
+pub struct Outbox<'a> {
+    umem: &'a Umem,
+    xsks: &'a [RefCell<XskTx>],
+    refusals: &'a mut [Refusals],
+    routes: &'a RoutesFrom,
+    /// The position of the xsk that the batch came from.
+    source: usize,
+    /// The interface that `tx` sends to.
+    to: InterfaceId,
+    tx: RefMut<'a, XskTx>,
+}
+
+/// Frames that an outbox could not send, and dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusals {
+    pub(crate) ring_full: u64,
+    pub(crate) refused: u64,
+    /// Of all those, the ones that the application had made, not received.
+    pub(crate) made: u64,
+}
+
+impl<'a> Outbox<'a> {
+    /// An outbox for frames that the xsk at `source` received, none of `xsks` being
+    /// borrowed.
+    #[inline]
+    pub(crate) fn new(
+        umem: &'a Umem,
+        xsks: &'a [RefCell<XskTx>],
+        refusals: &'a mut [Refusals],
+        source: usize,
+        routes: &'a RoutesFrom,
+    ) -> Self {
+        let last = routes.last();
+        Self {
+            umem,
+            xsks,
+            refusals,
+            routes,
+            source,
+            to: last.to,
+            tx: xsks[last.position].borrow_mut(),
+        }
+    }
+}
+
+impl Outbox<'_> {
+    /// Sends `frame` on an interface. If the TX ring is full, or the frame
+    /// cannot be sent at all, it is dropped and counted.
+    #[inline]
+    pub fn send(&mut self, frame: Frame, to: InterfaceId) {
+        if let Err(error) = self.try_send(frame, to) {
+            self.refuse(error, to);
+        }
+    }
+
+    /// Sends `frame` out of the interface it came in on, as
+    /// [`send`](Self::send) does; on the same queue if that can send.
+    #[inline]
+    pub fn send_back(&mut self, frame: Frame) {
+        self.send(frame, self.routes.interface());
+    }
+
+    /// Sends `frame` on an interface, or returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`TransmitError`] with the frame when the TX ring is full, or the frame
+    /// cannot be sent at all.
+    #[inline]
+    pub fn try_send(&mut self, frame: Frame, to: InterfaceId) -> Result<(), TransmitError> {
+        if to != self.to && !self.turn_to(to) {
+            return Err(TransmitError::NoInterface(frame));
+        }
+        self.tx.transmit(frame)
+    }
+
+    /// Frames that [`try_send`](Self::try_send) takes now for an interface: zero
+    /// also if there is no such interface.
+    pub fn room(&mut self, to: InterfaceId) -> u32 {
+        if to == self.to || self.turn_to(to) {
+            self.tx.room()
+        } else {
+            0
+        }
+    }
+
+    /// Damages the frame that was sent last to an interface, and of this round:
+    /// see [`XskTx::damage`].
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    #[cfg(feature = "fault-injection")]
+    pub fn damage(
+        &mut self,
+        to: InterfaceId,
+        damage: impl FnOnce(crate::TxDescriptor) -> crate::TxDescriptor,
+    ) {
+        assert!(
+            to == self.to || self.turn_to(to),
+            "something was sent there"
+        );
+        self.tx.damage(0, damage);
+    }
+
+    /// Takes a free chunk as an empty frame, or `None` when there is none.
+    #[must_use]
+    pub fn allocate(&mut self) -> Option<Frame> {
+        self.umem.allocate()
+    }
+
+    /// The worker's UMEM: to [attach](Umem::attach) frames that come back from
+    /// other threads, or to audit.
+    #[must_use]
+    pub fn umem(&self) -> &Umem {
+        self.umem
+    }
+
+    /// Borrows the xsk that sends to an interface, in the place of the one before.
+    /// `false` if there is none.
+    #[inline(never)]
+    fn turn_to(&mut self, to: InterfaceId) -> bool {
+        let Some(route) = self.routes.take(to) else {
+            return false;
+        };
+        // Another interface's xsk than the one borrowed.
+        self.tx = self.xsks[route.position].borrow_mut();
+        self.to = to;
+        true
+    }
+
+    #[cold]
+    fn refuse(&mut self, error: TransmitError, to: InterfaceId) {
+        let position = self.routes.position(to).unwrap_or(self.source);
+        let refusals = &mut self.refusals[position];
+        match &error {
+            TransmitError::RingFull(_) => refusals.ring_full += 1,
+            _ => refusals.refused += 1,
+        }
+        let frame = error.into_frame();
+        refusals.made += u64::from(frame.is_made());
+        frame.recycle();
+    }
+}
