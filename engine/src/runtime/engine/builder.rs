@@ -1,80 +1,50 @@
 //! What an engine is asked for, checked before the machine is touched.
 
-use super::Engine;
+use super::engine::Engine;
 use super::management::KeepManagement;
+use super::settings::Settings;
 use crate::kernel::{ChunkSize, KnownPanics, RingCapacity};
-use crate::memory::ledger::XskId;
-use crate::memory::{Pages, UmemConfig};
-use crate::runtime::Error;
+use crate::memory::Pages;
 use crate::runtime::application::{Application, WorkerContext};
-use crate::runtime::{ConfigError, Wait};
+use crate::runtime::config::{ConfigError, Wait};
+use crate::runtime::error::Error;
+use crate::steering::Attach;
 use crate::steering::rules::RuleSet;
-use crate::steering::{Attach, Steering, SteeringConfig};
-use crate::xsk::{Mode, MultiBuffer};
+use crate::xsk::{Mode, MultiBuffer, XskConfig};
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
 #[derive(Clone, Debug)]
-pub struct EngineBuilder {
-    pub(super) interfaces: Vec<String>,
-    pub(super) mode: Mode,
-    pub(super) multi_buffer: MultiBuffer,
-    pub(super) attach: Attach,
-    pub(super) queues: Option<u32>,
-    pub(super) cpus: Option<Vec<usize>>,
-    pub(super) umem: UmemConfig,
-    pub(super) ring_size: RingCapacity,
-    pub(super) batch_size: u32,
-    pub(super) wait: Wait,
-    pub(super) promiscuous: bool,
-    pub(super) known_panics: KnownPanics,
-    pub(super) keep_management: KeepManagement,
-    pub(super) steering: SteeringConfig,
+pub struct EngineBuilder(Settings);
+
+impl Engine {
+    /// What to ask of an engine.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder(Settings::new())
+    }
 }
 
-/// Chunks that a queue needs at the least: some to receive into while others are
-/// being sent.
-pub(super) const MIN_FRAMES_PER_QUEUE: u32 = 64;
-
 impl EngineBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            interfaces: Vec::new(),
-            mode: Mode::Auto,
-            multi_buffer: MultiBuffer::Auto,
-            attach: Attach::Auto,
-            queues: None,
-            cpus: None,
-            umem: UmemConfig::new(Self::DEFAULT_FRAMES),
-            ring_size: RingCapacity::new(Self::DEFAULT_RING_SIZE).expect("a power of two"),
-            batch_size: Self::DEFAULT_BATCH_SIZE,
-            wait: Wait::Adaptive,
-            promiscuous: false,
-            known_panics: KnownPanics::Refuse,
-            keep_management: KeepManagement::Auto,
-            steering: SteeringConfig::default(),
-        }
-    }
-
     /// Chunks per worker: both queues of a pair can fill their rings twice over.
-    pub const DEFAULT_FRAMES: u32 = 16_384;
+    pub const DEFAULT_FRAMES: u32 = Settings::FRAMES;
     /// Entries of each ring: 40 ms of 100,000 frames a second, which a worker
     /// that shares its CPU may have to wait for it.
-    pub const DEFAULT_RING_SIZE: u32 = 4096;
+    pub const DEFAULT_RING_SIZE: u32 = Settings::RING_SIZE;
     /// Frames per batch: the NAPI budget with which drivers fill the RX ring.
-    pub const DEFAULT_BATCH_SIZE: u32 = 64;
+    pub const DEFAULT_BATCH_SIZE: u32 = Settings::BATCH_SIZE;
 
     /// Adds an interface to drive. Interfaces are numbered in the order of these
     /// calls, from [`InterfaceId(0)`](crate::InterfaceId).
     #[must_use]
     pub fn interface(mut self, name: impl Into<String>) -> Self {
-        self.interfaces.push(name.into());
+        self.0.interfaces.push(name.into());
         self
     }
 
     /// Zero copy or copy; [`Mode::Auto`] by default.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
+        self.0.xsk.mode = mode;
         self
     }
 
@@ -82,14 +52,14 @@ impl EngineBuilder {
     /// which is when an interface's MTU does not fit one.
     #[must_use]
     pub fn multi_buffer(mut self, multi_buffer: MultiBuffer) -> Self {
-        self.multi_buffer = multi_buffer;
+        self.0.xsk.multi_buffer = multi_buffer;
         self
     }
 
     /// How the XDP program is attached; [`Attach::Auto`] by default.
     #[must_use]
     pub fn attach(mut self, attach: Attach) -> Self {
-        self.attach = attach;
+        self.0.attach = attach;
         self
     }
 
@@ -97,11 +67,11 @@ impl EngineBuilder {
     /// Frames on other queues go to the kernel.
     #[must_use]
     pub fn queues(mut self, count: u32) -> Self {
-        self.queues = Some(count);
+        self.0.queues = Some(count);
         self
     }
 
-    /// Gives every driven queue `count` xsks, 1 by default, so that rules can tell
+    /// Binds `count` xsks to every driven queue, 1 by default, so that rules can tell
     /// flows apart for the application: `redirect:N` sends to the N-th xsk, and
     /// [`Batch::xsk`](crate::Batch::xsk) says which it was. They have an RX and a
     /// TX ring each, and share the fill and the completion ring of their queue,
@@ -111,7 +81,7 @@ impl EngineBuilder {
     /// names gets nothing.
     #[must_use]
     pub fn xsks_per_queue(mut self, count: u8) -> Self {
-        self.steering.xsks_per_queue = count;
+        self.0.steering.xsks_per_queue = count;
         self
     }
 
@@ -120,7 +90,7 @@ impl EngineBuilder {
     /// with the fewest queues has of them.
     #[must_use]
     pub fn cpus(mut self, cpus: impl Into<Vec<usize>>) -> Self {
-        self.cpus = Some(cpus.into());
+        self.0.cpus = Some(cpus.into());
         self
     }
 
@@ -129,7 +99,7 @@ impl EngineBuilder {
     /// them; the rest is there for frames that the application makes.
     #[must_use]
     pub fn frames(mut self, frames: u32) -> Self {
-        self.umem.frames = frames;
+        self.0.umem.frames = frames;
         self
     }
 
@@ -137,7 +107,7 @@ impl EngineBuilder {
     /// to it, as they are by default.
     #[must_use]
     pub fn chunk_size(mut self, chunk_size: ChunkSize) -> Self {
-        self.umem.chunk_size = chunk_size;
+        self.0.umem.chunk_size = chunk_size;
         self
     }
 
@@ -145,7 +115,7 @@ impl EngineBuilder {
     /// its own.
     #[must_use]
     pub fn pages(mut self, pages: Pages) -> Self {
-        self.umem.pages = pages;
+        self.0.umem.pages = pages;
         self
     }
 
@@ -153,7 +123,7 @@ impl EngineBuilder {
     /// none by default: see [`UmemConfig::headroom`].
     #[must_use]
     pub fn headroom(mut self, bytes: u32) -> Self {
-        self.umem.headroom = bytes;
+        self.0.umem.headroom = bytes;
         self
     }
 
@@ -161,7 +131,8 @@ impl EngineBuilder {
     /// [`DEFAULT_RING_SIZE`](Self::DEFAULT_RING_SIZE) by default.
     #[must_use]
     pub fn ring_size(mut self, ring_size: RingCapacity) -> Self {
-        self.ring_size = ring_size;
+        self.0.xsk.fill_floor = XskConfig::new(ring_size).fill_floor;
+        self.0.xsk.ring_size = ring_size;
         self
     }
 
@@ -169,28 +140,28 @@ impl EngineBuilder {
     /// [`DEFAULT_BATCH_SIZE`](Self::DEFAULT_BATCH_SIZE) by default.
     #[must_use]
     pub fn batch_size(mut self, frames: u32) -> Self {
-        self.batch_size = frames;
+        self.0.batch_size = frames;
         self
     }
 
     /// What workers do when idle; [`Wait::Adaptive`] by default.
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
-        self.wait = wait;
+        self.0.wait = wait;
         self
     }
 
     /// What to do where this kernel is known to panic; refuses by default.
     #[must_use]
     pub fn known_panics(mut self, known_panics: KnownPanics) -> Self {
-        self.known_panics = known_panics;
+        self.0.xsk.known_panics = known_panics;
         self
     }
 
     /// Receives frames for any MAC address while the engine runs.
     #[must_use]
     pub fn promiscuous(mut self) -> Self {
-        self.promiscuous = true;
+        self.0.promiscuous = true;
         self
     }
 
@@ -200,14 +171,14 @@ impl EngineBuilder {
     /// it does, CAP_PERFMON is needed as well.
     #[must_use]
     pub fn keep_management(mut self, keep: KeepManagement) -> Self {
-        self.keep_management = keep;
+        self.0.keep_management = keep;
         self
     }
 
     /// Bytes of UMEM that this process may pin, all engines together.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.umem.memory_limit = Some(bytes);
+        self.0.umem.memory_limit = Some(bytes);
         self
     }
 
@@ -215,7 +186,7 @@ impl EngineBuilder {
     /// application.
     #[must_use]
     pub fn rules(mut self, rules: RuleSet) -> Self {
-        self.steering.rules = rules;
+        self.0.steering.rules = rules;
         self
     }
 
@@ -223,7 +194,7 @@ impl EngineBuilder {
     /// default. See [`SteeringConfig::flow_capacity`].
     #[must_use]
     pub fn flow_capacity(mut self, flows: u32) -> Self {
-        self.steering.flow_capacity = flows;
+        self.0.steering.flow_capacity = flows;
         self
     }
 
@@ -234,58 +205,7 @@ impl EngineBuilder {
     ///
     /// The first [`ConfigError`] found.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.interfaces.is_empty() {
-            return Err(ConfigError::NoInterface);
-        }
-        if let Some(name) = first_repeated(&self.interfaces) {
-            return Err(ConfigError::SameInterface(name.clone()));
-        }
-        match self.queues {
-            Some(0) => return Err(ConfigError::Zero { what: "queues" }),
-            Some(count) if count > 1 << 16 => return Err(ConfigError::TooManyQueues(count)),
-            _ => {}
-        }
-        if self.steering.xsks_per_queue == 0 {
-            return Err(ConfigError::Zero {
-                what: "xsks per queue",
-            });
-        }
-        if self.batch_size == 0 {
-            return Err(ConfigError::Zero { what: "batch" });
-        }
-        if let Some(cpus) = &self.cpus {
-            if cpus.is_empty() {
-                return Err(ConfigError::Zero { what: "CPUs" });
-            }
-            if let Some(cpu) = first_repeated(cpus) {
-                return Err(ConfigError::SameCpu(*cpu));
-            }
-        }
-        Steering::check(&self.steering.rules, self.steering.xsks_per_queue)?;
-        self.umem.validate()?;
-        let queues = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
-        self.check_queues(queues)
-    }
-
-    /// Whether the UMEM and the chunks of a worker suffice for `queues` queues.
-    pub(super) fn check_queues(&self, queues: u32) -> Result<(), ConfigError> {
-        let xsks = self.steering.xsks_per_queue;
-        if queues.saturating_mul(u32::from(xsks)) > u32::from(XskId::MAX) {
-            return Err(ConfigError::TooManyXsks {
-                queues,
-                xsks,
-                most: XskId::MAX,
-            });
-        }
-        let needed = queues.saturating_mul(MIN_FRAMES_PER_QUEUE);
-        if self.umem.frames < needed {
-            return Err(ConfigError::TooFewFrames {
-                frames: self.umem.frames,
-                queues,
-                needed,
-            });
-        }
-        Ok(())
+        self.0.validate()
     }
 
     /// Starts the engine: attaches the XDP program, starts the workers, binds
@@ -305,17 +225,8 @@ impl EngineBuilder {
         F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
     {
         self.validate()?;
-        Engine::start(self, application)
+        Engine::start(self.0, application)
     }
-}
-
-fn first_repeated<T: PartialEq>(items: &[T]) -> Option<&T> {
-    let repeated = |&(place, item): &(usize, &T)| items[..place].contains(item);
-    items
-        .iter()
-        .enumerate()
-        .find(repeated)
-        .map(|(_, item)| item)
 }
 
 #[cfg(test)]
@@ -324,7 +235,7 @@ mod tests {
     use crate::memory::UmemConfigError;
 
     fn pair() -> EngineBuilder {
-        EngineBuilder::new().interface("a").interface("b")
+        Engine::builder().interface("a").interface("b")
     }
 
     #[test]
@@ -334,12 +245,9 @@ mod tests {
 
     #[test]
     fn builder_refuses_what_no_machine_can_do() {
-        let same = EngineBuilder::new().interface("a").interface("a");
+        let same = Engine::builder().interface("a").interface("a");
         assert_eq!(same.validate(), Err(ConfigError::SameInterface("a".into())));
-        assert_eq!(
-            EngineBuilder::new().validate(),
-            Err(ConfigError::NoInterface)
-        );
+        assert_eq!(Engine::builder().validate(), Err(ConfigError::NoInterface));
         for (bad, error) in [
             (pair().queues(0), ConfigError::Zero { what: "queues" }),
             (pair().queues(65_537), ConfigError::TooManyQueues(65_537)),

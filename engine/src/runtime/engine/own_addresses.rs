@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rules::SteeringTable;
+use super::steering_table::SteeringTable;
 use crate::kernel::interface::AddressWatch;
 use crate::kernel::interface_id::InterfaceId;
 use crate::runtime::Error;
@@ -15,38 +15,38 @@ use crate::runtime::Error;
 pub(super) struct AddressFollower {
     watch: AddressWatch,
     steering: Arc<SteeringTable>,
-    /// The interfaces that are told.
-    told: Vec<InterfaceId>,
+    /// The interfaces whose steering knows them.
+    interfaces: Vec<InterfaceId>,
 }
 
 impl AddressFollower {
-    /// Tells the steering of the interfaces `told` the addresses of the calling
-    /// thread's network namespace.
+    /// Puts the addresses of the calling thread's network namespace into the steering
+    /// of `interfaces`.
     pub(super) fn start(
         steering: &Arc<SteeringTable>,
-        told: Vec<InterfaceId>,
+        interfaces: Vec<InterfaceId>,
     ) -> Result<Self, Error> {
         let follower = Self {
             watch: AddressWatch::open()?,
             steering: Arc::clone(steering),
-            told,
+            interfaces,
         };
-        follower.tell()?;
+        follower.set()?;
         Ok(follower)
     }
 
     /// Passes on what changed since the last call.
     pub(super) fn follow(&mut self) -> Result<(), Error> {
         if self.watch.poll(Duration::ZERO)? {
-            self.tell()?;
+            self.set()?;
         }
         Ok(())
     }
 
-    fn tell(&self) -> Result<(), Error> {
+    fn set(&self) -> Result<(), Error> {
         let addresses: Vec<IpAddr> = self.watch.addresses().iter().copied().collect();
         let mut steering = self.steering.lock();
-        for &InterfaceId(id) in &self.told {
+        for &InterfaceId(id) in &self.interfaces {
             steering[id].set_own_addresses(&addresses)?;
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use core_affinity::CoreId;
 
-use super::builder::EngineBuilder;
+use super::settings::Settings;
 use crate::kernel::QueueIndex;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
@@ -22,7 +22,7 @@ pub(super) struct WorkerPlan {
 }
 
 /// The queues of `interface` to drive.
-pub(super) fn queue_count(config: &EngineBuilder, interface: &Interface) -> Result<u32, Error> {
+pub(super) fn queue_count(config: &Settings, interface: &Interface) -> Result<u32, Error> {
     let queues = interface.queue_counts()?.rx.max(1);
     match config.queues {
         Some(asked) if asked > queues => Err(Error::TooFewQueues {
@@ -37,7 +37,7 @@ pub(super) fn queue_count(config: &EngineBuilder, interface: &Interface) -> Resu
 
 /// A plan for each worker.
 pub(super) fn workers(
-    config: &EngineBuilder,
+    config: &Settings,
     interfaces: &[Interface],
 ) -> Result<Vec<WorkerPlan>, Error> {
     let queues: Vec<_> = interfaces
@@ -77,7 +77,7 @@ fn distribute(queues: &[u32], cpus: &[usize]) -> Vec<WorkerPlan> {
 }
 
 /// The CPUs to pin workers to.
-fn cpus(config: &EngineBuilder) -> Result<Vec<usize>, Error> {
+fn cpus(config: &Settings) -> Result<Vec<usize>, Error> {
     let usable: Vec<_> = core_affinity::get_core_ids()
         .unwrap_or_default()
         .into_iter()

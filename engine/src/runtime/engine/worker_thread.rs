@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use core_affinity::CoreId;
 
-use super::builder::EngineBuilder;
 use super::plan::WorkerPlan;
 use super::report::WorkerReport;
+use super::settings::Settings;
 use crate::kernel::QueueIndex;
 use crate::kernel::XskIndex;
 use crate::kernel::interface::Interface;
@@ -46,7 +46,7 @@ pub(super) struct Socket {
 /// What a worker's thread starts with.
 pub(super) struct WorkerThread {
     pub(super) plan: WorkerPlan,
-    pub(super) config: EngineBuilder,
+    pub(super) config: Settings,
     pub(super) interfaces: Vec<Interface>,
     pub(super) board: Board,
     pub(super) shutdown: Arc<Shutdown>,
@@ -107,10 +107,10 @@ impl WorkerThread {
     /// Binds all queues to a fresh UMEM. Queues that share it share the mode, so
     /// where one cannot have zero copy, all get copy.
     fn bind(&self) -> Result<(Umem, Bound), Error> {
-        match self.bind_all(self.config.mode) {
+        match self.bind_all(self.config.xsk.mode) {
             Err(Error::Xsk(XskError::NoZeroCopy {
                 interface, reason, ..
-            })) if self.config.mode == Mode::Auto => {
+            })) if self.config.xsk.mode == Mode::Auto => {
                 let (umem, mut bound) = self.bind_all(Mode::Copy)?;
                 for (_, report) in &mut bound {
                     report.requested = Mode::Auto;
@@ -138,9 +138,8 @@ impl WorkerThread {
                 multi_buffer,
                 xsks: self.config.steering.xsks_per_queue,
                 chunk_limit: Some(share / queues),
-                known_panics: self.config.known_panics,
                 interface: InterfaceId(id),
-                ..XskConfig::new(self.config.ring_size)
+                ..self.config.xsk
             };
             let first = Xsk::bind(&umem, &self.interfaces[id], queue, &config)?;
             let others = (1..config.xsks).map(|_| first.0.share());
@@ -154,8 +153,8 @@ impl WorkerThread {
     /// What all queues ask for: those that share a UMEM do as the first, so where
     /// the frames of one interface need several chunks, all take such.
     fn multi_buffer(&self, umem: &Umem) -> Result<MultiBuffer, Error> {
-        if self.config.multi_buffer != MultiBuffer::Auto {
-            return Ok(self.config.multi_buffer);
+        if self.config.xsk.multi_buffer != MultiBuffer::Auto {
+            return Ok(self.config.xsk.multi_buffer);
         }
         for interface in &self.interfaces {
             if needs_several_chunks(interface, umem)? {

@@ -1,0 +1,313 @@
+//! The engine: programs attached to interfaces, one worker per CPU, and an
+//! orderly end.
+//!
+//! # Order of things
+//!
+//! Start: attach the programs (their maps empty, so frames go on to the kernel),
+//! bind the queues with full fill rings, put the sockets into the maps. Stop:
+//! detach, handle what has arrived, wait for what is being sent, take the
+//! audits, close. Many drivers reset the NIC when a program comes or goes, and
+//! some crash when it goes after the sockets did.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::kernel::interface::{Interface, Promiscuous};
+use crate::kernel::interface_id::InterfaceId;
+use crate::kernel::privileges::{self, Reading};
+use crate::memory::Audit;
+use crate::runtime::Error;
+use crate::runtime::application::{Application, WorkerContext};
+use crate::runtime::counters::Board;
+use crate::runtime::guard::message_of;
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::stats::{DropReason, Snapshot, Summary};
+use crate::steering::{Steering, SteeringConfig};
+use crate::xsk;
+
+use super::management::ManagementReport;
+use super::own_addresses::AddressFollower;
+use super::plan::{self, WorkerPlan};
+use super::report::{EngineReport, InterfaceReport};
+use super::settings::Settings;
+use super::steering_table::SteeringTable;
+use super::supervisor::{Links, Supervisor};
+use super::worker_thread::{Ready, WorkerThread};
+
+/// A running engine. Dropping it stops it.
+///
+/// ```no_run
+/// use std::sync::atomic::AtomicBool;
+///
+/// struct Reflect;
+///
+/// impl wharf::Application for Reflect {
+///     fn receive(&mut self, batch: wharf::Batch<'_>, out: &mut wharf::Outbox<'_>) {
+///         for mut frame in batch {
+///             frame.swap_mac_addresses();
+///             out.send_back(frame);
+///         }
+///     }
+/// }
+///
+/// static STOP: AtomicBool = AtomicBool::new(false); // set by a signal handler
+///
+/// fn main() -> Result<(), wharf::Error> {
+///     let engine = wharf::Engine::builder()
+///         .interface("eth0")
+///         .memory_limit(128 << 20)
+///         .start(|_worker| Reflect)?;
+///     let summary = engine.run_until(&STOP);
+///     assert!(summary.is_conserved());
+///     summary.outcome
+/// }
+/// ```
+pub struct Engine {
+    shutdown: Arc<Shutdown>,
+    pub(super) steering: Arc<SteeringTable>,
+    /// Held for their drop, which undoes it.
+    promiscuous: Vec<Promiscuous>,
+    supervisor: Option<Supervisor>,
+    workers: Vec<RunningWorker>,
+    report: EngineReport,
+    started: Instant,
+}
+
+struct RunningWorker {
+    /// `None` once joined.
+    thread: Option<JoinHandle<Option<Audit>>>,
+    board: Board,
+}
+
+/// How often [`Engine::run_until`] looks at its flag.
+const FLAG_INTERVAL: Duration = Duration::from_millis(20);
+
+impl Engine {
+    pub(super) fn start<A, F>(config: Settings, application: F) -> Result<Self, Error>
+    where
+        A: Application,
+        F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
+    {
+        privileges::check(config.steering.reading())?;
+        // Said before an interface is touched, and better than by the loader, which
+        // misses a type of map then.
+        xsk::check_kernel()?;
+        let names = config.interfaces.iter();
+        let interfaces: Vec<_> = names
+            .map(|name| Interface::by_name(name))
+            .collect::<Result<_, _>>()?;
+        let management = ManagementReport::of_all(config.keep_management, &interfaces)?;
+        if management.iter().any(ManagementReport::is_kept) {
+            privileges::check(Reading::Frames)?;
+        }
+        let plans = plan::workers(&config, &interfaces)?;
+        let shutdown = Arc::new(Shutdown::new(plans.len())?);
+        let links = Links::watch(&interfaces)?;
+        let mut kept = Vec::new();
+        let mut engine = Self {
+            report: EngineReport::default(),
+            steering: Arc::default(),
+            promiscuous: Vec::new(),
+            supervisor: None,
+            workers: Vec::new(),
+            shutdown,
+            started: Instant::now(),
+        };
+        for ((id, interface), management) in interfaces.iter().enumerate().zip(management) {
+            let queues = plan::queue_count(&config, interface)?;
+            let id = InterfaceId(id);
+            let wanted = SteeringConfig {
+                keep_management: management.is_kept(),
+                ..config.steering.clone()
+            };
+            let steering = Steering::attach(interface, config.attach, queues, &wanted)?;
+            if management.is_kept() {
+                kept.push(id);
+            }
+            let report = InterfaceReport::new(id, interface, queues, &steering, management)?;
+            engine.report.interfaces.push(report);
+            engine.steering.lock().push(steering);
+            if config.promiscuous {
+                engine.promiscuous.push(interface.promiscuous()?);
+            }
+        }
+        // Before there is a socket to take frames from the host.
+        let addresses = if kept.is_empty() {
+            None
+        } else {
+            Some(AddressFollower::start(&engine.steering, kept)?)
+        };
+        let supervisor = Supervisor::start(links, addresses, &engine.shutdown)?;
+        engine.supervisor = Some(supervisor);
+        engine.start_workers(&config, &interfaces, plans, application)?;
+        engine.started = Instant::now();
+        Ok(engine)
+    }
+
+    fn start_workers<A, F>(
+        &mut self,
+        config: &Settings,
+        interfaces: &[Interface],
+        plans: Vec<WorkerPlan>,
+        application: F,
+    ) -> Result<(), Error>
+    where
+        A: Application,
+        F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
+    {
+        let application = Arc::new(application);
+        let (ready, readiness) = channel();
+        for plan in plans {
+            let board = Board::default();
+            let thread = WorkerThread {
+                config: config.clone(),
+                interfaces: interfaces.to_vec(),
+                board: Arc::clone(&board),
+                shutdown: Arc::clone(&self.shutdown),
+                plan,
+            };
+            let ready = ready.clone();
+            let application = Arc::clone(&application);
+            let thread = Builder::new()
+                .name(format!("wharf-{}", thread.plan.worker))
+                .spawn(move || thread.run(ready, application))
+                .map_err(|source| Error::System {
+                    operation: "start a worker's thread",
+                    source,
+                })?;
+            self.workers.push(RunningWorker {
+                thread: Some(thread),
+                board,
+            });
+        }
+        drop(ready);
+        self.steer(&readiness)
+    }
+
+    /// Waits for the workers' queues, and steers frames to them.
+    fn steer(&mut self, readiness: &Receiver<Result<Ready, Error>>) -> Result<(), Error> {
+        let mut all: Vec<Ready> = readiness.iter().collect::<Result<_, _>>()?;
+        all.sort_by_key(|ready| ready.report.worker);
+        for ready in all {
+            for socket in ready.sockets {
+                let InterfaceId(id) = socket.interface;
+                self.steering.lock()[id].insert_xsk(
+                    socket.queue.get(),
+                    socket.xsk,
+                    socket.fd.as_fd(),
+                )?;
+            }
+            self.report.workers.push(ready.report);
+        }
+        if self.report.workers.len() < self.workers.len() {
+            // A worker that ends before it is ready has said why, or panicked
+            // while it made the application.
+            return Err(self.shutdown.take_failure().unwrap_or(Error::System {
+                operation: "start the workers",
+                source: std::io::ErrorKind::Other.into(),
+            }));
+        }
+        Ok(())
+    }
+
+    /// What was got: modes, queues, CPUs, memory.
+    #[must_use]
+    pub fn report(&self) -> &EngineReport {
+        &self.report
+    }
+
+    /// The counters now. [`DropReason::RxUndelivered`] is known only at the end.
+    #[must_use]
+    pub fn stats(&self) -> Snapshot {
+        let mut snapshot = Snapshot {
+            elapsed: self.started.elapsed(),
+            ..Snapshot::default()
+        };
+        for worker in &self.workers {
+            let board = worker.board.lock().unwrap_or_else(PoisonError::into_inner);
+            snapshot.queues.extend(board.queues.iter().cloned());
+            snapshot.workers.push(board.worker.clone());
+        }
+        snapshot
+            .queues
+            .sort_by_key(|queue| (queue.interface, queue.queue, queue.xsk));
+        self.steering.count(&mut snapshot.queues);
+        snapshot
+    }
+
+    /// Waits for up to `timeout`, and returns whether the engine still runs. When
+    /// it does not, [`stop`](Self::stop) says why.
+    #[must_use]
+    pub fn wait(&self, timeout: Duration) -> bool {
+        !self.shutdown.wait_for_failure(timeout)
+    }
+
+    /// Runs until `stop` is set, or the engine fails.
+    pub fn run_until(self, stop: &AtomicBool) -> Summary {
+        while !stop.load(Ordering::Relaxed) && self.wait(FLAG_INTERVAL) {}
+        self.stop()
+    }
+
+    /// Stops: detaches the programs, handles frames that have arrived, waits up
+    /// to a second for frames that are being sent, and closes the queues.
+    pub fn stop(mut self) -> Summary {
+        let audits = self.halt();
+        let mut stats = self.stats();
+        for queue in &mut stats.queues {
+            let undelivered = queue.frames_in.saturating_sub(queue.received_or_dropped());
+            queue.drops.set(DropReason::RxUndelivered, undelivered);
+        }
+        Summary {
+            stats,
+            rule_hits: self.rule_hits().unwrap_or_default(),
+            audits,
+            workers: self.workers.len(),
+            outcome: self.shutdown.take_failure().map_or(Ok(()), Err),
+        }
+    }
+
+    /// Ends everything that runs, once; returns the audits of the workers.
+    fn halt(&mut self) -> Vec<Audit> {
+        self.steering.lock().iter_mut().for_each(Steering::detach);
+        self.promiscuous.clear();
+        self.shutdown.request();
+        self.supervisor = None;
+        let mut audits = Vec::new();
+        for (worker, running) in self.workers.iter_mut().enumerate() {
+            let Some(thread) = running.thread.take() else {
+                continue;
+            };
+            if thread.thread().id() == std::thread::current().id() {
+                // The application dropped its own engine; its thread ends next.
+                continue;
+            }
+            match thread.join() {
+                Ok(audit) => audits.extend(audit),
+                // Whatever is not ours is guarded, so this is a bug of ours.
+                Err(panic) => self.shutdown.fail(Error::WorkerPanicked {
+                    worker,
+                    message: message_of(panic),
+                }),
+            }
+        }
+        audits
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+//! What an engine is asked for, made of what its UMEMs, xsks and steering are.
+
+use super::management::KeepManagement;
+use crate::kernel::RingCapacity;
+use crate::memory::UmemConfig;
+use crate::memory::ledger::XskId;
+use crate::runtime::config::{ConfigError, Wait};
+use crate::steering::{Attach, Steering, SteeringConfig};
+use crate::xsk::XskConfig;
+
+/// What an engine is asked for. What of `xsk` depends on the queue is filled in as it
+/// is bound.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) interfaces: Vec<String>,
+    pub(super) attach: Attach,
+    pub(super) queues: Option<u32>,
+    pub(super) cpus: Option<Vec<usize>>,
+    pub(super) batch_size: u32,
+    pub(super) wait: Wait,
+    pub(super) promiscuous: bool,
+    pub(super) keep_management: KeepManagement,
+    pub(super) umem: UmemConfig,
+    pub(super) xsk: XskConfig,
+    pub(super) steering: SteeringConfig,
+}
+
+/// Chunks that a queue needs at the least: some to receive into while others are
+/// being sent.
+const MIN_FRAMES_PER_QUEUE: u32 = 64;
+
+impl Settings {
+    /// See [`EngineBuilder::DEFAULT_FRAMES`](crate::EngineBuilder::DEFAULT_FRAMES).
+    pub(super) const FRAMES: u32 = 16_384;
+    /// See [`EngineBuilder::DEFAULT_RING_SIZE`](crate::EngineBuilder::DEFAULT_RING_SIZE).
+    pub(super) const RING_SIZE: u32 = 4096;
+    /// See [`EngineBuilder::DEFAULT_BATCH_SIZE`](crate::EngineBuilder::DEFAULT_BATCH_SIZE).
+    pub(super) const BATCH_SIZE: u32 = 64;
+
+    pub(super) fn new() -> Self {
+        let ring_size = RingCapacity::new(Self::RING_SIZE).expect("a power of two");
+        Self {
+            interfaces: Vec::new(),
+            attach: Attach::Auto,
+            queues: None,
+            cpus: None,
+            batch_size: Self::BATCH_SIZE,
+            wait: Wait::Adaptive,
+            promiscuous: false,
+            keep_management: KeepManagement::Auto,
+            umem: UmemConfig::new(Self::FRAMES),
+            xsk: XskConfig::new(ring_size),
+            steering: SteeringConfig::default(),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] found without a look at the machine.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.interfaces.is_empty() {
+            return Err(ConfigError::NoInterface);
+        }
+        if let Some(name) = first_repeated(&self.interfaces) {
+            return Err(ConfigError::SameInterface(name.clone()));
+        }
+        match self.queues {
+            Some(0) => return Err(ConfigError::Zero { what: "queues" }),
+            Some(count) if count > 1 << 16 => return Err(ConfigError::TooManyQueues(count)),
+            _ => {}
+        }
+        if self.steering.xsks_per_queue == 0 {
+            return Err(ConfigError::Zero {
+                what: "xsks per queue",
+            });
+        }
+        if self.batch_size == 0 {
+            return Err(ConfigError::Zero { what: "batch" });
+        }
+        if let Some(cpus) = &self.cpus {
+            if cpus.is_empty() {
+                return Err(ConfigError::Zero { what: "CPUs" });
+            }
+            if let Some(cpu) = first_repeated(cpus) {
+                return Err(ConfigError::SameCpu(*cpu));
+            }
+        }
+        Steering::check(&self.steering.rules, self.steering.xsks_per_queue)?;
+        self.umem.validate()?;
+        let queues = u32::try_from(self.interfaces.len()).unwrap_or(u32::MAX);
+        self.check_queues(queues)
+    }
+
+    /// Whether the UMEM and the chunks of a worker suffice for `queues` queues.
+    pub(super) fn check_queues(&self, queues: u32) -> Result<(), ConfigError> {
+        let xsks = self.steering.xsks_per_queue;
+        if queues.saturating_mul(u32::from(xsks)) > u32::from(XskId::MAX) {
+            return Err(ConfigError::TooManyXsks {
+                queues,
+                xsks,
+                most: XskId::MAX,
+            });
+        }
+        let needed = queues.saturating_mul(MIN_FRAMES_PER_QUEUE);
+        if self.umem.frames < needed {
+            return Err(ConfigError::TooFewFrames {
+                frames: self.umem.frames,
+                queues,
+                needed,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn first_repeated<T: PartialEq>(items: &[T]) -> Option<&T> {
+    let repeated = |&(place, item): &(usize, &T)| items[..place].contains(item);
+    items
+        .iter()
+        .enumerate()
+        .find(repeated)
+        .map(|(_, item)| item)
+}
