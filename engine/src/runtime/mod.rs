@@ -1,6 +1,7 @@
 //! Pinned workers that run an application: the engine, its plan, its
 //! supervision, its counters and its end.
 
+mod account;
 mod application;
 mod config;
 mod counters;

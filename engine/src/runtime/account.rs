@@ -1,0 +1,197 @@
+//! The account of a run as text: what a library user prints, in the words of the
+//! command line's.
+
+use std::fmt::{Debug, Display, Formatter, Result};
+
+use crate::memory::Audit;
+use crate::runtime::stats::{Drops, Snapshot, Summary, Totals};
+
+/// By reason, only what is not zero.
+impl Debug for Drops {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let counted = self.iter().filter(|(_, frames)| *frames != 0);
+        let by_label = counted.map(|(reason, frames)| (reason.label(), frames));
+        f.debug_map().entries(by_label).finish()
+    }
+}
+
+/// By reason, only what is not zero; `-` for none.
+impl Display for Drops {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let mut separator = "";
+        for (reason, frames) in self.iter().filter(|(_, frames)| *frames != 0) {
+            write!(f, "{separator}{} {}", reason.label(), grouped(frames))?;
+            separator = ", ";
+        }
+        if separator.is_empty() {
+            f.write_str("-")?;
+        }
+        Ok(())
+    }
+}
+
+/// A line per xsk.
+impl Display for Snapshot {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "after {:.1} seconds:", self.elapsed.as_secs_f64())?;
+        let several = self.queues.iter().any(|xsk| xsk.xsk != 0);
+        for xsk in &self.queues {
+            write!(f, "\n  interface {} queue {}", xsk.interface.0, xsk.queue)?;
+            if several {
+                write!(f, " xsk {}", xsk.xsk)?;
+            }
+            write!(
+                f,
+                ": {} frames in, {} out, {} passed; dropped: {}",
+                grouped(xsk.frames_in),
+                grouped(xsk.tx_frames),
+                grouped(xsk.frames_passed),
+                xsk.drops,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The last counters, the chunks of each worker, and whether every frame is accounted
+/// for.
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        Display::fmt(&self.stats, f)?;
+        for (worker, audit) in self.audits.iter().enumerate() {
+            write!(f, "\n  chunks of worker {worker}: {}", Chunks(audit))?;
+        }
+        let totals = self.stats.totals();
+        let held: u64 = self.audits.iter().map(Audit::held).sum();
+        let Totals {
+            frames_in,
+            frames_made,
+            tx_frames,
+            drops,
+            ..
+        } = totals;
+        write!(
+            f,
+            "\n  {}: {} frames in = {} out + {} dropped + {} unaccounted for",
+            if self.is_conserved() {
+                "conserved"
+            } else {
+                "NOT CONSERVED"
+            },
+            grouped(frames_in + frames_made),
+            grouped(tx_frames),
+            grouped(drops.total()),
+            totals.unaccounted() - i128::from(held),
+        )?;
+        match &self.outcome {
+            Ok(()) => Ok(()),
+            Err(error) => write!(f, "\n  {error}"),
+        }
+    }
+}
+
+/// Chunks by owner.
+struct Chunks<'a>(&'a Audit);
+
+impl Display for Chunks<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let audit = self.0;
+        let owners = [
+            ("pool", audit.pool),
+            ("fill", audit.fill),
+            ("application", audit.application),
+            ("detached", audit.detached),
+            ("parts", audit.parts),
+            ("transmit", audit.transmit),
+            ("quarantined", audit.quarantined),
+            ("stranded", audit.stranded),
+        ];
+        let mut separator = "";
+        for (owner, chunks) in owners.into_iter().filter(|(_, chunks)| *chunks != 0) {
+            write!(f, "{separator}{chunks} {owner}")?;
+            separator = " + ";
+        }
+        let balanced = if audit.is_balanced() {
+            "balanced"
+        } else {
+            "NOT BALANCED"
+        };
+        write!(f, ", {} in all: {balanced}", audit.total)
+    }
+}
+
+/// Thousands set off by blanks: `12 345 678`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::runtime::stats::{DropReason, XskStats};
+
+    fn summary(tx_frames: u64) -> Summary {
+        let mut drops = Drops::default();
+        drops.set(DropReason::Application, 1);
+        drops.set(DropReason::TxKernel, 1234);
+        Summary {
+            stats: Snapshot {
+                elapsed: Duration::from_millis(1500),
+                queues: vec![XskStats {
+                    frames_in: 12_345,
+                    tx_frames,
+                    drops,
+                    ..XskStats::default()
+                }],
+                ..Snapshot::default()
+            },
+            rule_hits: Vec::new(),
+            audits: vec![Audit {
+                pool: 4000,
+                pooled: 4000,
+                fill: 96,
+                total: 4096,
+                ..Audit::default()
+            }],
+            workers: 1,
+            outcome: Ok(()),
+        }
+    }
+
+    #[test]
+    fn summary_reads_like_the_command_lines() {
+        assert_eq!(
+            summary(11_110).to_string(),
+            "after 1.5 seconds:\n  \
+             interface 0 queue 0: 12 345 frames in, 11 110 out, 0 passed; \
+             dropped: application 1, tx_kernel 1 234\n  \
+             chunks of worker 0: 4000 pool + 96 fill, 4096 in all: balanced\n  \
+             conserved: 12 345 frames in = 11 110 out + 1 235 dropped + 0 unaccounted for"
+        );
+        let lost = summary(11_109).to_string();
+        assert!(lost.ends_with(
+            "NOT CONSERVED: 12 345 frames in = 11 109 out + 1 235 dropped + 1 unaccounted for"
+        ));
+    }
+
+    #[test]
+    fn drops_name_only_what_is_not_zero() {
+        let mut drops = Drops::default();
+        assert_eq!(format!("{drops} {drops:?}"), "- {}");
+
+        drops.set(DropReason::TxKernel, 1234);
+
+        assert_eq!(drops.to_string(), "tx_kernel 1 234");
+        assert_eq!(format!("{drops:?}"), r#"{"tx_kernel": 1234}"#);
+    }
+}
