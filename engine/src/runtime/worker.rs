@@ -17,12 +17,8 @@ use crate::runtime::application::Application;
 use crate::runtime::counters::{Board, Labels, Published, Publisher};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::WorkerStats;
+use crate::runtime::waiting::Waiting;
 use crate::runtime::xsk_set::{Round, XskSet};
-
-/// Empty rounds before an adaptive worker sleeps. A round over two empty queues
-/// takes some 50 ns, so this is a few tens of microseconds: longer than the gap
-/// between frames at 100,000 a second, shorter than what a sleep costs.
-const SPIN_ROUNDS: u32 = 512;
 
 /// Rounds between two looks at the clock.
 const CLOCK_ROUNDS: u64 = 32;
@@ -44,7 +40,7 @@ const DRAIN_QUIET: Duration = Duration::from_millis(5);
 /// A worker's xsks, and all it needs to run them.
 pub(crate) struct Worker {
     xsks: XskSet,
-    wait: Wait,
+    waiting: Waiting,
     publisher: Publisher,
     stats: WorkerStats,
 }
@@ -73,7 +69,7 @@ impl Worker {
         let publisher = Publisher::new(parts.board, labels.collect())?;
         Ok(Self {
             xsks,
-            wait: parts.wait,
+            waiting: Waiting::new(parts.wait),
             publisher,
             stats: WorkerStats {
                 worker: parts.worker,
@@ -93,7 +89,6 @@ impl Worker {
         application: &mut impl Application,
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
-        let mut empty_rounds = 0;
         let mut next_look = 0;
         while !shutdown.is_requested() {
             self.stats.rounds += 1;
@@ -104,19 +99,12 @@ impl Worker {
                 }
             }
             if self.xsks.round_or_idle(application)? == Round::Progress {
-                empty_rounds = 0;
-                continue;
-            }
-            empty_rounds += 1;
-            let spins = match self.wait {
-                Wait::Spin => true,
-                Wait::Adaptive => empty_rounds < SPIN_ROUNDS,
-                Wait::Poll => false,
-            };
-            if spins {
-                std::hint::spin_loop();
-            } else {
+                self.waiting.progress();
+            } else if self.waiting.sleeps(Instant::now) {
                 self.sleep(shutdown.alarm(self.stats.worker))?;
+                self.waiting.woke(Instant::now);
+            } else {
+                std::hint::spin_loop();
             }
         }
         Ok(())
