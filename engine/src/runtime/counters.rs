@@ -264,12 +264,12 @@ mod tests {
 
     use super::*;
 
-    /// A recorder whose code panics at one point.
+    /// Where a recorder panics.
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Breaks {
-        AtRegistration,
-        AtIncrement,
-        AtDrop,
+        Registration,
+        Increment,
+        Drop,
     }
 
     /// A payload that panics when it is dropped.
@@ -285,7 +285,7 @@ mod tests {
 
     impl CounterFn for Broken {
         fn increment(&self, _: u64) {
-            if self.0 == Breaks::AtIncrement {
+            if self.0 == Breaks::Increment {
                 panic_any(Again);
             }
         }
@@ -296,7 +296,7 @@ mod tests {
     impl std::ops::Drop for Broken {
         fn drop(&mut self) {
             // One at a time, as a second while the first unwinds aborts.
-            if self.0 == Breaks::AtDrop && !std::thread::panicking() {
+            if self.0 == Breaks::Drop && !std::thread::panicking() {
                 panic_any(Again);
             }
         }
@@ -308,7 +308,7 @@ mod tests {
         fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
         fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-            if self.0 == Breaks::AtRegistration {
+            if self.0 == Breaks::Registration {
                 panic_any(Again);
             }
             Counter::from_arc(Arc::new(Self(self.0)))
@@ -344,8 +344,8 @@ mod tests {
     #[test]
     fn recorder_that_panics_keeps_no_counters_from_the_board() {
         for (breaks, outcomes) in [
-            (Breaks::AtIncrement, [false, true]),
-            (Breaks::AtDrop, [true, false]),
+            (Breaks::Increment, [false, true]),
+            (Breaks::Drop, [true, false]),
         ] {
             // The recorder itself is dropped by nobody.
             let recorder = std::mem::ManuallyDrop::new(Broken(breaks));
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn recorder_that_panics_at_registration_is_an_error() {
-        let recorder = Broken(Breaks::AtRegistration);
+        let recorder = Broken(Breaks::Registration);
 
         let publisher = with_local_recorder(&recorder, || {
             Publisher::new(Board::default(), vec![labels()])
