@@ -19,8 +19,8 @@ use aya::Ebpf;
 use aya::maps::XskMap;
 use aya::programs::{Xdp, XdpMode};
 use wharf::{
-    Frame, Interface, KernelStatistics, QueueIndex, RingCapacity, RxCounters, Umem, UmemConfig,
-    Xsk, XskConfig,
+    Frame, Interface, KernelStatistics, NicQueue, QueueIndex, RingCapacity, RxCounters, Umem,
+    UmemConfig, XskConfig,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -63,30 +63,31 @@ pub fn receive(
     let umem = Umem::new(&UmemConfig::new(4096))?;
     let config = XskConfig::new(RingCapacity::new(1024)?);
     let index = QueueIndex::new(0)?;
-    let (mut queue, report) = Xsk::bind(&umem, &Interface::by_name(interface)?, index, &config)?;
+    let queue = NicQueue::new(&umem, &Interface::by_name(interface)?, index);
+    let (mut xsk, report) = queue.bind(&config)?;
     eprintln!("got {}", report.got.label());
 
     // Last, as frames for a socket that is not bound are lost.
     let xsks = ebpf
         .map_mut(map)
         .ok_or_else(|| format!("the object has no map `{map}`"))?;
-    let socket = queue.socket().expect("a bound queue has a socket");
+    let socket = xsk.socket().expect("a bound queue has a socket");
     XskMap::try_from(xsks)?.set(0, socket, 0)?;
 
     let mut goes_on = ControlFlow::Continue(());
     while goes_on.is_continue() {
-        let mut batch = queue.receive(64);
+        let mut batch = xsk.receive(64);
         if batch.is_empty() {
             // A program that is in a hurry waits with poll(2), or not at all.
             thread::sleep(Duration::from_millis(1));
         }
         goes_on = batch.try_for_each(|frame| application(&frame));
         drop(batch);
-        queue.recycle();
+        xsk.recycle();
     }
 
     // The program goes before the queue: frames take their usual way again.
     drop(ebpf);
-    let (rx, _) = queue.halves();
+    let rx = xsk.rx();
     Ok((rx.counters(), rx.kernel_statistics()?))
 }

@@ -77,8 +77,8 @@ pub use steering::{
     SteeringErrorKind, Verdict,
 };
 pub use xsk::{
-    Batch, BindReport, Mode, MultiBuffer, RxCounters, SimulatedNic, TransmitError, TxCounters,
-    WakeError, Xsk, XskConfig, XskError, XskRx, XskTx,
+    Batch, BindReport, Mode, MultiBuffer, NicQueue, RxCounters, SimulatedNic, TransmitError,
+    TxCounters, WakeError, Xsk, XskConfig, XskError, XskErrorKind, XskRx, XskTx,
 };
 #[cfg(feature = "fault-injection")]
 pub use xsk::{LeakedMapping, TxDescriptor};

@@ -5,7 +5,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use wharf::{Interface, QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig};
+use wharf::{Interface, NicQueue, QueueIndex, RingCapacity, Umem, UmemConfig, XskConfig};
 use wharf_testbed::{Switch, Testbed, TopologyOptions, Wire, require_privileges, require_program};
 use wharf_tests::{
     InterfaceState, Occupant, Place, assert_no_program, keep_sockets_apart, single_line, state_of,
@@ -468,7 +468,9 @@ fn queue_of_another_socket_is_refused() {
     let umem = Umem::new(&UmemConfig::new(64)).expect("memory");
     let config = XskConfig::new(RingCapacity::new(64).expect("a power of two"));
     let index = QueueIndex::new(0).expect("a small index");
-    let bound = Xsk::bind(&umem, &interface, index, &config).expect("the queue is free");
+    let bound = NicQueue::new(&umem, &interface, index)
+        .bind(&config)
+        .expect("the queue is free");
 
     let output = case.run("");
 

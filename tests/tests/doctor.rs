@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wharf::{
-    Attach, Interface, KernelFeatures, QueueIndex, RingCapacity, Steering, SteeringConfig, Support,
-    Umem, UmemConfig, Xsk, XskConfig,
+    Attach, Interface, KernelFeatures, NicQueue, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, Support, Umem, UmemConfig, XskConfig,
 };
 use wharf_testbed::{Testbed, Wire, require_privileges};
 use wharf_tests::{Occupant, Place, single_line, state_of, wharf};
@@ -109,7 +109,7 @@ fn kernel_features_are_those_that_a_queue_really_gets() {
     let umem = Umem::new(&UmemConfig::new(256)).expect("memory");
     let config = XskConfig::new(RingCapacity::new(64).expect("a power of two"));
     let index = QueueIndex::new(0).expect("a small index");
-    let bound = Xsk::bind(&umem, &left, index, &config);
+    let bound = NicQueue::new(&umem, &left, index).bind(&config);
 
     let yes = |really| if really { Support::Yes } else { Support::No };
     let attached = steering.expect("Linux 5.9");

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, BindReport, Error, Frame, Interface, MultiBuffer, QueueIndex, RingCapacity,
-    TransmitError, Umem, UmemConfig, Xsk, XskConfig, XskError,
+    Attach, BindReport, Frame, Interface, MultiBuffer, NicQueue, QueueIndex, RingCapacity,
+    TransmitError, Umem, UmemConfig, Xsk, XskConfig, XskError, XskErrorKind,
 };
 use wharf_testbed::{Pacer, PacketSocket, Pair, Testbed, require_privileges};
 use wharf_tests::scenario::{End, EndConfig, Medium, Side, Track, TrackOptions};
@@ -45,9 +45,9 @@ fn bind(
     umem: &Umem,
     interface: &Interface,
     multi_buffer: MultiBuffer,
-) -> Result<(Xsk, BindReport), Error> {
+) -> Result<(Xsk, BindReport), XskError> {
     let queue = QueueIndex::new(0).expect("a small index");
-    Xsk::bind(umem, interface, queue, &config(multi_buffer))
+    NicQueue::new(umem, interface, queue).bind(&config(multi_buffer))
 }
 
 /// Queue 0 of one end, for frames in several chunks.
@@ -70,8 +70,8 @@ fn end(track: &Track, side: Side) -> End {
 
 /// Takes what has come, for as long as there is something.
 fn take(end: &mut End, received: &mut Vec<Vec<u8>>) {
-    end.queue.recycle();
-    for frame in end.queue.receive(RING) {
+    end.xsk.recycle();
+    for frame in end.xsk.receive(RING) {
         received.push(content(&frame));
     }
 }
@@ -150,7 +150,7 @@ fn frames_of_all_sizes_are_received_whole_and_in_order(attach: Attach) {
     }
 
     assert_same(&received, &sent);
-    let counters = server.queue.halves().0.counters();
+    let counters = server.xsk.rx().counters();
     let bytes: usize = sent.iter().map(Vec::len).sum();
     assert_eq!((counters.frames, counters.bytes), (2000, bytes as u64));
     server.assert_settled();
@@ -172,7 +172,7 @@ fn frames_of_all_sizes_are_sent_whole_and_in_order(attach: Attach) {
 
     let received = receiver.receive_count(made.len(), SOON).expect("it is up");
     assert_same(&received, &made);
-    let counters = client.queue.halves().1.counters();
+    let counters = client.xsk.tx().counters();
     let bytes: usize = made.iter().map(Vec::len).sum();
     assert_eq!((counters.frames, counters.bytes), (1000, bytes as u64));
     client.assert_settled();
@@ -182,7 +182,7 @@ fn frame_in_the_most_chunks_arrives_and_one_more_is_refused(attach: Attach) {
     let Some(track) = track(attach) else { return };
     let mut receiver = PacketSocket::open(pair(&track).server_interface()).expect("a socket");
     let mut client = end(&track, Side::Near);
-    let most = client.queue.halves().1.most_chunks() as usize;
+    let most = client.xsk.tx().most_chunks() as usize;
     assert_eq!(most, 18, "in copy mode");
     let flow = track.flow(4000);
     let frames: Vec<_> = flow.sequenced(1, 8500, 0..3).collect();
@@ -194,7 +194,7 @@ fn frame_in_the_most_chunks_arrives_and_one_more_is_refused(attach: Attach) {
     let mut one_more = client.make_in(piece, &frames[1]);
     let end = client.make_in(60, &[7; 60]);
     one_more.append(end).expect("a sensible end");
-    let refused = client.queue.transmit(one_more);
+    let refused = client.xsk.transmit(one_more);
     let last = client.make_in(piece, &frames[2]);
     client.transmit(last);
     client.flush();
@@ -218,8 +218,8 @@ fn detached_frame_of_9000_bytes_is_attached_again_and_sent(attach: Attach) {
     socket.send_batch(&sent).expect("the link takes them");
     let mut detached = Vec::new();
     wait_until("all come", SOON, || {
-        server.queue.recycle();
-        detached.extend(server.queue.receive(RING).map(Frame::detach));
+        server.xsk.recycle();
+        detached.extend(server.xsk.receive(RING).map(Frame::detach));
         detached.len() == sent.len()
     });
 
@@ -273,10 +273,10 @@ fn frames_beyond_the_mtu_are_lost_one_by_one_and_counted() {
     wait_until("the kernel takes them", SOON, || {
         queue.wake().expect("the interface is up");
         queue.recycle();
-        queue.halves().1.in_flight() == 0
+        queue.tx().in_flight() == 0
     });
 
-    let sent = queue.halves().1.counters();
+    let sent = queue.tx().counters();
     assert_eq!((sent.completed, sent.dropped_by_kernel), (5, 5), "{sent:?}");
     let audit = umem.audit();
     assert!(audit.is_balanced() && audit.transmit == 0, "{audit:?}");
@@ -305,7 +305,7 @@ fn flood_that_overruns_the_rings_leaves_whole_frames_and_every_chunk() {
     });
     wait_until("all that came is taken", SOON, || {
         take(&mut server, &mut received);
-        !server.queue.halves().0.has_frames()
+        !server.xsk.rx().has_frames()
     });
 
     assert!(!received.is_empty());
@@ -327,7 +327,7 @@ fn queue_for_frames_in_one_chunk_is_refused_on_a_large_mtu() {
     let error = bind(&umem(), &interface, MultiBuffer::Never).expect_err("an MTU of 9000");
 
     let text = error.to_string();
-    assert!(matches!(error, Error::Xsk(XskError::MtuTooLarge { .. })));
+    assert!(matches!(error.kind(), XskErrorKind::MtuTooLarge { .. }));
     for needle in ["MTU of 9000", "lower the MTU to 3822", "multi-buffer auto"] {
         assert!(text.contains(needle), "{text}");
     }
@@ -347,7 +347,7 @@ fn queues_that_share_a_umem_do_as_its_first() {
     let first = bind(&shared, &left, MultiBuffer::Auto).expect("it binds");
     let error = bind(&shared, &right, MultiBuffer::Auto).expect_err("needs several chunks");
     assert!(!first.1.multi_buffer);
-    assert!(matches!(error, Error::Xsk(XskError::SharedOneChunk { .. })));
+    assert!(matches!(error.kind(), XskErrorKind::SharedOneChunk { .. }));
 
     drop(first);
     let shared = umem();

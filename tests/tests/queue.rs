@@ -7,8 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, DetachedFrame, Frame, Interface, InterfaceId, QueueIndex, RingCapacity, Steering,
-    SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig,
+    Attach, DetachedFrame, Frame, Interface, InterfaceId, NicQueue, QueueIndex, RingCapacity,
+    Steering, SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig,
 };
 use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Pair, Testbed, require_privileges};
 use wharf_tests::{
@@ -60,7 +60,7 @@ impl Steered {
             ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
         let index = QueueIndex::new(0).expect("a small index");
-        let bound = Xsk::bind(umem, steering.interface(), index, &config);
+        let bound = NicQueue::new(umem, steering.interface(), index).bind(&config);
         let (queue, _) = bound.expect("it binds");
         let socket = queue.socket().expect("a bound queue has a socket");
         steering.insert(0, socket).expect("there is a slot");
@@ -105,7 +105,7 @@ impl Steered {
         wait_until("the kernel sends", SOON, || {
             self.queue.wake().expect("the interface is up");
             self.queue.recycle();
-            self.queue.halves().1.in_flight() == 0
+            self.queue.tx().in_flight() == 0
         });
     }
 
@@ -114,7 +114,7 @@ impl Steered {
     fn assert_accounted(&mut self) {
         let counts = self.steering.counts(0).expect("there is a slot");
         let violations = self.queue.violations();
-        let (rx, tx) = self.queue.halves();
+        let (rx, tx) = self.queue.split();
         let kernel = rx.kernel_statistics().expect("the socket is open");
         assert_eq!(
             counts.redirected,
@@ -174,7 +174,7 @@ fn received_frames_are_those_sent_in_their_order(attach: Attach) {
         assert_eq!(found, frame, "frame {place}");
     }
     let bytes: usize = sent.iter().map(Vec::len).sum();
-    let counters = server.queue.halves().0.counters();
+    let counters = server.queue.rx().counters();
     assert_eq!((counters.frames, counters.bytes), (3000, bytes as u64));
     server.assert_accounted();
     assert_all_home(&umem);
@@ -208,7 +208,7 @@ fn transmitted_frames_arrive_as_they_were_made(attach: Attach) {
     for (place, (found, frame)) in arrived.iter().zip(&made).enumerate() {
         assert_eq!(found, frame, "frame {place}");
     }
-    let sent = client.queue.halves().1.counters();
+    let sent = client.queue.tx().counters();
     assert_eq!((sent.frames, sent.made, sent.completed), (2000, 2000, 2000));
     client.assert_accounted();
     assert_all_home(&umem);
@@ -245,7 +245,7 @@ fn frames_are_forwarded_between_queues_that_share_a_umem(attach: Attach) {
             assert!(Instant::now() < deadline, "{forwarded} frames came");
             left.queue.recycle();
             right.queue.recycle();
-            let room = right.queue.halves().1.room();
+            let room = right.queue.tx().room();
             for frame in left.queue.receive(room.min(64)) {
                 right.queue.transmit(frame).expect("there is room");
                 forwarded += 1;
@@ -265,10 +265,7 @@ fn frames_are_forwarded_between_queues_that_share_a_umem(attach: Attach) {
         checker.observe_frame(&frame);
     }
     assert!(checker.report(1).is_perfect(), "{}", checker.report(1));
-    let (received, sent) = (
-        left.queue.halves().0.counters(),
-        right.queue.halves().1.counters(),
-    );
+    let (received, sent) = (left.queue.rx().counters(), right.queue.tx().counters());
     assert_eq!((received.frames, sent.frames, sent.made), (3000, 3000, 0));
     left.assert_accounted();
     right.assert_accounted();
@@ -309,7 +306,7 @@ fn detached_frames_come_home_from_another_thread(attach: Attach) {
     assert_eq!(elsewhere.join().expect("it ends"), sent);
     assert_eq!(umem.audit().detached, 0);
     assert_eq!(
-        server.queue.halves().0.discarded(),
+        server.queue.rx().discarded(),
         100,
         "dropping is dropping, anywhere"
     );
@@ -404,7 +401,7 @@ fn frames_outlive_their_queue_and_the_next_one_binds_at_once(attach: Attach) {
     let earlier = next.steering.counts(0).expect("there is a slot").redirected;
     assert_eq!(earlier, 50);
     let (more, _) = take(&mut next, &pair, 100);
-    assert_eq!(next.queue.halves().0.counters().frames, 100);
+    assert_eq!(next.queue.rx().counters().frames, 100);
     drop(more);
     // What the old queue received is as it was, whatever the new one gets.
     for (frame, bytes) in frames.iter().zip(&sent) {
@@ -492,8 +489,7 @@ fn frames_beyond_the_fill_ring_are_counted_by_the_kernel_and_no_more_are_lost() 
     });
     let kernel = server
         .queue
-        .halves()
-        .0
+        .rx()
         .kernel_statistics()
         .expect("the socket is open");
     assert_eq!(

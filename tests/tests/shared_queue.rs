@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, Error, Frame, Interface, QueueIndex, RingCapacity, Steering, SteeringConfig,
-    TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig, XskError, XskIndex,
+    Attach, Frame, Interface, NicQueue, QueueIndex, RingCapacity, Steering, SteeringConfig,
+    TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig, XskErrorKind, XskIndex,
 };
 use wharf_testbed::{FlowChecker, PacketSocket, Pair, Testbed, UdpFlow, require_privileges};
 use wharf_tests::{
@@ -30,6 +30,7 @@ const BURST: u64 = 50;
 /// docs ask for: the program first.
 struct Shared {
     steering: Steering,
+    queue: NicQueue,
     xsks: Vec<Xsk>,
 }
 
@@ -55,9 +56,9 @@ impl Shared {
     }
 
     fn bind_to(umem: &Umem, steering: Steering) -> Self {
-        let bound = Xsk::bind(umem, steering.interface(), queue_0(), &config(2));
-        let (first, report) = bound.expect("it binds");
-        let (second, shared_report) = first.share().expect("the kernel shares");
+        let queue = NicQueue::new(umem, steering.interface(), queue_0());
+        let (first, report) = queue.bind(&config(2)).expect("it binds");
+        let (second, shared_report) = queue.share().expect("the kernel shares");
         assert_eq!(
             [report.xsk, shared_report.xsk],
             [XskIndex(0), XskIndex(1)],
@@ -65,7 +66,11 @@ impl Shared {
         );
         assert_eq!(shared_report.got, report.got, "the mode is the queue's");
         let xsks = vec![first, second];
-        Self { steering, xsks }
+        Self {
+            steering,
+            queue,
+            xsks,
+        }
     }
 
     /// Has the frames of the queue go to one of the xsks.
@@ -94,7 +99,7 @@ impl Shared {
         wait_until("the kernel sends", SOON, || {
             self.xsks[xsk].wake().expect("the interface is up");
             self.xsks[taker].recycle();
-            self.xsks[xsk].halves().1.in_flight() == 0
+            self.xsks[xsk].tx().in_flight() == 0
         });
     }
 
@@ -104,7 +109,7 @@ impl Shared {
         let mut received = 0;
         for queue in &mut self.xsks {
             assert_eq!(queue.violations(), 0);
-            let (rx, tx) = queue.halves();
+            let (rx, tx) = queue.split();
             let kernel = rx.kernel_statistics().expect("the socket is open");
             assert_eq!(
                 (kernel.rx_dropped, kernel.rx_ring_full),
@@ -171,7 +176,7 @@ fn frames_go_to_the_xsk_that_is_aimed_at(attach: Attach) {
         checker.expect(id, 30 * BURST);
         let report = checker.report(id);
         assert!(report.is_perfect(), "{report}");
-        let (rx, _) = queue.halves();
+        let rx = queue.rx();
         assert_eq!(usize::from(rx.xsk().0), xsk);
         assert_eq!((rx.counters().frames, rx.discarded()), (1500, 1500));
     }
@@ -210,7 +215,7 @@ fn both_xsks_transmit_and_each_counts_its_own(attach: Attach) {
     for (xsk, &count) in counts.iter().enumerate() {
         let report = checker.report(u32::try_from(xsk).expect("few"));
         assert!(report.is_perfect(), "{report}");
-        let sent = client.xsks[xsk].halves().1.counters();
+        let sent = client.xsks[xsk].tx().counters();
         let expected = (count, count, count);
         assert_eq!((sent.frames, sent.made, sent.completed), expected);
     }
@@ -276,7 +281,7 @@ fn one_xsk_goes(attach: Attach, gone: usize) {
     assert!(audit.is_balanced(), "{audit:?}");
     assert_eq!((audit.fill, audit.stranded), (fill - 10, 0), "{audit:?}");
     let stays = &mut server.xsks[0];
-    assert_eq!(stays.halves().0.xsk(), XskIndex(u8::from(gone == 0)));
+    assert_eq!(stays.rx().xsk(), XskIndex(u8::from(gone == 0)));
     server.aim(0);
     let mut checker = FlowChecker::new();
     checker.expect(9, 1000);
@@ -300,9 +305,9 @@ fn one_xsk_goes(attach: Attach, gone: usize) {
     assert_eq!(server.xsks[0].violations(), 0);
 
     // One more joins in the place that is free, and everybody goes.
-    let (third, report) = server.xsks[0].share().expect("the kernel shares");
+    let (third, report) = server.queue.share().expect("the kernel shares");
     assert_eq!(usize::from(report.xsk.0), gone);
-    let Shared { steering, xsks } = server;
+    let Shared { steering, xsks, .. } = server;
     drop(xsks);
     drop(third);
     let started = Instant::now();
@@ -328,22 +333,26 @@ fn what_the_kernel_would_refuse_is_refused_by_name() {
     let _inside = pair.server().enter().expect("the host lives");
     let umem = umem();
     let interface = Interface::by_name("eth0").expect("it exists");
-    let bind = |xsks| Xsk::bind(&umem, &interface, queue_0(), &config(xsks));
-    let (queue, _) = bind(1).expect("it binds");
+    let queue = NicQueue::new(&umem, &interface, queue_0());
+    let early = queue.share().expect_err("there is nothing to share");
+    assert!(matches!(early.kind(), XskErrorKind::NotBound), "{early}");
+    let (xsk, _) = queue.bind(&config(1)).expect("it binds");
 
     let full = queue.share().expect_err("it was bound for one");
     assert!(
-        matches!(full, Error::Xsk(XskError::NoMoreXsks { xsks: 1, .. })),
+        matches!(full.kind(), XskErrorKind::NoMoreXsks { xsks: 1, .. }),
         "{full}"
     );
-    let twice = bind(2).expect_err("it is bound");
+    // Another value is the same queue to the kernel.
+    let same = NicQueue::new(&umem, &interface, queue_0());
+    let twice = same.bind(&config(2)).expect_err("it is bound");
     assert!(
-        matches!(twice, Error::Xsk(XskError::BoundAlready { .. })),
+        matches!(twice.kind(), XskErrorKind::BoundAlready),
         "{twice}"
     );
-    assert!(twice.to_string().contains("Xsk::share"), "{twice}");
-    drop(queue);
-    let (queue, _) = bind(2).expect("it is free again");
+    assert!(twice.to_string().contains("NicQueue::share"), "{twice}");
+    drop(xsk);
+    let (_xsk, _) = queue.bind(&config(2)).expect("it is free again");
     pair.server_interface().set_down().expect("it goes down");
     let down = queue
         .share()

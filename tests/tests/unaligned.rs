@@ -133,8 +133,8 @@ impl Noted {
 
     /// Takes what has come, for as long as there is something.
     fn take(&mut self, received: &mut Vec<Vec<u8>>) {
-        self.queue.recycle();
-        let frames: Vec<Frame> = self.queue.receive(RING).collect();
+        self.xsk.recycle();
+        let frames: Vec<Frame> = self.xsk.receive(RING).collect();
         for frame in frames {
             assert_eq!(
                 frame.headroom(),
@@ -279,7 +279,7 @@ fn frames_of_9000_bytes_travel_in_several_chunks_across_pages(attach: Attach) {
         for (number, bytes) in sent.iter().enumerate() {
             let frame = client.make(bytes, 0, [piece, 777][number % 2]);
             client.transmit(frame);
-            client.queue.wake().expect("the interface is up");
+            client.xsk.wake().expect("the interface is up");
             let deadline = Instant::now() + SOON;
             while received.len() <= number {
                 assert!(Instant::now() < deadline, "{} came", received.len());
@@ -389,23 +389,23 @@ fn frames_published_are_sent_by_poll(attach: Attach) {
     let one = |bytes: &Vec<u8>| client.make(bytes, 0, bytes.len());
     let frames: Vec<Frame> = made.iter().map(one).collect();
     for frame in frames {
-        client.queue.transmit(frame).expect("an empty TX ring");
+        client.xsk.transmit(frame).expect("an empty TX ring");
     }
-    let woken = client.queue.halves().1.counters().wakeups;
+    let woken = client.xsk.tx().counters().wakeups;
 
-    client.queue.publish();
-    assert_eq!(client.queue.halves().1.in_flight() as usize, made.len());
+    client.xsk.publish();
+    assert_eq!(client.xsk.tx().in_flight() as usize, made.len());
     wait_until("poll sends", SOON, || {
-        let socket = client.queue.socket().expect("a bound queue has a socket");
+        let socket = client.xsk.socket().expect("a bound queue has a socket");
         let mut sockets = [PollFd::new(&socket, PollFlags::IN)];
         poll(&mut sockets, Some(&Timespec::default())).expect("it is open");
-        client.queue.recycle();
-        client.queue.halves().1.in_flight() == 0
+        client.xsk.recycle();
+        client.xsk.tx().in_flight() == 0
     });
 
     let received = receiver.receive_count(made.len(), SOON).expect("it is up");
     assert_same(&received, &made);
-    assert_eq!(client.queue.halves().1.counters().wakeups, woken);
+    assert_eq!(client.xsk.tx().counters().wakeups, woken);
     client.assert_settled();
 }
 

@@ -4,8 +4,8 @@
 use std::fs;
 
 use wharf::{
-    Attach, EngineBuilder, Interface, MissingCapabilities, QueueIndex, RingCapacity, Steering,
-    SteeringConfig, Umem, UmemConfig, Xsk, XskConfig, pinnable_bytes,
+    Attach, EngineBuilder, Interface, MissingCapabilities, NicQueue, QueueIndex, RingCapacity,
+    Steering, SteeringConfig, Umem, UmemConfig, XskConfig, pinnable_bytes,
 };
 use wharf_testbed::Testbed;
 
@@ -131,7 +131,7 @@ fn bind(interface: &Interface) -> Check {
         .map_err(wharf::Error::from)
         .and_then(|(ring, queue)| {
             let umem = Umem::new(&UmemConfig::new(256))?;
-            Xsk::bind(&umem, interface, queue, &XskConfig::new(ring))
+            Ok(NicQueue::new(&umem, interface, queue).bind(&XskConfig::new(ring))?)
         });
     match bound {
         Ok(_) => Check::good(topic, "an xsk binds to a veth"),

@@ -101,7 +101,7 @@ pub(crate) const EMPTY: Kind = Kind {
 fn owned_cycle(_: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
     xsk.recycle();
     let mut frames = 0;
-    let (rx, tx) = xsk.halves();
+    let (mut rx, mut tx) = xsk.split();
     for frame in rx.receive(batch) {
         frames += u32::from(tx.transmit(black_box(frame)).is_ok());
     }
@@ -114,7 +114,7 @@ fn owned_cycle(_: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
 fn touched_cycle(_: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
     xsk.recycle();
     let mut frames = 0;
-    let (rx, tx) = xsk.halves();
+    let (mut rx, mut tx) = xsk.split();
     for mut frame in rx.receive(batch) {
         frame.swap_mac_addresses();
         frames += u32::from(tx.transmit(frame).is_ok());

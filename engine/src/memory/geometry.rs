@@ -25,7 +25,7 @@ use crate::kernel::sys::if_xdp::XSK_UNALIGNED_BUF_OFFSET_SHIFT;
 use crate::kernel::{ChunkSize, XDP_PACKET_HEADROOM};
 
 /// The bits of an unaligned address that are the chunk's.
-const CHUNK_BITS: u64 = (1 << XSK_UNALIGNED_BUF_OFFSET_SHIFT) - 1;
+pub(super) const CHUNK_BITS: u64 = (1 << XSK_UNALIGNED_BUF_OFFSET_SHIFT) - 1;
 
 /// The number and size of chunks, and with them what a ring entry's address
 /// means. A copy of its own spares the hot path the way to the region.
@@ -127,6 +127,18 @@ impl Geometry {
         self.chunk_size
     }
 
+    /// By how many bits an address shifts to the number of an aligned chunk.
+    #[inline]
+    pub(crate) fn chunk_shift(&self) -> u32 {
+        self.chunk_shift
+    }
+
+    /// Bytes from one chunk to the next.
+    #[inline]
+    pub(crate) fn stride(&self) -> u32 {
+        self.stride
+    }
+
     /// Where a received frame begins in its chunk.
     #[inline]
     pub(crate) fn front(&self) -> u32 {
@@ -157,6 +169,18 @@ impl Geometry {
     pub(crate) fn addr(&self, place: Place) -> u64 {
         let chunk = u64::from(place.chunk) * u64::from(self.stride);
         chunk + (u64::from(place.offset) << self.offset_shift)
+    }
+
+    /// Where in `chunk` an address lies that [`addr`](Self::addr) made of a place
+    /// there.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an offset in a chunk, which is a u32"
+    )]
+    pub(crate) fn offset(&self, chunk: u32, addr: u64) -> u32 {
+        let start = u64::from(chunk) * u64::from(self.stride);
+        ((addr - start) >> self.offset_shift) as u32
     }
 
     /// Bytes of a place behind the start of the region.

@@ -47,6 +47,17 @@ pub(crate) struct Part {
 impl Next {
     pub(crate) const NONE: Self = Self(0);
 
+    /// What [`word`](Self::word) returned.
+    #[inline]
+    pub(super) fn from_word(word: u32) -> Self {
+        Self(word)
+    }
+
+    #[inline]
+    pub(super) fn word(self) -> u32 {
+        self.0
+    }
+
     #[inline]
     pub(crate) fn is_none(self) -> bool {
         self == Self::NONE

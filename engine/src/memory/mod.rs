@@ -4,8 +4,11 @@
 mod audit;
 mod budget;
 mod config;
+pub(crate) mod crossing;
 pub(crate) mod frame;
 pub(crate) mod geometry;
+pub(crate) mod handle;
+mod holders;
 mod huge;
 pub(crate) mod ledger;
 pub(crate) mod links;
@@ -21,4 +24,4 @@ pub use budget::{pinnable_bytes, pinned_bytes};
 pub use config::{Pages, UmemConfig, UmemConfigError, UmemError};
 pub use frame::{AppendError, DetachedFrame, Frame, NoRoom, Segments, SegmentsMut};
 pub use umem::Umem;
-pub(crate) use umem::{BackingStore, UmemState, Unusual};
+pub(crate) use umem::{BackingStore, UmemState};

@@ -24,8 +24,9 @@ impl Pool {
     #[inline]
     pub(crate) fn take(&self) -> Option<u32> {
         let top = self.len.get().checked_sub(1)?;
+        let chunk = self.free[top].get();
         self.len.set(top);
-        Some(self.free[top].get())
+        Some(chunk)
     }
 
     #[inline]
@@ -35,10 +36,63 @@ impl Pool {
         self.len.set(len + 1);
     }
 
+    /// Puts a chunk back if there is space and `may` says so then. Returns whether it did.
+    #[inline]
+    pub(crate) fn put_if(&self, chunk: u32, may: impl FnOnce() -> bool) -> bool {
+        let len = self.len.get();
+        match self.free.get(len) {
+            Some(free) if may() => {
+                free.set(chunk);
+                self.len.set(len + 1);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes up to `most` chunks from the top, and hands them to `use_them` in the
+    /// order in which [`take`](Self::take) returns them. Returns their number.
+    #[inline]
+    pub(crate) fn take_row<'a>(
+        &'a self,
+        most: u32,
+        use_them: impl FnOnce(std::iter::Rev<std::slice::Iter<'a, Cell<u32>>>),
+    ) -> u32 {
+        let len = self.len.get();
+        let left = len.saturating_sub(most as usize);
+        self.len.set(left);
+        use_them(self.free[left..len].iter().rev());
+        narrow(len - left)
+    }
+
+    /// The entries above the top, to be written from the first on and then
+    /// [counted](Self::grow).
+    #[inline]
+    pub(crate) fn space(&self) -> &[Cell<u32>] {
+        &self.free[self.len.get()..]
+    }
+
+    /// Counts the first `chunks` entries of the [space](Self::space) as free chunks.
+    #[inline]
+    pub(crate) fn grow(&self, chunks: usize) {
+        let len = self.len.get() + chunks;
+        assert!(len <= self.free.len(), "a pool holds the UMEM's chunks");
+        self.len.set(len);
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.len.get()).expect("a pool is made with a u32 of chunks")
+        narrow(self.len.get())
     }
+}
+
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a pool is made with a u32 of chunks"
+)]
+fn narrow(chunks: usize) -> u32 {
+    chunks as u32
 }
 
 #[cfg(test)]
@@ -56,5 +110,34 @@ mod tests {
         assert_eq!(pool.take(), Some(0));
         assert_eq!(pool.take(), Some(2));
         assert_eq!(pool.take(), None);
+    }
+
+    #[test]
+    fn row_is_what_as_many_calls_would_take() {
+        let pool = Pool::new(0..5);
+        let mut row = Vec::new();
+
+        let taken = pool.take_row(3, |chunks| row.extend(chunks.map(Cell::get)));
+
+        assert_eq!((taken, row), (3, vec![0, 1, 2]));
+        assert_eq!(pool.take(), Some(3));
+        let taken = pool.take_row(3, |chunks| assert_eq!(chunks.count(), 1));
+        assert_eq!((taken, pool.len()), (1, 0));
+    }
+
+    #[test]
+    fn chunks_written_to_the_space_are_taken_last_first() {
+        let pool = Pool::new(0..3);
+        (0..3).for_each(|_| assert!(pool.take().is_some()));
+
+        for (entry, chunk) in pool.space().iter().zip([2, 0]) {
+            entry.set(chunk);
+        }
+        pool.grow(2);
+
+        assert_eq!(
+            (pool.take(), pool.take(), pool.take()),
+            (Some(0), Some(2), None)
+        );
     }
 }

@@ -8,13 +8,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
+use std::ptr::NonNull;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
-use super::frame::Frame;
-use super::geometry::{Geometry, Place};
+use super::geometry::Geometry;
+use super::holders::Holders;
 use super::huge::HugePages;
 use super::ledger::{Claim, Ledger, Owner, QueueId, Violation, XskId};
 use super::links::{Links, Next};
@@ -36,27 +37,19 @@ pub struct Umem {
 /// What all handles, queues and frames of a UMEM share on its thread.
 pub(crate) struct UmemState {
     pub(crate) ledger: Ledger,
-    pool: Pool,
+    pub(super) pool: Pool,
+    /// Where the memory begins.
+    pub(super) start: NonNull<u8>,
+    pub(super) holders: Holders,
     pub(crate) geometry: Geometry,
     backing: Arc<BackingStore>,
-    next_member: Cell<u8>,
+    next_xsk: Cell<u8>,
     /// Chunks that are detached: the returns need no look when there are none.
     detached: Cell<u32>,
     /// The bound sockets, of which one lends its registration to the next.
     sockets: RefCell<Vec<BoundSocket>>,
     /// Whether they take frames in several chunks.
     multi_buffer: Cell<bool>,
-}
-
-/// What an entry of a completion ring is about that does not end a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unusual {
-    /// A chunk of a frame in several, but not its last.
-    Part(XskId),
-    /// A frame of an xsk that has closed.
-    Stranded,
-    /// Nothing that the kernel can have.
-    Violation,
 }
 
 /// A bound socket of a UMEM, and where it is bound.
@@ -79,7 +72,7 @@ pub(crate) struct BackingStore {
 }
 
 impl BackingStore {
-    /// Sends a detached chunk backing.
+    /// Returns a detached chunk, on any thread.
     pub(crate) fn send_back(&self, chunk: u32) {
         self.returns
             .push(chunk)
@@ -130,25 +123,17 @@ impl Umem {
         Ok(Self {
             shared: Rc::new(UmemState {
                 ledger,
+                start: backing.region.start(),
+                holders: Holders::default(),
                 pool: Pool::new((0..chunks).filter(|&chunk| geometry.is_usable(chunk))),
                 geometry,
                 backing: Arc::new(backing),
-                next_member: Cell::new(0),
+                next_xsk: Cell::new(0),
                 detached: Cell::new(0),
                 sockets: RefCell::default(),
                 multi_buffer: Cell::new(false),
             }),
         })
-    }
-
-    /// Takes a free chunk as an empty frame to build a packet in, or `None` when
-    /// no chunk is free.
-    #[must_use]
-    pub fn allocate(&self) -> Option<Frame> {
-        let chunk = self.shared.take_free()?;
-        let claim = self.shared.ledger.allocate(chunk);
-        let umem = Rc::clone(&self.shared);
-        Some(Frame::new(umem, claim, self.shared.geometry.front(), 0))
     }
 
     /// Where every chunk is now. Reads one record per chunk.
@@ -242,78 +227,35 @@ impl UmemState {
 
     /// Takes a chunk from the pool, after the returns if the pool is empty.
     #[inline]
-    fn take_free(&self) -> Option<u32> {
+    pub(super) fn take_free(&self) -> Option<u32> {
         self.pool.take().or_else(|| {
             self.collect_returns();
             self.pool.take()
         })
     }
 
-    /// Pool → fill ring of `group`, for up to `count` chunks: hands each address
-    /// to `give`, and gives the number of chunks.
-    #[inline]
-    pub(crate) fn lend(&self, group: QueueId, count: u32, mut give: impl FnMut(u64)) -> u32 {
-        let mut lent = 0;
-        while lent < count
-            && let Some(chunk) = self.pool.take()
-        {
-            self.ledger.lend(chunk, group);
-            give(self.geometry.addr(Place { chunk, offset: 0 }));
-            lent += 1;
-        }
-        self.ledger.charge(group, lent);
-        lent
-    }
-
     /// Takes back what was lent through a fill ring that the kernel never used.
-    pub(crate) fn take_back_all(&self, group: QueueId) {
+    pub(crate) fn take_back_all(&self, queue: QueueId) {
         self.ledger
-            .close_fill(group, Owner::Pool, |chunk| self.pool.put(chunk));
+            .close_fill(queue, Owner::Pool, |chunk| self.pool.put(chunk));
     }
 
     /// Writes off what the kernel has from the fill ring of `group`: the ring
     /// closes, and the kernel may use the chunks a little longer.
-    pub(crate) fn strand_lent(&self, group: QueueId) {
-        self.ledger.close_fill(group, Owner::Stranded, |_| ());
+    pub(crate) fn strand_posted(&self, queue: QueueId) {
+        self.ledger.close_fill(queue, Owner::Stranded, |_| ());
     }
 
     /// Writes off what the kernel has from the TX ring of `member`, except what
     /// it [completes](Self::complete) later.
-    pub(crate) fn strand_transmitted(&self, member: XskId) {
-        self.ledger.close_transmit(member);
-    }
-
-    /// TX ring of a member of `group` → pool. Gives the member.
-    ///
-    /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
-    /// (6.18 to 7.3).
-    #[inline]
-    pub(crate) fn complete(&self, addr: u64, group: QueueId) -> Result<XskId, Unusual> {
-        let place = self.geometry.place(addr).ok_or(Unusual::Violation)?;
-        let Ok(member) = self.ledger.complete(place.chunk, group) else {
-            return Err(self.complete_unusual(place.chunk, group));
-        };
-        self.pool.put(place.chunk);
-        Ok(member)
-    }
-
-    #[cold]
-    fn complete_unusual(&self, chunk: u32, group: QueueId) -> Unusual {
-        let unusual = if let Ok(member) = self.ledger.complete_part(chunk, group) {
-            Unusual::Part(member)
-        } else if self.ledger.complete_stranded(chunk, group).is_ok() {
-            Unusual::Stranded
-        } else {
-            return Unusual::Violation;
-        };
-        self.pool.put(chunk);
-        unusual
+    pub(crate) fn strand_transmitted(&self, xsk: XskId) {
+        self.ledger.close_transmit(xsk);
     }
 
     /// Fill ring of `group` → pool, for a received frame that nobody gets.
-    pub(crate) fn drop_received(&self, addr: u64, group: QueueId) -> Result<(), Violation> {
+    pub(crate) fn drop_received(&self, addr: u64, queue: QueueId) -> Result<(), Violation> {
         let place = self.geometry.place(addr).ok_or(Violation)?;
-        self.ledger.take_back(place.chunk, group)?;
+        self.ledger.take_back(place.chunk, queue)?;
         self.pool.put(place.chunk);
         Ok(())
     }
@@ -334,11 +276,18 @@ impl UmemState {
         }
     }
 
-    /// Application → pool, counted as dropped by the application.
+    /// As [`discard`](Self::discard), for a frame like the one dropped before. Returns
+    /// whether it is.
     #[inline]
+    pub(super) fn discard_run(&self, claim: &Claim) -> bool {
+        self.pool
+            .put_if(claim.chunk(), || self.ledger.discard_run(claim))
+    }
+
+    /// Application → pool, counted as dropped by the application.
     pub(crate) fn discard(&self, claim: &Claim) {
-        self.ledger.count_discard(claim);
-        self.recycle(claim);
+        self.ledger.discard(claim);
+        self.pool.put(claim.chunk());
     }
 
     /// Application → application, on any thread, with the parts from `first` on.
@@ -364,6 +313,13 @@ impl UmemState {
     /// frame in several come home one by one.
     #[inline]
     pub(crate) fn collect_returns(&self) {
+        if self.detached.get() > 0 {
+            self.collect_some();
+        }
+    }
+
+    #[cold]
+    fn collect_some(&self) {
         while self.detached.get() > 0
             && let Some(chunk) = self.backing.returns.pop()
         {
@@ -382,18 +338,18 @@ impl UmemState {
         self.pool.len()
     }
 
-    /// A name for a new xsk, or `None` when 255 have been bound already.
-    pub(crate) fn join(&self) -> Option<XskId> {
-        let member = XskId::new(self.next_member.get())?;
-        self.next_member.set(self.next_member.get() + 1);
-        Some(member)
+    /// The number of a new xsk, or `None` when 255 have been bound already.
+    pub(crate) fn new_xsk(&self) -> Option<XskId> {
+        let xsk = XskId::new(self.next_xsk.get())?;
+        self.next_xsk.set(self.next_xsk.get() + 1);
+        Some(xsk)
     }
 
-    /// Gives back the name of an xsk that came to nothing and has no chunks.
-    pub(crate) fn unjoin(&self, member: XskId) {
-        let last = self.next_member.get().checked_sub(1);
-        if last.and_then(XskId::new) == Some(member) {
-            self.next_member.set(self.next_member.get() - 1);
+    /// Takes back the number of an xsk that was never bound and has no chunks.
+    pub(crate) fn forget_xsk(&self, xsk: XskId) {
+        let last = self.next_xsk.get().checked_sub(1);
+        if last.and_then(XskId::new) == Some(xsk) {
+            self.next_xsk.set(self.next_xsk.get() - 1);
         }
     }
 

@@ -6,6 +6,9 @@ use crate::kernel::OutOfRange;
 use crate::memory::UmemConfigError;
 use crate::steering::rules::RulesError;
 
+/// Frames that an application is handed at once, where nothing else is asked for.
+pub(crate) const DEFAULT_BATCH_SIZE: u32 = 64;
+
 /// What a worker does when there is nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {

@@ -8,20 +8,20 @@ use std::cell::{RefCell, RefMut};
 use crate::kernel::InterfaceId;
 use crate::memory::{Frame, Umem};
 use crate::runtime::routes::RoutesFrom;
-use crate::xsk::{TransmitError, XskTx};
+use crate::xsk::{TransmitError, TxHalf};
 
 /// Where a worker's application sends frames.
 #[derive(Debug)]
 pub struct Outbox<'a> {
     umem: &'a Umem,
-    xsks: &'a [RefCell<XskTx>],
+    xsks: &'a [RefCell<TxHalf>],
     refusals: &'a mut [Refusals],
     routes: &'a RoutesFrom,
     /// The position of the xsk that the batch came from.
     source: usize,
     /// The interface that `tx` sends to.
     to: InterfaceId,
-    tx: RefMut<'a, XskTx>,
+    tx: RefMut<'a, TxHalf>,
 }
 
 /// Frames that an outbox could not send, and dropped.
@@ -39,7 +39,7 @@ impl<'a> Outbox<'a> {
     #[inline]
     pub(crate) fn new(
         umem: &'a Umem,
-        xsks: &'a [RefCell<XskTx>],
+        xsks: &'a [RefCell<TxHalf>],
         refusals: &'a mut [Refusals],
         source: usize,
         routes: &'a RoutesFrom,
@@ -99,7 +99,7 @@ impl Outbox<'_> {
     }
 
     /// Damages the frame that was sent last to an interface, and of this round:
-    /// see [`XskTx::damage`].
+    /// see [`XskTx::damage`](crate::XskTx::damage).
     ///
     /// # Panics
     ///

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::memory::Umem;
 use crate::runtime::application::Application;
-use crate::runtime::config::ConfigError;
+use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE};
 use crate::runtime::stats::{Snapshot, Summary, WorkerStats, XskStats};
 use crate::runtime::xsk_set::{Round, XskSet};
 use crate::xsk::{SimulatedNic, Xsk, XskConfig};
@@ -60,7 +60,7 @@ pub struct SimulatedWorker<A> {
 impl<A: Application> SimulatedWorker<A> {
     /// Frames that an application is handed at once, as an engine does by
     /// [default](crate::EngineBuilder::DEFAULT_BATCH_SIZE).
-    const BATCH_SIZE: u32 = crate::EngineBuilder::DEFAULT_BATCH_SIZE;
+    const BATCH_SIZE: u32 = DEFAULT_BATCH_SIZE;
 
     /// A worker with a simulated queue of `umem` for each of `configs`, and the NICs
     /// on their other sides: one for each xsk, in order. A queue has as many xsks as
@@ -82,7 +82,7 @@ impl<A: Application> SimulatedWorker<A> {
         for config in configs {
             let (first, nic) = Xsk::simulated(umem, config)?;
             let others: Vec<_> = (1..config.xsks.max(1))
-                .map(|_| nic.share(&first))
+                .map(|_| nic.share())
                 .collect::<Result<_, _>>()?;
             xsks.push(first);
             nics.push(nic);

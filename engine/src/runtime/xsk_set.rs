@@ -18,7 +18,7 @@ use crate::runtime::outbox::{Outbox, Refusals};
 use crate::runtime::routes::{Endpoint, Routes};
 use crate::runtime::shutdown::{REMOVED, SET_DOWN};
 use crate::runtime::stats::{DropReason, Drops, XskStats};
-use crate::xsk::{self, WakeError, Xsk, XskRx, XskTx};
+use crate::xsk::{RxHalf, TxHalf, WakeError, Xsk};
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub(crate) enum Round {
 /// A worker's xsks. Field order is drop order: xsks go before the handle of their
 /// UMEM.
 pub(crate) struct XskSet {
-    rx: Vec<XskRx>,
+    rx: Vec<RxHalf>,
     /// Borrowed only by an [`Outbox`], in a round.
-    tx: Vec<RefCell<XskTx>>,
+    tx: Vec<RefCell<TxHalf>>,
     /// Interface names in the order of `tx`, for errors.
     names: Vec<String>,
     /// Xsks on which the kernel does not send any more: their interface is gone or
@@ -53,7 +53,7 @@ impl XskSet {
     pub(crate) fn new(umem: Umem, xsks: Vec<(String, Xsk)>, batch_size: u32) -> Self {
         let (names, xsks): (Vec<_>, Vec<_>) = xsks.into_iter().unzip();
         let (rx, tx): (Vec<_>, Vec<_>) = xsks.into_iter().map(Xsk::into_halves).unzip();
-        let endpoint = |(rx, tx): (&XskRx, &XskTx)| Endpoint {
+        let endpoint = |(rx, tx): (&RxHalf, &TxHalf)| Endpoint {
             interface: rx.interface(),
             queue: rx.queue(),
             xsk: rx.xsk(),
@@ -121,6 +121,9 @@ impl XskSet {
         for source in 0..self.rx.len() {
             let rx = &mut self.rx[source];
             rx.top_up();
+            if !rx.has_frames() {
+                continue;
+            }
             let before = rx.counters().frames;
             let batch = rx.receive(self.batch_size);
             if batch.is_empty() {
@@ -136,8 +139,12 @@ impl XskSet {
         round
     }
 
+    #[inline]
     fn wake(&mut self) -> Result<(), Error> {
-        self.wake_with(XskTx::wake)
+        if self.tx.iter_mut().all(|tx| tx.get_mut().is_known_empty()) {
+            return Ok(());
+        }
+        self.wake_with(TxHalf::wake)
     }
 
     /// Wakes the kernel although it does not ask, in case the request was missed.
@@ -146,12 +153,12 @@ impl XskSet {
     ///
     /// When an interface is gone or down.
     pub(crate) fn wake_regardless(&mut self) -> Result<(), Error> {
-        self.wake_with(XskTx::wake_regardless)
+        self.wake_with(TxHalf::wake_regardless)
     }
 
     fn wake_with(
         &mut self,
-        wake: impl Fn(&mut XskTx) -> Result<(), WakeError>,
+        wake: impl Fn(&mut TxHalf) -> Result<(), WakeError>,
     ) -> Result<(), Error> {
         let mut outcome = Ok(());
         for (position, tx) in self.tx.iter_mut().enumerate() {
@@ -188,24 +195,24 @@ impl XskSet {
     }
 
     /// The receiving halves.
-    pub(crate) fn receiving(&self) -> &[XskRx] {
+    pub(crate) fn receiving(&self) -> &[RxHalf] {
         &self.rx
     }
 
     /// Both halves of each xsk.
-    pub(crate) fn halves(&mut self) -> impl Iterator<Item = (&mut XskRx, &mut XskTx)> {
+    pub(crate) fn halves(&mut self) -> impl Iterator<Item = (&mut RxHalf, &mut TxHalf)> {
         let sending = self.tx.iter_mut().map(RefCell::get_mut);
         self.rx.iter_mut().zip(sending)
     }
 
     /// Each xsk with the name of its interface.
-    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &XskRx)> {
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &RxHalf)> {
         self.names.iter().map(String::as_str).zip(&self.rx)
     }
 
     /// Drops what came of frames whose end is still to come, and takes the audit.
     pub(crate) fn abandon(&mut self) -> Audit {
-        self.rx.iter_mut().for_each(XskRx::abandon);
+        self.rx.iter_mut().for_each(RxHalf::abandon);
         self.umem.audit()
     }
 
@@ -220,7 +227,7 @@ impl XskSet {
     pub(crate) fn violations(&self) -> u64 {
         let halves = self.rx.iter().zip(&self.tx);
         halves
-            .map(|(rx, tx)| xsk::violations(rx, &tx.borrow()))
+            .map(|(rx, tx)| rx.violations() + tx.borrow().violations())
             .sum()
     }
 

@@ -8,10 +8,11 @@
 
 use std::rc::Rc;
 
-use super::rx::XskRx;
 use crate::kernel::sys::if_xdp::{Descriptor, XDP_PKT_CONTD};
+use crate::memory::UmemState;
+use crate::memory::crossing::{Refused, receive};
 use crate::memory::frame::Frame;
-use crate::memory::geometry::Place;
+use crate::memory::ledger::{QueueId, XskRecords};
 use crate::memory::links::{Next, Part};
 
 /// The most chunks of a received frame. A frame is at most 64 KiB long, or a
@@ -34,8 +35,29 @@ pub(super) enum Assembly {
     },
     /// One that is dropped, and counted already.
     Dropped,
-    /// One that is whole, and not taken yet.
-    Whole(Frame),
+}
+
+/// What a descriptor led to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It ended a frame, or was one.
+    Frame(Frame),
+    /// A frame that cannot be had whole, to be counted.
+    Invalid,
+    /// Nothing to count.
+    Nothing,
+}
+
+/// What became of a frame that is dropped because the application holds too many
+/// chunks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Throttled {
+    /// It is to be counted.
+    Frame,
+    /// Its descriptor makes no sense.
+    Invalid,
+    /// It is counted already.
+    Nothing,
 }
 
 impl Assembly {
@@ -44,168 +66,169 @@ impl Assembly {
         matches!(self, Self::Idle)
     }
 
-    /// Chunks of the frame under way.
-    #[inline]
-    pub(super) fn chunks(&self) -> u32 {
-        match self {
-            Self::Under { chunks, .. } => *chunks,
-            _ => 0,
-        }
-    }
-}
-
-impl XskRx {
-    /// Takes a descriptor that is not a whole frame. The frame that it ends is
-    /// there to be [taken](Self::assembled) then.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn assemble(&mut self, descriptor: Descriptor) {
-        let goes_on = descriptor.options & XDP_PKT_CONTD != 0;
-        let next = match std::mem::replace(&mut self.assembly, Assembly::Idle) {
-            Assembly::Idle => self.begin(descriptor),
-            Assembly::Under {
+    /// Takes one descriptor. Returns the number of posted chunks that came back with
+    /// it, and what it led to.
+    pub(super) fn take(
+        &mut self,
+        umem: &Rc<UmemState>,
+        records: &XskRecords,
+        descriptor: Descriptor,
+    ) -> (u32, Outcome) {
+        let is_last = descriptor.options() & XDP_PKT_CONTD == 0;
+        match std::mem::replace(self, Self::Idle) {
+            Self::Idle => self.begin(umem, records, descriptor, is_last),
+            Self::Under {
                 frame,
                 last,
                 chunks,
-            } => self.go_on(frame, last, chunks, descriptor),
-            Assembly::Dropped => {
-                self.recycle(descriptor);
-                Assembly::Dropped
+            } => {
+                let frame = (frame, last, chunks);
+                self.go_on(umem, records.queue, frame, descriptor, is_last)
             }
-            Assembly::Whole(_) => unreachable!("a whole frame is taken at once"),
-        };
-        let is_whole = matches!(next, Assembly::Whole(_));
-        if goes_on || is_whole {
-            self.assembly = next;
+            Self::Dropped => {
+                self.drop_rest(is_last);
+                (take_back(umem, records.queue, descriptor), Outcome::Nothing)
+            }
         }
     }
 
-    /// Takes the frame that is whole now, if one is.
-    pub(super) fn assembled(&mut self) -> Option<Frame> {
-        if !matches!(self.assembly, Assembly::Whole(_)) {
-            return None;
-        }
-        let Assembly::Whole(frame) = std::mem::replace(&mut self.assembly, Assembly::Idle) else {
-            return None;
-        };
-        self.counters.frames += 1;
-        self.counters.bytes += u64::from(frame.total_len());
-        // The first chunk is counted with the frame.
-        self.uncounted += u64::from(frame.chunks() - 1);
-        Some(frame)
-    }
-
-    /// Drops the frame under way, if there is one: the kernel lost its end.
-    pub(super) fn give_up(&mut self) {
-        if let Assembly::Under { frame, chunks, .. } =
-            std::mem::replace(&mut self.assembly, Assembly::Idle)
-        {
-            self.drop_broken(frame, chunks);
+    /// Drops the frame under way, and returns whether there was one: the kernel lost
+    /// its end.
+    pub(super) fn abandon(&mut self) -> bool {
+        match std::mem::replace(self, Self::Idle) {
+            Self::Under { frame, .. } => {
+                frame.recycle();
+                true
+            }
+            Self::Idle | Self::Dropped => false,
         }
     }
 
     /// Drops the frame that `descriptor` belongs to, because the application
-    /// holds too many chunks to get it.
-    pub(super) fn throttle(&mut self, descriptor: Descriptor) {
-        let goes_on = descriptor.options & XDP_PKT_CONTD != 0;
-        match std::mem::replace(&mut self.assembly, Assembly::Idle) {
-            Assembly::Idle => match self.umem.drop_received(descriptor.addr, self.seat.group) {
-                Ok(()) => self.counters.throttled += 1,
-                Err(_) => self.counters.invalid += 1,
-            },
-            Assembly::Under { frame, chunks, .. } => {
+    /// holds too many chunks to get it. Returns the number of posted chunks that came
+    /// back with it, and what is to be counted.
+    pub(super) fn throttle(
+        &mut self,
+        umem: &Rc<UmemState>,
+        queue: QueueId,
+        descriptor: Descriptor,
+    ) -> (u32, Throttled) {
+        let is_last = descriptor.options() & XDP_PKT_CONTD == 0;
+        let before = std::mem::replace(self, Self::Idle);
+        self.drop_rest(is_last);
+        let returned = take_back(umem, queue, descriptor);
+        let throttled = match before {
+            Self::Idle if returned == 0 => Throttled::Invalid,
+            Self::Idle => Throttled::Frame,
+            Self::Under { frame, .. } => {
                 frame.recycle();
-                self.uncounted += u64::from(chunks - 1);
-                self.counters.throttled += 1;
-                self.recycle(descriptor);
+                Throttled::Frame
             }
-            Assembly::Dropped | Assembly::Whole(_) => self.recycle(descriptor),
-        }
-        if goes_on {
-            self.assembly = Assembly::Dropped;
-        }
+            Self::Dropped => Throttled::Nothing,
+        };
+        (returned, throttled)
     }
 
-    fn begin(&mut self, descriptor: Descriptor) -> Assembly {
-        let place = self.sensible(descriptor);
-        let claim = place.and_then(|place| self.umem.ledger.receive(place.chunk, &self.seat).ok());
-        let (Some(place), Some(claim)) = (place, claim) else {
-            self.counters.invalid += 1;
-            return Assembly::Dropped;
+    fn begin(
+        &mut self,
+        umem: &Rc<UmemState>,
+        records: &XskRecords,
+        descriptor: Descriptor,
+        is_last: bool,
+    ) -> (u32, Outcome) {
+        let frame = if has_known_options(descriptor) {
+            receive(umem, records, descriptor)
+        } else {
+            Err(umem.refuse(descriptor))
         };
-        let umem = Rc::clone(&self.umem);
-        Assembly::Under {
-            frame: Frame::new(umem, claim, place.offset, descriptor.len),
-            last: Next::NONE,
-            chunks: 1,
+        match frame {
+            Ok(frame) if is_last => (1, Outcome::Frame(frame)),
+            Ok(frame) => {
+                *self = Self::Under {
+                    frame,
+                    last: Next::NONE,
+                    chunks: 1,
+                };
+                (1, Outcome::Nothing)
+            }
+            Err(refused) => {
+                self.drop_rest(is_last);
+                let quarantined = quarantine(umem, records.queue, &refused);
+                (quarantined, Outcome::Invalid)
+            }
         }
     }
 
     fn go_on(
         &mut self,
-        mut frame: Frame,
-        last: Next,
-        chunks: u32,
+        umem: &Rc<UmemState>,
+        queue: QueueId,
+        (mut frame, last, chunks): (Frame, Next, u32),
         descriptor: Descriptor,
-    ) -> Assembly {
-        let place = self.sensible(descriptor);
-        let received = place.filter(|place| {
-            let ledger = &self.umem.ledger;
-            ledger.receive_part(place.chunk, self.seat.group).is_ok()
+        is_last: bool,
+    ) -> (u32, Outcome) {
+        let place = if has_known_options(descriptor) {
+            umem.locate(descriptor)
+        } else {
+            Err(umem.refuse(descriptor))
+        };
+        let place = place.and_then(|place| {
+            let received = umem.ledger.receive_part(place.chunk, queue);
+            received.map(|()| place).map_err(|_| Refused::Violation)
         });
-        let Some(place) = received else {
-            self.drop_broken(frame, chunks);
-            return Assembly::Dropped;
+        let place = match place {
+            Ok(place) => place,
+            Err(refused) => {
+                frame.recycle();
+                self.drop_rest(is_last);
+                return (quarantine(umem, queue, &refused), Outcome::Invalid);
+            }
         };
         let part = Part {
             place,
-            len: descriptor.len,
+            len: descriptor.len(),
             next: Next::NONE,
         };
         frame.push_part(last, part);
-        let last = part.name();
         let chunks = chunks + 1;
-        if descriptor.options & XDP_PKT_CONTD == 0 {
-            return Assembly::Whole(frame);
+        if is_last {
+            return (1, Outcome::Frame(frame));
         }
         if chunks == MOST_CHUNKS {
-            self.drop_broken(frame, chunks);
-            return Assembly::Dropped;
+            frame.recycle();
+            *self = Self::Dropped;
+            return (1, Outcome::Invalid);
         }
-        Assembly::Under {
+        *self = Self::Under {
             frame,
-            last,
+            last: part.name(),
             chunks,
-        }
+        };
+        (1, Outcome::Nothing)
     }
 
-    /// Where the bytes of a descriptor are; `None` if it makes no sense, and then
-    /// its chunk is quarantined if the queue had lent it.
-    fn sensible(&mut self, descriptor: Descriptor) -> Option<Place> {
-        let place = self.geometry.place(descriptor.addr)?;
-        let known = descriptor.options & !XDP_PKT_CONTD == 0;
-        if known && descriptor.len > 0 && self.geometry.fits(place.offset, descriptor.len) {
-            return Some(place);
-        }
-        self.quarantine(place);
-        None
+    /// Has what is still to come of a frame dropped.
+    fn drop_rest(&mut self, is_last: bool) {
+        *self = if is_last { Self::Idle } else { Self::Dropped };
     }
+}
 
-    /// Puts the chunks of a frame that cannot be had whole back into the pool.
-    fn drop_broken(&mut self, frame: Frame, chunks: u32) {
-        frame.recycle();
-        self.uncounted += u64::from(chunks);
-        self.counters.invalid += 1;
-    }
+/// Whether it has no options but the one that says that the frame goes on.
+fn has_known_options(descriptor: Descriptor) -> bool {
+    descriptor.options() & !XDP_PKT_CONTD == 0
+}
 
-    /// Puts the chunk of a descriptor back into the pool, whose frame is counted.
-    fn recycle(&mut self, descriptor: Descriptor) {
-        if self
-            .umem
-            .drop_received(descriptor.addr, self.seat.group)
-            .is_ok()
-        {
-            self.uncounted += 1;
-        }
+/// Puts the chunk of a descriptor back into the pool. Returns the number of posted
+/// chunks that came back.
+fn take_back(umem: &UmemState, queue: QueueId, descriptor: Descriptor) -> u32 {
+    u32::from(umem.drop_received(descriptor.addr, queue).is_ok())
+}
+
+/// Puts the chunk that a descriptor names senselessly into quarantine, if it is
+/// posted for the queue. Returns the number of posted chunks that came back.
+fn quarantine(umem: &UmemState, queue: QueueId, refused: &Refused) -> u32 {
+    match refused {
+        Refused::Senseless(place) => u32::from(umem.ledger.quarantine(place.chunk, queue).is_ok()),
+        Refused::Violation => 0,
     }
 }

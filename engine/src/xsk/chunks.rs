@@ -1,12 +1,11 @@
 //! Sending a frame in several chunks: all of them or none.
 
-use std::rc::Rc;
-
-use super::tx::{TransmitError, XskTx};
+use super::send_error::TransmitError;
+use super::tx::TxHalf;
 use crate::kernel::sys::if_xdp::{Descriptor, XDP_PKT_CONTD};
 use crate::kernel::sys::memory::page_size;
 use crate::memory::frame::Frame;
-use crate::memory::geometry::{Geometry, Place};
+use crate::memory::geometry::Geometry;
 
 /// The most chunks of a frame in copy mode: the kernel puts the first into the
 /// head of an skb, and each of the others into a fragment, of which an skb has
@@ -36,48 +35,47 @@ pub(super) fn most_chunks_copy(driver: Option<&str>, geometry: &Geometry) -> u32
 /// all there (`__skb_pull` in `include/linux/skbuff.h`).
 const ETHERNET_HEADER: u32 = 14;
 
-impl XskTx {
+impl TxHalf {
     /// As [`transmit`](Self::transmit), for a frame in several chunks that has
     /// passed the checks there.
     #[cold]
     #[inline(never)]
     pub(super) fn transmit_chunks(&mut self, frame: Frame) -> Result<(), TransmitError> {
         let chunks = frame.chunks();
-        if chunks > self.most_chunks {
+        if chunks > self.most_chunks() {
             return Err(TransmitError::TooManyChunks(frame));
         }
         if frame.len_bytes() < ETHERNET_HEADER {
             return Err(TransmitError::ShortFirstChunk(frame));
         }
-        let unused = self.ring.capacity() - self.chunks_in_flight();
-        if chunks > unused || chunks > self.ring.free(chunks) {
+        if chunks > self.unused_completions() || chunks > self.ring.free(chunks) {
             return Err(TransmitError::RingFull(frame));
         }
-        let (umem, bytes) = (Rc::clone(&self.umem), u64::from(frame.total_len()));
-        self.give(frame.place(), frame.len_bytes(), XDP_PKT_CONTD);
+        self.bytes += u64::from(frame.total_len());
+        let records = *self.member.records();
+        self.send_chunk(frame.addr(), frame.len_bytes(), XDP_PKT_CONTD);
         for part in frame.parts() {
             let is_last = part.next.is_none();
             let options = if is_last { 0 } else { XDP_PKT_CONTD };
-            self.give(part.place, part.len, options);
+            let umem = self.transmitter.umem();
+            let addr = umem.geometry.addr(part.place);
             umem.ledger
-                .transmit_part(part.place.chunk, is_last, &self.seat);
+                .transmit_part(part.place.chunk, is_last, &records);
+            self.send_chunk(addr, part.len, options);
         }
-        let made = umem.ledger.transmit_first(&frame.into_claim(), &self.seat);
-        self.given += u64::from(chunks);
-        self.given_parts += u64::from(chunks - 1);
-        self.counters.bytes += bytes;
-        self.counters.made += u64::from(made);
+        let ledger = &self.transmitter.umem().ledger;
+        let from = ledger.transmit_first(&frame.into_claim(), &records);
+        self.sent_parts += u64::from(chunks - 1);
+        self.counters.made += u64::from(from.is_made());
         Ok(())
     }
 
-    fn give(&mut self, place: Place, len: u32, options: u32) {
-        let descriptor = Descriptor {
-            addr: self.geometry.addr(place),
-            len,
-            options,
-        };
-        let given = self.ring.give(descriptor);
-        given.expect("there are as many free slots as chunks");
+    fn send_chunk(&mut self, addr: u64, len: u32, options: u32) {
+        // One slot at a time: they may lie on both sides of the ring's end.
+        self.ring.begin_row(1);
+        let slot = self.ring.give();
+        slot.expect("there are as many free slots as chunks")
+            .put(Descriptor::new(addr, len, options));
     }
 }
 

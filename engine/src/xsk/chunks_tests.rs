@@ -84,12 +84,12 @@ fn frame_in_several_chunks_is_one_frame_with_all_bytes() {
     assert_eq!(&**frame, &sent[..USABLE], "the slice is the first chunk's");
     assert_eq!(content(frame), sent);
     assert_eq!(frame.tailroom(), 4096 - 256 - (9014 - 2 * 3840));
-    let counters = queue.halves().0.counters();
+    let counters = queue.rx().counters();
     assert_eq!((counters.frames, counters.bytes), (3, 9014 + 12));
     assert_eq!(umem.audit().parts, 2);
     drop(frames);
     assert_all_home(&umem);
-    assert_eq!(queue.halves().0.discarded(), 3, "frames, not chunks");
+    assert_eq!(queue.rx().discarded(), 3, "frames, not chunks");
 }
 
 #[test]
@@ -132,17 +132,17 @@ fn frame_goes_out_whole_and_counts_once() {
     queue.transmit(frame).expect("an empty TX ring");
     queue.wake().expect("nothing to wake");
 
-    let tx = queue.halves().1;
+    let tx = queue.tx();
     assert_eq!((tx.in_flight(), tx.counters().frames), (1, 1));
     assert_eq!(tx.counters().bytes, 9018);
     assert_eq!(umem.audit().transmit, 3);
     let out = nic.transmitted().expect("sent");
     assert_eq!((&out[..4], &out[4..]), (&[9; 4][..], &sent[..]));
     queue.recycle();
-    let tx = queue.halves().1;
+    let tx = queue.tx();
     assert_eq!((tx.in_flight(), tx.counters().completed), (0, 1));
     assert_all_home(&umem);
-    assert_eq!(queue.halves().0.charged(), RING);
+    assert_eq!(queue.rx().charged(), RING);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn sent_chunks_that_are_not_collected_hold_back_a_frame_in_more() {
 #[test]
 fn frame_in_more_chunks_than_the_kernel_takes_is_given_back() {
     let (umem, mut queue, _nic) = queue();
-    let most = queue.halves().1.most_chunks();
+    let most = queue.tx().most_chunks();
     assert_eq!(most, 18);
 
     let refused = queue.transmit(made(&umem, &[100; 19]));
@@ -206,7 +206,7 @@ fn frame_in_more_chunks_than_the_kernel_takes_is_given_back() {
     frame.shrink_back(100).expect("longer");
     assert_eq!(frame.chunks(), 18);
     queue.transmit(frame).expect("18 are taken");
-    assert_eq!(queue.halves().1.room(), (RING - 18) / 18);
+    assert_eq!(queue.tx().room(), (RING - 18) / 18);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn frame_with_a_senseless_descriptor_is_dropped_whole_and_counted_once() {
         let received: Vec<_> = queue.receive(RING).map(|frame| content(&frame)).collect();
 
         // The NIC uses the chunk that it gave back for the delivery behind it.
-        let counters = queue.halves().0.counters();
+        let counters = queue.rx().counters();
         assert_eq!(counters.invalid, 1 + u64::from(broken == 2), "{broken}");
         assert_eq!(received.len(), usize::from(broken != 2), "{broken}");
         assert_eq!(umem.audit().quarantined, 1);
@@ -285,7 +285,7 @@ fn frame_without_an_end_is_dropped_and_what_follows_it_comes_through() {
     let received: Vec<_> = queue.receive(RING).map(|frame| content(&frame)).collect();
 
     assert_eq!(received, [b"next"]);
-    assert_eq!(queue.halves().0.counters().invalid, 1, "one frame");
+    assert_eq!(queue.rx().counters().invalid, 1, "one frame");
     queue.recycle();
     assert_eq!(umem.audit().fill, RING);
     assert_all_home(&umem);
@@ -319,7 +319,7 @@ fn hoarding_application_loses_whole_frames() {
         hoard.extend(queue.receive(RING));
     }
 
-    let counters = queue.halves().0.counters();
+    let counters = queue.rx().counters();
     assert_eq!(
         counters.frames + counters.throttled,
         u64::from(2 * RING),
@@ -347,7 +347,7 @@ fn chunks_of_a_frame_under_way_are_not_the_floor() {
     };
     // One xsk waits for the end of its frame, the other gets frames.
     let (umem, mut queue, mut nic) = queue_of(&config);
-    let (mut other, mut other_nic) = nic.share(&queue).expect("one more xsk");
+    let (mut other, mut other_nic) = nic.share().expect("one more xsk");
     for _ in 0..20 {
         assert!(nic.deliver_part(b"x", XDP_PKT_CONTD));
     }
@@ -428,7 +428,7 @@ fn received_frame_that_ends_another_counts_as_dropped() {
 
     assert_eq!((frame.chunks(), frame.total_len()), (3, 5021));
     assert_eq!(umem.audit().held(), 1);
-    assert_eq!(queue.halves().0.discarded(), 1);
+    assert_eq!(queue.rx().discarded(), 1);
     queue.transmit(frame).expect("an empty ring");
     queue.wake().expect("nothing to wake");
     assert_eq!(nic.transmitted().map(|bytes| bytes.len()), Some(5021));
@@ -468,7 +468,7 @@ fn detached_frame_takes_all_its_chunks_along_and_home() {
     assert_eq!(nic.transmitted(), Some(inverted));
     queue.recycle();
     assert_all_home(&umem);
-    assert_eq!(queue.halves().0.discarded(), 1);
+    assert_eq!(queue.rx().discarded(), 1);
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn xsks_of_a_queue_each_get_their_frames_whole() {
         ..config()
     };
     let (umem, mut first, mut first_nic) = queue_of(&config);
-    let (mut second, mut second_nic) = first_nic.share(&first).expect("one more xsk");
+    let (mut second, mut second_nic) = first_nic.share().expect("one more xsk");
     // One frame begins on each, and neither is broken by the other's parts.
     assert!(first_nic.deliver_part(b"ab", XDP_PKT_CONTD));
     assert!(second_nic.deliver_part(b"AB", XDP_PKT_CONTD));
@@ -502,8 +502,8 @@ fn xsks_of_a_queue_each_get_their_frames_whole() {
     second.wake().expect("nothing to wake");
     assert_eq!(second_nic.transmitted().map(|bytes| bytes.len()), Some(180));
     // The first takes the completions of both.
-    assert_eq!(first.halves().1.complete(), 1, "one frame");
-    assert_eq!(second.halves().1.in_flight(), 0);
+    assert_eq!(first.tx().complete(), 1, "one frame");
+    assert_eq!(second.tx().in_flight(), 0);
     drop((received, frame));
     assert_all_home(&umem);
 }
@@ -515,7 +515,7 @@ fn parts_in_flight_come_home_after_their_xsk_has_closed() {
         ..config()
     };
     let (umem, mut first, first_nic) = queue_of(&config);
-    let (mut second, mut second_nic) = first_nic.share(&first).expect("one more xsk");
+    let (mut second, mut second_nic) = first_nic.share().expect("one more xsk");
     second
         .transmit(made(&umem, &[60, 60, 60]))
         .expect("an empty ring");

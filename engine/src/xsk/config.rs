@@ -52,10 +52,10 @@ pub struct XskConfig {
     pub ring_size: RingCapacity,
     /// Zero copy or copy. Queues that share a UMEM share the mode of the first.
     pub mode: Mode,
-    /// Xsks that the queue is to have, with those that [`Xsk::share`](super::Xsk::share)
+    /// Xsks that the queue is to have, with those that [`NicQueue::share`](super::NicQueue::share)
     /// adds. Zero counts as one.
     pub xsks: u8,
-    /// Chunks that may be charged to the queue, all its xsks together: lent to
+    /// Chunks that may be charged to the queue, all its xsks together: posted to
     /// the kernel, held by the application, in transmit. `None` is no limit but
     /// the UMEM.
     pub chunk_limit: Option<u32>,

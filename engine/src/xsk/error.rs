@@ -1,24 +1,31 @@
-//! Why a queue could not be bound, in words that say what to do.
+//! Why an xsk could not be had, in words that say what to do.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use thiserror::Error;
+use super::target::Target;
+use crate::kernel::interface::InterfaceError;
+use crate::kernel::{CopyMode, FRAME_OVERHEAD, QueueIndex};
+use crate::memory::UmemError;
 
-use super::socket::Target;
-use crate::kernel::CopyMode;
-use crate::kernel::FRAME_OVERHEAD;
-use crate::kernel::QueueIndex;
+/// An xsk could not be had: on which interface and queue, and why. Its message is one
+/// line that says what to do.
+#[derive(Debug)]
+pub struct XskError {
+    interface: String,
+    queue: Option<QueueIndex>,
+    kind: XskErrorKind,
+}
 
-/// A queue could not be bound.
-#[derive(Debug, Error)]
+/// Why an xsk could not be had.
+#[derive(Debug)]
 #[non_exhaustive]
-pub enum XskError {
+pub enum XskErrorKind {
     /// The socket could not be opened.
-    #[error("cannot open an AF_XDP socket: {}", open_remedy(.0))]
-    Open(#[source] io::Error),
+    Open(io::Error),
     /// The kernel did not take the UMEM.
-    #[error("cannot register a UMEM of {bytes} bytes: {}", register_remedy(.source))]
+    #[non_exhaustive]
     Register {
         /// Bytes of the UMEM.
         bytes: u64,
@@ -26,41 +33,28 @@ pub enum XskError {
         source: io::Error,
     },
     /// A socket option failed.
-    #[error("cannot {operation} ({source}); ask for a smaller ring if memory is short")]
+    #[non_exhaustive]
     Setup {
         /// What was tried.
         operation: String,
         /// The kernel's error.
         source: io::Error,
     },
+    /// The interface cannot be looked at.
+    Interface(InterfaceError),
+    /// There is no memory for the rings of a simulated xsk.
+    Memory(UmemError),
     /// The interface is administratively down.
-    #[error("interface `{interface}` is down: bring it up with `ip link set {interface} up`")]
-    InterfaceDown {
-        /// The interface.
-        interface: String,
-    },
+    InterfaceDown,
     /// The interface has no such queue.
-    #[error("interface `{interface}` has no queue {queue}: it has {queues}, counted from 0")]
+    #[non_exhaustive]
     NoSuchQueue {
-        /// The interface.
-        interface: String,
-        /// The queue asked for.
-        queue: u32,
         /// Queues the interface has.
         queues: u32,
     },
     /// Frames of the interface may be longer than a chunk holds.
-    #[error(
-        "interface `{interface}` has an MTU of {mtu}, whose frames of up to {frame} bytes do not fit {} of \
-         {chunk} bytes, which hold{} {usable}: lower the MTU to {}{} or raise the chunk size (at most the page size)",
-        if *chunks == 1 { "a chunk".to_owned() } else { format!("{chunks} chunks") },
-        if *chunks == 1 { "s" } else { "" },
-        usable.saturating_sub(FRAME_OVERHEAD),
-        if *chunks == 1 { ", allow frames in several chunks (multi-buffer auto)," } else { "" },
-    )]
+    #[non_exhaustive]
     MtuTooLarge {
-        /// The interface.
-        interface: String,
         /// Its MTU in bytes.
         mtu: u32,
         /// The longest frame in bytes.
@@ -73,144 +67,245 @@ pub enum XskError {
         usable: u32,
     },
     /// The kernel does not take frames in several chunks.
-    #[error(
-        "this kernel takes no frames in several chunks (XDP_USE_SG, Linux 6.6), for which `{interface}` was to be \
-         bound: lower the MTU of each interface to {largest} or less, or raise the chunk size (at most the page size)"
-    )]
+    #[non_exhaustive]
     NoMultiBuffer {
-        /// The interface.
-        interface: String,
         /// The largest MTU whose frames fit a chunk.
         largest: u32,
     },
-    /// The frames of an interface need several chunks, and the UMEM was bound
+    /// The frames of the interface need several chunks, and the UMEM was bound
     /// first for frames in one.
-    #[error(
-        "interface `{interface}` has an MTU of {mtu}, whose frames need several chunks, and the first queue of the \
-         UMEM was bound for frames in one: bind that with `MultiBuffer::Always`, or this one first"
-    )]
+    #[non_exhaustive]
     SharedOneChunk {
-        /// The interface.
-        interface: String,
         /// Its MTU in bytes.
         mtu: u32,
     },
     /// The UMEM is bound to the queue already.
-    #[error(
-        "queue {queue} of `{interface}` is bound to this UMEM already: get one more xsk of it with `Xsk::share`, \
-         or drop the ones it has"
-    )]
-    BoundAlready {
-        /// The interface.
-        interface: String,
-        /// The queue.
-        queue: QueueIndex,
-    },
+    BoundAlready,
+    /// The queue has no xsk to share it with.
+    NotBound,
     /// The queue has as many xsks as it was bound for.
-    #[error(
-        "queue {queue} of `{interface}` has the {xsks} xsk(s) it was bound for: bind it for more \
-         (`XskConfig::xsks`), so that its completion ring holds the frames of all"
-    )]
+    #[non_exhaustive]
     NoMoreXsks {
-        /// The interface.
-        interface: String,
-        /// The queue.
-        queue: QueueIndex,
         /// The xsks it was bound for.
         xsks: u8,
     },
-    /// One more xsk could not be bound to a queue.
-    #[error("cannot bind one more xsk to queue {queue} of `{interface}`: {source}")]
-    Share {
-        /// The interface.
-        interface: String,
-        /// The queue.
-        queue: QueueIndex,
-        /// The kernel's error.
-        source: io::Error,
-    },
-    /// A simulated queue was to be shared with the kernel, or with the NIC of
-    /// another queue.
-    #[error("a simulated queue is shared on its own NIC: use that one's `SimulatedNic::share`")]
-    Simulated,
+    /// One more xsk could not be bound to the queue.
+    Share(io::Error),
     /// Another socket is bound to the queue.
-    #[error(
-        "queue {queue} of `{interface}` is taken by another AF_XDP socket (still busy after {waited:?}): \
-         stop the program that uses it, or choose other queues; a closed socket keeps its queue while its rings are \
-         mapped or frames it sent are queued elsewhere"
-    )]
+    #[non_exhaustive]
     QueueTaken {
-        /// The interface.
-        interface: String,
-        /// The queue.
-        queue: QueueIndex,
         /// How long we tried.
         waited: Duration,
     },
     /// Zero copy was demanded and is not to be had.
-    #[error(
-        "zero copy is not available on queue {queue} of `{interface}` ({reason}): \
-         use mode auto or copy, or a NIC whose driver supports it"
-    )]
+    #[non_exhaustive]
     NoZeroCopy {
-        /// The interface.
-        interface: String,
-        /// The queue.
-        queue: QueueIndex,
         /// What the kernel said, in words.
         reason: String,
     },
-    /// The UMEM cannot be shared with the queue.
-    #[error(
-        "cannot bind queue {queue} of `{interface}`: the interfaces of the queues that have the UMEM are gone: drop \
-         those queues first, or use another UMEM"
-    )]
-    RegistrantsGone {
-        /// The interface.
-        interface: String,
-        /// The queue.
-        queue: QueueIndex,
-    },
+    /// The UMEM cannot be shared with the queue: its other interfaces are gone.
+    RegistrantsGone,
     /// The bind failed for another reason.
-    #[error("cannot bind queue {queue} of `{interface}` in {} mode: {source}", mode.label())]
+    #[non_exhaustive]
     Bind {
-        /// The interface.
-        interface: String,
-        /// The queue.
-        queue: QueueIndex,
         /// The mode that was tried.
         mode: CopyMode,
         /// The kernel's error.
         source: io::Error,
     },
     /// The queue got another mode than was demanded.
-    #[error(
-        "queue {queue} of `{interface}` got {} mode, because queues that share a UMEM share the first one's mode: \
-         ask for mode auto, or use a UMEM of its own",
-        got.label()
-    )]
+    #[non_exhaustive]
     SharedMode {
-        /// The interface.
-        interface: String,
-        /// The queue.
-        queue: QueueIndex,
         /// The mode it got.
         got: CopyMode,
     },
     /// This kernel panics on what would be sent.
-    #[error(
-        "Linux {release} panics when frames sent in copy mode reach a stack on the same machine, as from `{interface}`: \
-         use Linux 6.18 or later, or 6.15 or earlier, or accept the risk (`wharf forward --risk-kernel-panic`, in code `KnownPanics::Risk`)"
-    )]
+    #[non_exhaustive]
     KernelPanics {
-        /// The interface.
-        interface: String,
         /// The kernel's release.
         release: String,
     },
     /// 255 xsks have shared the UMEM already.
-    #[error("the UMEM has been bound to 255 xsks already: use another UMEM")]
-    TooManyQueues,
+    TooManyXsks,
+}
+
+impl XskError {
+    /// The interface's name; `simulated` for a simulated xsk.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        &self.interface
+    }
+
+    /// The queue, where one was asked for.
+    #[must_use]
+    pub fn queue(&self) -> Option<QueueIndex> {
+        self.queue
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &XskErrorKind {
+        &self.kind
+    }
+}
+
+impl XskErrorKind {
+    /// The error of this kind, for an xsk of `queue` of `interface`.
+    pub(crate) fn at(self, interface: &str, queue: impl Into<Option<QueueIndex>>) -> XskError {
+        XskError {
+            interface: interface.to_owned(),
+            queue: queue.into(),
+            kind: self,
+        }
+    }
+}
+
+impl fmt::Display for XskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            interface,
+            queue,
+            kind,
+        } = self;
+        let queue = queue.map_or(0, QueueIndex::get);
+        match kind {
+            XskErrorKind::Open(source) => {
+                write!(f, "cannot open an AF_XDP socket: {}", open_remedy(source))
+            }
+            XskErrorKind::Register { bytes, source } => write!(
+                f,
+                "cannot register a UMEM of {bytes} bytes: {}",
+                register_remedy(source)
+            ),
+            XskErrorKind::Setup { operation, source } => write!(
+                f,
+                "cannot {operation} ({source}); ask for a smaller ring if memory is short"
+            ),
+            XskErrorKind::Interface(source) => source.fmt(f),
+            XskErrorKind::Memory(source) => source.fmt(f),
+            XskErrorKind::InterfaceDown => write!(
+                f,
+                "interface `{interface}` is down: bring it up with `ip link set {interface} up`"
+            ),
+            XskErrorKind::NoSuchQueue { queues } => write!(
+                f,
+                "interface `{interface}` has no queue {queue}: it has {queues}, counted from 0"
+            ),
+            XskErrorKind::MtuTooLarge {
+                mtu,
+                frame,
+                chunk,
+                chunks,
+                usable,
+            } => mtu_too_large(f, interface, [*mtu, *frame, *chunk, *chunks, *usable]),
+            XskErrorKind::NoMultiBuffer { largest } => write!(
+                f,
+                "this kernel takes no frames in several chunks (XDP_USE_SG, Linux 6.6), for which `{interface}` was \
+                 to be bound: lower the MTU of each interface to {largest} or less, or raise the chunk size (at most \
+                 the page size)"
+            ),
+            XskErrorKind::SharedOneChunk { mtu } => write!(
+                f,
+                "interface `{interface}` has an MTU of {mtu}, whose frames need several chunks, and the first queue \
+                 of the UMEM was bound for frames in one: bind that with `MultiBuffer::Always`, or this one first"
+            ),
+            XskErrorKind::BoundAlready => write!(
+                f,
+                "queue {queue} of `{interface}` is bound to this UMEM already: get one more xsk of it with \
+                 `NicQueue::share`, or drop the ones it has"
+            ),
+            XskErrorKind::NotBound => write!(
+                f,
+                "queue {queue} of `{interface}` has no xsk to share it with: bind it first, with `NicQueue::bind`"
+            ),
+            XskErrorKind::NoMoreXsks { xsks } => write!(
+                f,
+                "queue {queue} of `{interface}` has the {xsks} xsk(s) it was bound for: bind it for more \
+                 (`XskConfig::xsks`), so that its completion ring holds the frames of all"
+            ),
+            XskErrorKind::Share(source) => write!(
+                f,
+                "cannot bind one more xsk to queue {queue} of `{interface}`: {source}"
+            ),
+            XskErrorKind::QueueTaken { waited } => write!(
+                f,
+                "queue {queue} of `{interface}` is taken by another AF_XDP socket (still busy after {waited:?}): \
+                 stop the program that uses it, or choose other queues; a closed socket keeps its queue while its \
+                 rings are mapped or frames it sent are queued elsewhere"
+            ),
+            XskErrorKind::NoZeroCopy { reason } => write!(
+                f,
+                "zero copy is not available on queue {queue} of `{interface}` ({reason}): \
+                 use mode auto or copy, or a NIC whose driver supports it"
+            ),
+            XskErrorKind::RegistrantsGone => write!(
+                f,
+                "cannot bind queue {queue} of `{interface}`: the interfaces of the queues that have the UMEM are \
+                 gone: drop the xsks of those queues first, or use another UMEM"
+            ),
+            XskErrorKind::Bind { mode, source } => write!(
+                f,
+                "cannot bind queue {queue} of `{interface}` in {} mode: {source}",
+                mode.label()
+            ),
+            XskErrorKind::SharedMode { got } => write!(
+                f,
+                "queue {queue} of `{interface}` got {} mode, because queues that share a UMEM share the first one's \
+                 mode: ask for mode auto, or use a UMEM of its own",
+                got.label()
+            ),
+            XskErrorKind::KernelPanics { release } => write!(
+                f,
+                "Linux {release} panics when frames sent in copy mode reach a stack on the same machine, as from \
+                 `{interface}`: use Linux 6.18 or later, or 6.15 or earlier, or accept the risk (`wharf forward \
+                 --risk-kernel-panic`, in code `KnownPanics::Risk`)"
+            ),
+            XskErrorKind::TooManyXsks => {
+                f.write_str("the UMEM has been bound to 255 xsks already: use another UMEM")
+            }
+        }
+    }
+}
+
+impl std::error::Error for XskError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            XskErrorKind::Open(source)
+            | XskErrorKind::Share(source)
+            | XskErrorKind::Register { source, .. }
+            | XskErrorKind::Setup { source, .. }
+            | XskErrorKind::Bind { source, .. } => Some(source),
+            // Their messages are this one's.
+            XskErrorKind::Interface(error) => error.source(),
+            XskErrorKind::Memory(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+fn mtu_too_large(
+    f: &mut fmt::Formatter<'_>,
+    interface: &str,
+    [mtu, frame, chunk, chunks, usable]: [u32; 5],
+) -> fmt::Result {
+    let largest = usable.saturating_sub(FRAME_OVERHEAD);
+    write!(
+        f,
+        "interface `{interface}` has an MTU of {mtu}, whose frames of up to {frame} bytes do not fit "
+    )?;
+    if chunks == 1 {
+        write!(
+            f,
+            "a chunk of {chunk} bytes, which holds {usable}: lower the MTU to {largest}, allow frames in several \
+             chunks (multi-buffer auto), or raise the chunk size (at most the page size)"
+        )
+    } else {
+        write!(
+            f,
+            "{chunks} chunks of {chunk} bytes, which hold {usable}: lower the MTU to {largest} or raise the chunk \
+             size (at most the page size)"
+        )
+    }
 }
 
 /// What a failed bind means. `largest` is the largest MTU that fits a chunk.
@@ -219,42 +314,23 @@ pub(super) fn bind_error(
     source: io::Error,
     waited: Duration,
     largest: u32,
-) -> XskError {
+) -> XskErrorKind {
     let Target {
-        interface,
-        queue,
-        mode,
-        multi_buffer,
+        mode, multi_buffer, ..
     } = *target;
-    let name = interface.name().to_owned();
     match (source.raw_os_error(), mode) {
         // All else that gives this has been checked before.
-        (Some(libc::EINVAL), CopyMode::Copy) if multi_buffer => XskError::NoMultiBuffer {
-            interface: name,
-            largest,
-        },
-        (Some(libc::EBUSY), _) => XskError::QueueTaken {
-            interface: name,
-            queue,
-            waited,
-        },
-        // Every socket that could lend the UMEM is bound no more.
-        (Some(libc::EBADF), _) => XskError::RegistrantsGone {
-            interface: name,
-            queue,
-        },
+        (Some(libc::EINVAL), CopyMode::Copy) if multi_buffer => {
+            XskErrorKind::NoMultiBuffer { largest }
+        }
+        (Some(libc::EBUSY), _) => XskErrorKind::QueueTaken { waited },
+        // Every socket through which the UMEM could be shared is bound no more.
+        (Some(libc::EBADF), _) => XskErrorKind::RegistrantsGone,
         // No interface: not the mode.
-        (Some(libc::ENODEV), _) | (_, CopyMode::Copy) => XskError::Bind {
-            interface: name,
-            queue,
-            mode,
-            source,
-        },
+        (Some(libc::ENODEV), _) | (_, CopyMode::Copy) => XskErrorKind::Bind { mode, source },
         // Drivers refuse with what they like (virtio_net with ENOENT, for one),
         // and the kernel's own choice falls back on anything as well.
-        (errno, CopyMode::ZeroCopy) => XskError::NoZeroCopy {
-            interface: name,
-            queue,
+        (errno, CopyMode::ZeroCopy) => XskErrorKind::NoZeroCopy {
             reason: match errno {
                 Some(libc::EOPNOTSUPP) if multi_buffer => {
                     "the driver does not support it, or not for frames in several chunks".to_owned()
@@ -293,7 +369,7 @@ mod tests {
     use super::*;
     use crate::kernel::interface::Interface;
 
-    fn failure(mode: CopyMode, multi_buffer: bool, errno: i32) -> XskError {
+    fn failure(mode: CopyMode, multi_buffer: bool, errno: i32) -> XskErrorKind {
         let loopback = Interface::by_name("lo").expect("it is everywhere");
         let target = Target {
             interface: &loopback,
@@ -309,11 +385,11 @@ mod tests {
     fn kernel_without_frames_in_several_chunks_is_named_with_the_mtu_that_works() {
         let error = failure(CopyMode::Copy, true, libc::EINVAL);
 
-        assert!(matches!(error, XskError::NoMultiBuffer { .. }));
-        let text = error.to_string();
+        assert!(matches!(error, XskErrorKind::NoMultiBuffer { .. }));
+        let text = error.at("eth0", None).to_string();
         assert!(text.contains("Linux 6.6") && text.contains("to 3822 or less"));
         let error = failure(CopyMode::Copy, false, libc::EINVAL);
-        assert!(matches!(error, XskError::Bind { .. }));
+        assert!(matches!(error, XskErrorKind::Bind { .. }));
     }
 
     #[test]
@@ -321,7 +397,10 @@ mod tests {
         for errno in [libc::EOPNOTSUPP, libc::EINVAL] {
             let error = failure(CopyMode::ZeroCopy, true, errno);
 
-            assert!(matches!(error, XskError::NoZeroCopy { .. }), "{error}");
+            assert!(
+                matches!(error, XskErrorKind::NoZeroCopy { .. }),
+                "{error:?}"
+            );
         }
     }
 }

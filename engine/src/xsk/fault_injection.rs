@@ -12,7 +12,8 @@
 
 use std::sync::Arc;
 
-use super::{XskRx, XskTx};
+use super::rx::XskRx;
+use super::tx::{TxHalf, XskTx};
 use crate::kernel::sys::if_xdp::Descriptor;
 use crate::kernel::sys::memory::Mapping;
 use crate::memory::frame::Frame;
@@ -29,7 +30,7 @@ pub struct TxDescriptor {
     pub options: u32,
 }
 
-impl XskTx {
+impl XskTx<'_> {
     /// Changes a descriptor that [`transmit`](Self::transmit) wrote and
     /// [`publish`](Self::publish) or [`wake`](Self::wake) has not published:
     /// the latest is 0, the one before is 1.
@@ -38,25 +39,31 @@ impl XskTx {
     ///
     /// When there is none.
     pub fn damage(&mut self, back: u32, damage: impl FnOnce(TxDescriptor) -> TxDescriptor) {
-        let changed = self.ring.change(back, |descriptor| {
-            let Descriptor { addr, len, options } = descriptor;
-            let TxDescriptor { addr, len, options } = damage(TxDescriptor { addr, len, options });
-            Descriptor { addr, len, options }
-        });
-        assert!(changed, "only what is not published can be damaged");
+        self.0.damage(back, damage);
     }
 
-    /// Gives the kernel a descriptor of `frame`, which stays the caller's, and
-    /// says whether there was a slot: what a program does that loses count of its
+    /// Hands the kernel a descriptor of `frame`, which stays the caller's, and
+    /// returns whether there was a slot: what a program does that loses count of its
     /// frames. There may be more such frames than the completion ring has room
     /// for, and each that comes back is a violation.
-    pub fn transmit_without_giving(&mut self, frame: &Frame) -> bool {
-        let descriptor = Descriptor {
-            addr: self.geometry.addr(frame.place()),
-            len: frame.len_bytes(),
-            options: 0,
-        };
-        self.ring.give(descriptor).is_ok()
+    pub fn transmit_unowned(&mut self, frame: &Frame) -> bool {
+        let descriptor = Descriptor::new(frame.addr(), frame.len_bytes(), 0);
+        self.0.send_uncounted(descriptor)
+    }
+}
+
+impl TxHalf {
+    /// See [`XskTx::damage`].
+    pub(crate) fn damage(&mut self, back: u32, damage: impl FnOnce(TxDescriptor) -> TxDescriptor) {
+        let changed = self.ring.change(back, |descriptor| {
+            let TxDescriptor { addr, len, options } = damage(TxDescriptor {
+                addr: descriptor.addr,
+                len: descriptor.len(),
+                options: descriptor.options(),
+            });
+            Descriptor::new(addr, len, options)
+        });
+        assert!(changed, "only what is not published can be damaged");
     }
 }
 
@@ -65,14 +72,20 @@ impl XskTx {
 #[derive(Debug)]
 pub struct LeakedMapping(#[expect(dead_code, reason = "keeps the ring mapped")] Arc<Mapping>);
 
-impl XskRx {
-    /// Keeps the RX ring mapped until what this gives is dropped.
+impl XskRx<'_> {
+    /// Keeps the RX ring mapped until what this returns is dropped.
     ///
     /// # Panics
     ///
     /// Never: rings lie in mappings.
     #[must_use]
     pub fn leak_mapping(&self) -> LeakedMapping {
-        LeakedMapping(self.ring.memory().expect("the ring is a mapping"))
+        LeakedMapping(
+            self.0
+                .receiving
+                .ring()
+                .memory()
+                .expect("the ring is a mapping"),
+        )
     }
 }

@@ -5,12 +5,11 @@
 //! others (`xsk_bind` in `net/xdp/xsk.c`, Linux 6.6).
 
 use super::chunks::MOST_CHUNKS_COPY;
-use crate::Error;
+use crate::kernel::FRAME_OVERHEAD;
 use crate::kernel::interface::{Interface, InterfaceError};
-use crate::kernel::{FRAME_OVERHEAD, QueueIndex};
 use crate::memory::Umem;
 use crate::xsk::MultiBuffer;
-use crate::xsk::XskError;
+use crate::xsk::XskErrorKind;
 
 /// How the longest frames of an interface fit the chunks of a UMEM.
 struct Fit {
@@ -37,9 +36,8 @@ impl Fit {
         self.frame.div_ceil(self.usable)
     }
 
-    fn too_large(&self, interface: &Interface, chunks: u32) -> XskError {
-        XskError::MtuTooLarge {
-            interface: interface.name().to_owned(),
+    fn too_large(&self, chunks: u32) -> XskErrorKind {
+        XskErrorKind::MtuTooLarge {
             mtu: self.mtu,
             frame: self.frame,
             chunk: self.chunk,
@@ -64,8 +62,8 @@ pub(super) fn decide(
     interface: &Interface,
     asked: MultiBuffer,
     shares: bool,
-) -> Result<bool, Error> {
-    let fit = Fit::of(interface, umem)?;
+) -> Result<bool, XskErrorKind> {
+    let fit = Fit::of(interface, umem).map_err(XskErrorKind::Interface)?;
     let needed = fit.chunks();
     let several = match asked {
         _ if shares => umem.shared().takes_multi_buffer(),
@@ -74,18 +72,14 @@ pub(super) fn decide(
         MultiBuffer::Never => false,
     };
     if !several && shares && needed > 1 && asked != MultiBuffer::Never {
-        return Err(XskError::SharedOneChunk {
-            interface: interface.name().to_owned(),
-            mtu: fit.mtu,
-        }
-        .into());
+        return Err(XskErrorKind::SharedOneChunk { mtu: fit.mtu });
     }
     let most = match asked {
         MultiBuffer::Auto | MultiBuffer::Always if several => MOST_CHUNKS_COPY,
         _ => 1,
     };
     if needed > most {
-        return Err(fit.too_large(interface, most).into());
+        return Err(fit.too_large(most));
     }
     Ok(several)
 }
@@ -99,16 +93,9 @@ pub(super) fn decide(
 pub(super) fn check_zero_copy(
     umem: &Umem,
     interface: &Interface,
-    queue: QueueIndex,
     multi_buffer: bool,
-) -> Result<(), XskError> {
-    let refuse = |reason| {
-        Err(XskError::NoZeroCopy {
-            interface: interface.name().to_owned(),
-            queue,
-            reason,
-        })
-    };
+) -> Result<(), XskErrorKind> {
+    let refuse = |reason| Err(XskErrorKind::NoZeroCopy { reason });
     if umem.shared().region().scatters_chunks() && may_zero_copy(interface) {
         return refuse(format!(
             "unaligned chunks of {} bytes lie across pages, which takes huge pages: `wharf forward --huge-pages`, \

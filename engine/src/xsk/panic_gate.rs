@@ -8,7 +8,7 @@
 //! elsewhere. No stable 6.16 or 6.17 is known to be free of it, so this goes by
 //! the version, unlike everything else, which is found out by trying.
 
-use super::XskError;
+use super::XskErrorKind;
 use crate::kernel::CopyMode;
 use crate::kernel::KnownPanics;
 use crate::kernel::interface::Interface;
@@ -18,21 +18,20 @@ const LOCAL_RECEIVERS: [&str; 6] = ["veth", "netkit", "bridge", "macvlan", "ipvl
 
 /// # Errors
 ///
-/// [`XskError::KernelPanics`] when sending in `mode` may take the machine down
+/// [`XskErrorKind::KernelPanics`] when sending in `mode` may take the machine down
 /// and the caller has not taken that on.
 pub(crate) fn check(
     interface: &Interface,
     mode: CopyMode,
     known_panics: KnownPanics,
-) -> Result<(), XskError> {
+) -> Result<(), XskErrorKind> {
     if mode == CopyMode::ZeroCopy || known_panics == KnownPanics::Risk {
         return Ok(());
     }
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let release = release.trim();
     if KnownPanics::affect(release) && may_deliver_locally(interface) {
-        return Err(XskError::KernelPanics {
-            interface: interface.name().to_owned(),
+        return Err(XskErrorKind::KernelPanics {
             release: release.to_owned(),
         });
     }

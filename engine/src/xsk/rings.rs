@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use super::XskError;
+use super::error::XskErrorKind;
 use crate::kernel::sys::if_xdp::{self, MmapOffsets, RingOffset};
 use crate::kernel::sys::memory::Mapping;
 use crate::kernel::sys::socket;
@@ -25,15 +25,15 @@ pub(super) fn create_ring(
     name: &str,
     option: i32,
     entries: u32,
-) -> Result<(), XskError> {
-    socket::create_ring(fd.as_fd(), option, entries).map_err(|source| XskError::Setup {
+) -> Result<(), XskErrorKind> {
+    socket::create_ring(fd.as_fd(), option, entries).map_err(|source| XskErrorKind::Setup {
         operation: format!("create a {name} ring of {entries} entries"),
         source,
     })
 }
 
-pub(super) fn ring_offsets(fd: &OwnedFd) -> Result<MmapOffsets, XskError> {
-    socket::mmap_offsets(fd.as_fd()).map_err(|source| XskError::Setup {
+pub(super) fn ring_offsets(fd: &OwnedFd) -> Result<MmapOffsets, XskErrorKind> {
+    socket::mmap_offsets(fd.as_fd()).map_err(|source| XskErrorKind::Setup {
         operation: "read the ring offsets (XDP_MMAP_OFFSETS, Linux 5.4)".to_owned(),
         source,
     })
@@ -43,7 +43,7 @@ pub(super) fn map_own_rings(
     fd: &OwnedFd,
     offsets: &MmapOffsets,
     entries: u32,
-) -> Result<(RxRing, TxRing), XskError> {
+) -> Result<(RxRing, TxRing), XskErrorKind> {
     Ok((
         RxRing::new(map(fd, offsets.rx, entries, if_xdp::XDP_PGOFF_RX_RING)?),
         TxRing::new(map(fd, offsets.tx, entries, if_xdp::XDP_PGOFF_TX_RING)?),
@@ -54,7 +54,7 @@ pub(super) fn map_fill(
     fd: &OwnedFd,
     offsets: &MmapOffsets,
     entries: u32,
-) -> Result<ring::RingMemory<u64>, XskError> {
+) -> Result<ring::RingMemory<u64>, XskErrorKind> {
     map(fd, offsets.fill, entries, if_xdp::XDP_UMEM_PGOFF_FILL_RING)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn map_completion(
     fd: &OwnedFd,
     offsets: &MmapOffsets,
     entries: u32,
-) -> Result<ring::RingMemory<u64>, XskError> {
+) -> Result<ring::RingMemory<u64>, XskErrorKind> {
     let page_offset = if_xdp::XDP_UMEM_PGOFF_COMPLETION_RING;
     map(fd, offsets.completion, entries, page_offset)
 }
@@ -91,8 +91,8 @@ fn map<T: Copy>(
     offset: RingOffset,
     entries: u32,
     page_offset: i64,
-) -> Result<ring::RingMemory<T>, XskError> {
-    let failed = |source| XskError::Setup {
+) -> Result<ring::RingMemory<T>, XskErrorKind> {
+    let failed = |source| XskErrorKind::Setup {
         operation: format!("map a ring of {entries} entries"),
         source,
     };

@@ -4,11 +4,11 @@
 use proptest::prelude::*;
 
 use super::{SimulatedNic, TransmitError, Xsk, XskConfig};
+use crate::XskErrorKind;
 use crate::kernel::RingCapacity;
 use crate::kernel::XskIndex;
 use crate::memory::frame::Frame;
 use crate::memory::{Umem, UmemConfig};
-use crate::{Error, XskError};
 
 const RING: u32 = 64;
 const CHUNKS: u32 = 512;
@@ -28,7 +28,7 @@ fn umem() -> Umem {
 fn two(config: &XskConfig) -> (Umem, [(Xsk, SimulatedNic); 2]) {
     let umem = umem();
     let (queue, nic) = Xsk::simulated(&umem, config).expect("a simulated queue");
-    let shared = nic.share(&queue).expect("one more xsk");
+    let shared = nic.share().expect("one more xsk");
     (umem, [(queue, nic), shared])
 }
 
@@ -55,7 +55,7 @@ fn each_xsk_receives_its_own_frames_from_one_fill_ring() {
     let of = |xsk: u8| (0..64).map(|byte| (XskIndex(xsk), byte, xsk + 1)).collect();
     let expected: [Vec<_>; 2] = [of(0), of(1)];
     assert_eq!([received(&mut first), received(&mut second)], expected);
-    let discarded = [&mut first, &mut second].map(|queue| queue.halves().0.discarded());
+    let discarded = [&mut first, &mut second].map(|queue| queue.rx().discarded());
     assert_eq!(discarded, [64, 64], "each counts its own");
     assert!(umem.audit().is_balanced());
 }
@@ -73,10 +73,10 @@ fn either_xsk_takes_the_completions_of_both() {
     assert_eq!(second_nic.transmitted().as_deref(), Some(&[9][..]));
     assert_eq!(first_nic.transmitted().as_deref(), Some(&[1][..]));
 
-    let taken = second.halves().1.complete();
+    let taken = second.tx().complete();
 
     assert_eq!(taken, 3);
-    let (first, second) = (first.halves().1, second.halves().1);
+    let (mut first, second) = (first.tx(), second.tx());
     assert_eq!((first.in_flight(), second.in_flight()), (1, 0));
     let completed = (first.counters().completed, second.counters().completed);
     assert_eq!(completed, (2, 1));
@@ -98,7 +98,7 @@ fn completion_ring_holds_the_frames_of_all() {
 
     assert_eq!(sent, 2 * RING as usize);
     first.recycle();
-    let rooms = [first, second].map(|mut queue| queue.halves().1.room());
+    let rooms = [first, second].map(|mut queue| queue.tx().room());
     assert_eq!(rooms, [RING, RING]);
 }
 
@@ -121,11 +121,11 @@ fn limit_and_floor_are_those_of_the_queue() {
     assert_eq!(hoard.len(), 48, "the limit less the floor");
     assert!(second_nic.deliver(b"to the other"), "from the floor");
     assert_eq!(second.receive(RING).count(), 0, "held back like the first");
-    assert_eq!(second.halves().0.counters().throttled, 1);
+    assert_eq!(second.rx().counters().throttled, 1);
     hoard.clear();
     assert!(second_nic.deliver(b"to the other"));
     assert_eq!(second.receive(RING).count(), 1);
-    assert_eq!(first.halves().0.charged(), second.halves().0.charged());
+    assert_eq!(first.rx().charged(), second.rx().charged());
 }
 
 #[test]
@@ -169,39 +169,36 @@ fn xsk_that_stays_goes_on_whichever_was_dropped() {
 #[test]
 fn freed_number_is_the_next_ones() {
     let (_umem, [(first, nic), (second, _)]) = two(&config(2));
-    assert_eq!(second.rx.xsk(), XskIndex(1));
+    assert_eq!(second.index(), XskIndex(1));
 
     drop(first);
-    let (third, _) = nic.share(&second).expect("one more xsk");
+    let (third, _) = nic.share().expect("one more xsk");
 
-    assert_eq!(third.rx.xsk(), XskIndex(0));
+    assert_eq!(third.index(), XskIndex(0));
 }
 
 #[test]
 fn queue_has_no_more_xsks_than_it_was_made_for() {
     let (_umem, [(first, nic), (second, _)]) = two(&config(2));
 
-    let refused = nic.share(&second).expect_err("it has two");
+    let refused = nic.share().expect_err("it has two");
 
-    let Error::Xsk(error @ XskError::NoMoreXsks { xsks: 2, .. }) = refused else {
-        panic!("{refused}");
-    };
-    assert!(error.to_string().contains("XskConfig::xsks"), "{error}");
     assert!(matches!(
-        first.share(),
-        Err(Error::Xsk(XskError::Simulated))
+        refused.kind(),
+        XskErrorKind::NoMoreXsks { xsks: 2, .. }
     ));
+    assert!(refused.to_string().contains("XskConfig::xsks"), "{refused}");
+    drop((first, second));
 }
 
 #[test]
-fn queue_of_another_nic_is_not_shared() {
-    let (umem, [(first, _), _]) = two(&config(3));
-    let (_other, nic) = Xsk::simulated(&umem, &config(3)).expect("a simulated queue");
+fn queue_whose_xsks_are_all_gone_is_not_shared() {
+    let (_umem, [(first, nic), (second, _)]) = two(&config(3));
+    drop((first, second));
 
-    assert!(matches!(
-        nic.share(&first),
-        Err(Error::Xsk(XskError::Simulated))
-    ));
+    let refused = nic.share().expect_err("there is nothing to share");
+
+    assert!(matches!(refused.kind(), XskErrorKind::NotBound));
 }
 
 #[test]
@@ -261,7 +258,7 @@ proptest! {
     ) {
         let umem = umem();
         let first = Xsk::simulated(&umem, &config(3)).expect("a simulated queue");
-        let second = first.1.share(&first.0).expect("one more xsk");
+        let second = first.1.share().expect("one more xsk");
         let mut xsks = vec![first, second];
         let mut frames: Vec<Frame> = Vec::new();
 
@@ -299,7 +296,7 @@ proptest! {
                     nic.inject_completion(addr);
                 }
                 Operation::Replace if count < 3 => {
-                    let more = nic.share(queue).expect("it was made for three");
+                    let more = nic.share().expect("it was made for three");
                     xsks.push(more);
                 }
                 Operation::Replace => {
@@ -309,7 +306,7 @@ proptest! {
             let audit = umem.audit();
             prop_assert!(audit.is_balanced(), "{:?}", audit);
             prop_assert_eq!(audit.application as usize, frames.len());
-            let in_flight: u32 = xsks.iter().map(|(queue, _)| queue.tx.in_flight()).sum();
+            let in_flight: u32 = xsks.iter().map(|(queue, _)| queue.in_flight()).sum();
             prop_assert_eq!(audit.transmit, in_flight);
         }
         let mut starts: Vec<_> = frames.iter().map(|frame| frame.as_ptr().addr() / 4096).collect();
@@ -325,20 +322,20 @@ proptest! {
 
 #[test]
 fn half_that_stays_keeps_the_place_of_its_xsk() {
-    let (_umem, [(first, nic), (second, second_nic)]) = two(&config(2));
+    let (_umem, [(_first, nic), (second, second_nic)]) = two(&config(2));
     let (receiver, sender) = second.into_halves();
     drop(receiver);
 
-    let early = nic.share(&first).expect_err("its frames need the rings");
+    let early = nic.share().expect_err("its frames need the rings");
     drop(sender);
-    let (third, _third_nic) = nic.share(&first).expect("one has gone");
+    let (third, _third_nic) = nic.share().expect("one has gone");
 
     assert!(
-        matches!(early, Error::Xsk(XskError::NoMoreXsks { xsks: 2, .. })),
+        matches!(early.kind(), XskErrorKind::NoMoreXsks { xsks: 2, .. }),
         "{early}"
     );
     assert_eq!(
-        third.rx.xsk(),
+        third.index(),
         XskIndex(1),
         "no number beyond those asked for"
     );

@@ -1,4 +1,4 @@
-//! The other side of a queue's rings, in plain memory: what a NIC and the kernel
+//! The other side of an xsk's rings, in plain memory: what a NIC and the kernel
 //! do, as far as an application can tell.
 //!
 //! It runs the same ring code with the roles swapped, so a test against it
@@ -12,19 +12,23 @@
 )]
 
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use super::{Xsk, XskConfig};
-use crate::Error;
+use super::chunks::MOST_CHUNKS_COPY;
+use super::config::{MultiBuffer, XskConfig};
+use super::error::{XskError, XskErrorKind};
+use super::nic_queue::check_room;
+use super::queue_state::QueueState;
+use super::tx::SendLimits;
+use super::xsk::{Xsk, XskParts};
 use crate::kernel::sys::if_xdp::{Descriptor, RingOffset, XDP_PKT_CONTD};
 use crate::kernel::sys::memory::{Mapping, page_size};
+use crate::kernel::{CopyMode, QueueIndex};
 use crate::memory::geometry::Place;
 use crate::memory::ledger::{QueueId, XskId};
-use crate::memory::{self, Umem, UmemError};
-use crate::xsk::MultiBuffer;
+use crate::memory::{Umem, UmemError, UmemState};
 use crate::xsk::ring::{CompletionRing, Consumer, FillRing, Producer, RingMemory, RxRing, TxRing};
-use crate::xsk::{Rings, XskError};
 
 /// A NIC and kernel made of plain memory, for one xsk of a queue.
 ///
@@ -33,22 +37,24 @@ use crate::xsk::{Rings, XskError};
 ///
 /// let umem = Umem::new(&UmemConfig::new(256)).unwrap();
 /// let config = XskConfig::new(RingCapacity::new(64).unwrap());
-/// let (mut queue, mut nic) = Xsk::simulated(&umem, &config).unwrap();
+/// let (mut xsk, mut nic) = Xsk::simulated(&umem, &config).unwrap();
 ///
 /// assert!(nic.deliver(b"a packet of bytes"));
-/// let frame = queue.receive(64).next().expect("delivered");
-/// queue.transmit(frame).expect("the TX ring is empty");
-/// queue.wake().expect("nothing to wake");
+/// let frame = xsk.receive(64).next().expect("delivered");
+/// xsk.transmit(frame).expect("the TX ring is empty");
+/// xsk.wake().expect("nothing to wake");
 ///
 /// assert_eq!(nic.transmitted().as_deref(), Some(&b"a packet of bytes"[..]));
-/// queue.recycle();
+/// xsk.recycle();
 /// assert!(umem.audit().is_balanced());
 /// ```
 pub struct SimulatedNic {
-    umem: Rc<memory::UmemState>,
+    umem: Rc<UmemState>,
+    /// What the xsks on the other side share, while there are any.
+    state: Weak<QueueState>,
     /// The queue and the xsk on the other side, as the ledger knows them.
-    group: QueueId,
-    member: XskId,
+    queue: QueueId,
+    xsk: XskId,
     config: XskConfig,
     rx: Producer<Descriptor>,
     tx: Consumer<Descriptor>,
@@ -61,36 +67,92 @@ struct SharedRings {
     completion: RefCell<Producer<u64>>,
 }
 
-impl SimulatedNic {
-    /// Gives one more xsk of `queue`, which is on the other side of this NIC or
-    /// shares its queue, as [`Xsk::share`] does, and the NIC on its other side.
-    /// The NICs use the same fill and completion ring, as their queues do.
+impl Xsk {
+    /// An xsk on rings in plain memory, and the other side of them: a NIC and
+    /// kernel to test code that uses xsks against, without privileges.
     ///
     /// # Errors
     ///
-    /// [`Error::Umem`] when there is no memory for the rings, and [`Error::Xsk`]
-    /// when `queue` is not this NIC's, has the xsks it was
-    /// [made for](XskConfig::xsks), or 255 have shared the UMEM.
-    pub fn share(&self, queue: &Xsk) -> Result<(Xsk, Self), Error> {
-        if queue.rx.seat.group != self.group || !Rc::ptr_eq(&queue.rx.umem, &self.umem) {
-            return Err(XskError::Simulated.into());
-        }
-        queue.check_room(&self.config, "simulated")?;
-        let entries = self.config.ring_size.get();
-        let (rx, nic_rx) = ring(entries)?;
-        let (tx, nic_tx) = ring(entries)?;
-        let member = self.umem.join().ok_or(XskError::TooManyQueues)?;
-        let rings = (RxRing::new(rx), TxRing::new(tx));
-        let nic = Self {
-            umem: Rc::clone(&self.umem),
-            group: self.group,
-            member,
-            config: self.config,
-            rx: Producer::new(nic_rx),
-            tx: Consumer::new(nic_tx),
-            shared: Rc::clone(&self.shared),
+    /// [`XskError`] when there is no memory for the rings, or 255 xsks have shared
+    /// the UMEM.
+    pub fn simulated(umem: &Umem, config: &XskConfig) -> Result<(Self, SimulatedNic), XskError> {
+        first(umem.shared(), config).map_err(error)
+    }
+}
+
+fn first(umem: &Rc<UmemState>, config: &XskConfig) -> Result<(Xsk, SimulatedNic), XskErrorKind> {
+    let (fill, nic_fill) = ring(config.shared_entries())?;
+    let (completion, nic_completion) = ring(config.shared_entries())?;
+    let id = umem.new_xsk().ok_or(XskErrorKind::TooManyXsks)?;
+    let (fill, completion) = (FillRing::new(fill), CompletionRing::new(completion));
+    let state = QueueState::new(umem, id, fill, completion, config);
+    umem.collect_returns();
+    state.post();
+    let shared = Rc::new(SharedRings {
+        fill: RefCell::new(Consumer::new(nic_fill)),
+        completion: RefCell::new(Producer::new(nic_completion)),
+    });
+    join(&state, id, shared, config)
+}
+
+/// One more xsk of a queue, and its NIC.
+fn join(
+    state: &Rc<QueueState>,
+    id: XskId,
+    shared: Rc<SharedRings>,
+    config: &XskConfig,
+) -> Result<(Xsk, SimulatedNic), XskErrorKind> {
+    let entries = config.ring_size.get();
+    let (rx, nic_rx) = ring(entries)?;
+    let (tx, nic_tx) = ring(entries)?;
+    let nic = SimulatedNic {
+        umem: Rc::clone(state.umem()),
+        state: Rc::downgrade(state),
+        queue: state.id(),
+        xsk: id,
+        config: *config,
+        rx: Producer::new(nic_rx),
+        tx: Consumer::new(nic_tx),
+        shared,
+    };
+    let parts = XskParts {
+        member: state.join(id, None),
+        rx: RxRing::new(rx),
+        tx: TxRing::new(tx),
+        queue: QueueIndex::new(0).expect("zero is a queue"),
+        mode: CopyMode::Copy,
+        limits: SendLimits {
+            sends: true,
+            most_chunks: match config.multi_buffer {
+                MultiBuffer::Always => MOST_CHUNKS_COPY,
+                MultiBuffer::Auto | MultiBuffer::Never => 1,
+            },
+        },
+    };
+    Ok((Xsk::new(parts, config), nic))
+}
+
+fn error(kind: XskErrorKind) -> XskError {
+    kind.at("simulated", None)
+}
+
+impl SimulatedNic {
+    /// Returns one more xsk of this NIC's queue, as
+    /// [`NicQueue::share`](crate::NicQueue::share) does, and the NIC on its other
+    /// side. The NICs use the same fill and completion ring, as their xsks do.
+    ///
+    /// # Errors
+    ///
+    /// [`XskError`] when there is no memory for the rings, when the queue has no xsk
+    /// or as many as it was [made for](XskConfig::xsks), or 255 have shared the UMEM.
+    pub fn share(&self) -> Result<(Xsk, Self), XskError> {
+        let share = || {
+            let state = self.state.upgrade().ok_or(XskErrorKind::NotBound)?;
+            check_room(&state, &self.config)?;
+            let id = self.umem.new_xsk().ok_or(XskErrorKind::TooManyXsks)?;
+            join(&state, id, Rc::clone(&self.shared), &self.config)
         };
-        Ok((queue.join_with(member, rings, &self.config), nic))
+        share().map_err(error)
     }
 
     /// Receives `bytes` as a frame would be: into the next chunk of the fill
@@ -119,7 +181,7 @@ impl SimulatedNic {
         let Some((place, len)) = self.receive(bytes.len()) else {
             return false;
         };
-        if !self.umem.ledger.is_lent(place.chunk, self.group) {
+        if !self.umem.ledger.is_posted(place.chunk, self.queue) {
             return false;
         }
         let chunk = self.umem.region().bytes(place, len);
@@ -157,18 +219,19 @@ impl SimulatedNic {
     fn transmitted_part(&mut self) -> Option<(Vec<u8>, bool)> {
         let descriptor = self.transmit()?;
         let place = self.umem.geometry.place(descriptor.addr)?;
-        if !(self.umem.ledger).is_transmitted(place.chunk, self.member) {
+        if !(self.umem.ledger).is_transmitted(place.chunk, self.xsk) {
             self.tx.release();
             return None;
         }
-        let start = self.umem.region().bytes(place, descriptor.len);
+        let start = self.umem.region().bytes(place, descriptor.len());
         // SAFETY: the ledger has the chunk in the xsk's TX ring still, so by a
         // `Frame`'s invariant none has it, and nothing on another thread can
         // change that; `bytes` checked that `len` bytes fit.
-        let bytes =
-            unsafe { std::slice::from_raw_parts(start.as_ptr(), descriptor.len as usize).to_vec() };
+        let bytes = unsafe {
+            std::slice::from_raw_parts(start.as_ptr(), descriptor.len() as usize).to_vec()
+        };
         self.finish_transmit(descriptor);
-        Some((bytes, descriptor.options & XDP_PKT_CONTD != 0))
+        Some((bytes, descriptor.options() & XDP_PKT_CONTD != 0))
     }
 
     /// Like [`transmitted`](Self::transmitted), for the length alone of a frame
@@ -176,7 +239,7 @@ impl SimulatedNic {
     pub fn transmitted_blank(&mut self) -> Option<u32> {
         let descriptor = self.transmit()?;
         self.finish_transmit(descriptor);
-        Some(descriptor.len)
+        Some(descriptor.len())
     }
 
     /// Puts a descriptor on the RX ring that no NIC would, to see it refused.
@@ -188,7 +251,7 @@ impl SimulatedNic {
     /// As [`inject_received`](Self::inject_received), with the descriptor's
     /// options.
     pub(crate) fn inject_descriptor(&mut self, addr: u64, len: u32, options: u32) -> bool {
-        let descriptor = Descriptor { addr, len, options };
+        let descriptor = Descriptor::new(addr, len, options);
         let pushed = self.rx.push(descriptor).is_ok();
         self.rx.publish();
         pushed
@@ -207,8 +270,8 @@ impl SimulatedNic {
     #[cfg(test)]
     pub(super) fn indices(&self) -> [u32; 4] {
         let (fill, completion) = (&self.shared.fill, &self.shared.completion);
-        let shared = (fill.borrow().index(), completion.borrow().index());
-        [shared.0, self.rx.index(), self.tx.index(), shared.1]
+        let shared = (fill.borrow().next(), completion.borrow().next());
+        [shared.0, self.rx.next(), self.tx.next(), shared.1]
     }
 
     fn receive(&mut self, len: usize) -> Option<(Place, u32)> {
@@ -247,7 +310,7 @@ impl SimulatedNic {
     /// (`xp_aligned_validate_desc`, `xp_unaligned_validate_desc` in
     /// `net/xdp/xsk_queue.h`). Both agree on where the bytes are.
     fn takes(&self, descriptor: Descriptor) -> bool {
-        let Descriptor { addr, len, .. } = descriptor;
+        let (addr, len) = (descriptor.addr, descriptor.len());
         let geometry = &self.umem.geometry;
         let chunk_size = u64::from(geometry.chunk_size());
         let (start, room) = if geometry.is_unaligned() {
@@ -276,46 +339,14 @@ impl std::fmt::Debug for SimulatedNic {
     }
 }
 
-/// The four rings of a queue's first xsk, and the NIC at their other ends.
-pub(super) fn connect(
-    umem: &Umem,
-    member: XskId,
-    config: &XskConfig,
-) -> Result<(Rings, SimulatedNic), UmemError> {
-    let entries = config.ring_size.get();
-    let (fill, nic_fill) = ring(config.shared_entries())?;
-    let (rx, nic_rx) = ring(entries)?;
-    let (tx, nic_tx) = ring(entries)?;
-    let (completion, nic_completion) = ring(config.shared_entries())?;
-    let rings = Rings {
-        fill: FillRing::new(fill),
-        completion: CompletionRing::new(completion),
-        rx: RxRing::new(rx),
-        tx: TxRing::new(tx),
-    };
-    let nic = SimulatedNic {
-        umem: Rc::clone(umem.shared()),
-        group: QueueId::of_first(member),
-        member,
-        config: *config,
-        rx: Producer::new(nic_rx),
-        tx: Consumer::new(nic_tx),
-        shared: Rc::new(SharedRings {
-            fill: RefCell::new(Consumer::new(nic_fill)),
-            completion: RefCell::new(Producer::new(nic_completion)),
-        }),
-    };
-    Ok((rings, nic))
-}
-
 /// One ring's memory, seen from both sides. The indices start just before
 /// their wrap, so that every use of a simulated queue crosses it.
-fn ring<T: Copy>(entries: u32) -> Result<(RingMemory<T>, RingMemory<T>), UmemError> {
+fn ring<T: Copy>(entries: u32) -> Result<(RingMemory<T>, RingMemory<T>), XskErrorKind> {
     let page = page_size() as usize;
     let len = page + entries as usize * size_of::<T>();
-    let map = |source| UmemError::Map {
-        bytes: u64::try_from(len).expect("lengths fit 64 bits"),
-        source,
+    let map = |source| {
+        let bytes = u64::try_from(len).expect("lengths fit 64 bits");
+        XskErrorKind::Memory(UmemError::Map { bytes, source })
     };
     let memory = Arc::new(Mapping::anonymous(len).map_err(map)?);
     let offset = RingOffset {
@@ -326,7 +357,7 @@ fn ring<T: Copy>(entries: u32) -> Result<(RingMemory<T>, RingMemory<T>), UmemErr
     };
     let side = || {
         // SAFETY: the mapping is zeroed and laid out here; `T` is an integer or
-        // a descriptor of integers; each side is used once, by `connect`.
+        // a descriptor of integers; each side is used once, by the callers.
         unsafe { RingMemory::in_mapping(&memory, offset, entries) }
             .expect("the mapping was sized for the ring")
     };

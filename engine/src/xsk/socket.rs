@@ -17,8 +17,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::error::{XskError, bind_error};
+use super::error::{XskError, XskErrorKind, bind_error};
 use super::rings::{Rings, create_ring, map_completion, map_fill, map_own_rings, ring_offsets};
+use super::target::Target;
 use crate::kernel::CopyMode;
 use crate::kernel::interface::Interface;
 use crate::kernel::sys::if_xdp::{self, UmemReg};
@@ -27,23 +28,12 @@ use crate::kernel::{FRAME_OVERHEAD, QueueIndex, RingCapacity, XDP_PACKET_HEADROO
 use crate::memory;
 use crate::xsk::ring::{CompletionRing, FillRing, RxRing, TxRing};
 
-/// What a socket is to be bound to, and how.
-#[derive(Clone, Copy)]
-pub(crate) struct Target<'a> {
-    pub(crate) interface: &'a Interface,
-    pub(crate) queue: QueueIndex,
-    pub(crate) mode: CopyMode,
-    /// Whether for frames in several chunks. Inherited, like the mode, by a
-    /// socket that shares a registration.
-    pub(crate) multi_buffer: bool,
-}
-
 /// How far a bind came before it failed.
 pub(crate) enum BindFailure {
     /// The socket is not bound, and the kernel has nothing of its rings.
-    Unbound(XskError),
+    Unbound(XskErrorKind),
     /// The socket was bound.
-    Bound(XskError),
+    Bound(XskErrorKind),
 }
 
 /// A socket with its UMEM and rings, ready to be bound.
@@ -66,13 +56,13 @@ impl Socket {
         capacity: RingCapacity,
         shared_entries: u32,
         deadline: Instant,
-    ) -> Result<(Self, Rings), XskError> {
-        let fd = socket::open().map_err(XskError::Open)?;
+    ) -> Result<(Self, Rings), XskErrorKind> {
+        let fd = socket::open().map_err(XskErrorKind::Open)?;
         let shares_with = umem.registrants();
         if shares_with.is_empty() {
             let register = || register(&fd, umem);
             retry_while(libc::ENOBUFS, deadline, register).map_err(|source| {
-                XskError::Register {
+                XskErrorKind::Register {
                     bytes: umem.geometry.len_bytes(),
                     source,
                 }
@@ -108,8 +98,8 @@ impl Socket {
         umem: &memory::UmemState,
         first: &Rc<OwnedFd>,
         capacity: RingCapacity,
-    ) -> Result<(Self, (RxRing, TxRing)), XskError> {
-        let fd = socket::open().map_err(XskError::Open)?;
+    ) -> Result<(Self, (RxRing, TxRing)), XskErrorKind> {
+        let fd = socket::open().map_err(XskErrorKind::Open)?;
         let entries = capacity.get();
         create_ring(&fd, "RX", if_xdp::XDP_RX_RING, entries)?;
         create_ring(&fd, "TX", if_xdp::XDP_TX_RING, entries)?;
@@ -123,7 +113,7 @@ impl Socket {
         shares_with: Vec<Rc<OwnedFd>>,
         umem: &memory::UmemState,
         entries: u32,
-    ) -> Result<Self, XskError> {
+    ) -> Result<Self, XskErrorKind> {
         let tx_budget = socket::set_tx_budget(fd.as_fd(), entries)
             .is_ok()
             .then_some(entries);
@@ -191,7 +181,7 @@ impl Socket {
         umem: &memory::UmemState,
         interface: &Interface,
         queue: QueueIndex,
-    ) -> Result<Rc<OwnedFd>, XskError> {
+    ) -> Result<Rc<OwnedFd>, XskErrorKind> {
         let first = self.shares_with.first().expect("a sharer shares");
         let address = BindAddress {
             flags: if_xdp::XDP_SHARED_UMEM,
@@ -199,42 +189,23 @@ impl Socket {
             queue_id: queue.get(),
             shared_umem: Some(first.as_fd()),
         };
-        socket::bind(self.fd.as_fd(), &address).map_err(|source| XskError::Share {
-            interface: interface.name().to_owned(),
-            queue,
-            source,
-        })?;
+        socket::bind(self.fd.as_fd(), &address).map_err(XskErrorKind::Share)?;
         let fd = Rc::new(self.fd);
         umem.add_socket(&fd, interface.index().get(), queue);
         Ok(fd)
     }
 }
 
-impl Target<'_> {
-    /// The flags of the first bind of a UMEM.
-    fn flags(&self) -> u16 {
-        let mode = match self.mode {
-            CopyMode::ZeroCopy => if_xdp::XDP_ZEROCOPY,
-            CopyMode::Copy => if_xdp::XDP_COPY,
-        };
-        let multi_buffer = if self.multi_buffer {
-            if_xdp::XDP_USE_SG
-        } else {
-            0
-        };
-        mode | multi_buffer | if_xdp::XDP_USE_NEED_WAKEUP
-    }
-}
-
 /// Whether the kernel has AF_XDP at all, and the calling thread may use it.
 pub(crate) fn check_kernel() -> Result<(), XskError> {
-    socket::open().map(drop).map_err(XskError::Open)
+    let opened = socket::open().map(drop);
+    opened.map_err(|error| XskErrorKind::Open(error).at("any interface", None))
 }
 
 /// The mode that a bound socket really got, which those that share its
 /// registration of the UMEM inherit.
-pub(crate) fn mode_of(socket: &OwnedFd) -> Result<CopyMode, XskError> {
-    let zero_copy = socket::is_zero_copy(socket.as_fd()).map_err(|source| XskError::Setup {
+pub(crate) fn mode_of(socket: &OwnedFd) -> Result<CopyMode, XskErrorKind> {
+    let zero_copy = socket::is_zero_copy(socket.as_fd()).map_err(|source| XskErrorKind::Setup {
         operation: "read back the mode (XDP_OPTIONS)".to_owned(),
         source,
     })?;
@@ -290,10 +261,12 @@ fn register(fd: &OwnedFd, umem: &memory::UmemState) -> io::Result<()> {
 /// Room for a ring of frames in flight. The kernel charges a frame with its
 /// memory and the bookkeeping around it, about twice a chunk at the most
 /// (`skb->truesize`); what it does not grant only means more wake-ups.
-fn raise_send_buffer(fd: &OwnedFd, entries: u32, chunk_size: u32) -> Result<u32, XskError> {
+fn raise_send_buffer(fd: &OwnedFd, entries: u32, chunk_size: u32) -> Result<u32, XskErrorKind> {
     let bytes = i32::try_from(u64::from(entries) * u64::from(chunk_size)).unwrap_or(i32::MAX / 2);
-    socket::set_send_buffer(fd.as_fd(), bytes.min(i32::MAX / 2)).map_err(|source| XskError::Setup {
-        operation: "raise the send buffer (SO_SNDBUF)".to_owned(),
-        source,
+    socket::set_send_buffer(fd.as_fd(), bytes.min(i32::MAX / 2)).map_err(|source| {
+        XskErrorKind::Setup {
+            operation: "raise the send buffer (SO_SNDBUF)".to_owned(),
+            source,
+        }
     })
 }

@@ -107,9 +107,9 @@ fn sent_frames_that_are_not_collected_hold_back_more() {
     while nic.transmitted().is_some() {}
 
     // The TX ring is empty, but the completion ring is full.
-    assert_eq!(queue.halves().1.room(), 0);
+    assert_eq!(queue.tx().room(), 0);
     queue.recycle();
-    assert_eq!(queue.halves().1.room(), RING);
+    assert_eq!(queue.tx().room(), RING);
 }
 
 #[test]
@@ -210,8 +210,8 @@ fn failed_binds_do_not_use_up_the_umem() {
     let umem = Umem::new(&UmemConfig::new(256)).expect("a small UMEM");
 
     for _ in 0..300 {
-        let member = umem.shared().join().expect("a name");
-        umem.shared().unjoin(member);
+        let member = umem.shared().new_xsk().expect("a name");
+        umem.shared().forget_xsk(member);
     }
 
     assert!(Xsk::simulated(&umem, &config()).is_ok());
@@ -271,7 +271,7 @@ fn hoarding_application_leaves_the_floor_to_the_kernel() {
     }
 
     assert_eq!(hoard.len(), 48, "the limit less the floor");
-    let received = queue.halves().0.counters();
+    let received = queue.rx().counters();
     let dropped = u64::from(4 * RING) - 48;
     assert_eq!((received.frames, received.throttled), (48, dropped));
     queue.recycle();
@@ -294,7 +294,7 @@ fn charges_of_one_queue_never_exceed_its_limit() {
 
     queue.recycle();
 
-    assert_eq!(queue.halves().0.charged(), 40);
+    assert_eq!(queue.rx().charged(), 40);
     assert_eq!(umem.audit().fill, 40);
 }
 
@@ -326,11 +326,11 @@ fn frame_received_on_one_queue_leaves_on_another() {
     far.wake().expect("nothing to wake");
 
     assert_eq!(far_nic.transmitted().as_deref(), Some(&b"through"[..]));
-    assert_eq!(near.halves().0.charged(), RING, "until it is completed");
+    assert_eq!(near.rx().charged(), RING, "until it is completed");
     far.recycle();
-    assert_eq!(near.halves().0.charged(), RING - 1);
+    assert_eq!(near.rx().charged(), RING - 1);
     near.recycle();
-    assert_eq!(near.halves().0.charged(), RING);
+    assert_eq!(near.rx().charged(), RING);
 }
 
 #[test]

@@ -1,119 +1,66 @@
-//! The sending half of a queue: hands frames to the kernel through the TX ring,
-//! and takes their chunks back from the completion ring.
+//! The sending half of an xsk: hands frames to the kernel through the TX ring,
+//! and takes their chunks back from the completion ring of its queue.
+//!
+//! The busy path sends frames in one chunk that all have the same record, as those
+//! have that one xsk received or the application made, into a row of the ring. It
+//! counts nothing: how many there were is read off the ring when it is published.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-use thiserror::Error;
-
-use super::group::{CompletionSide, Returned};
-use crate::kernel::CopyMode;
-use crate::kernel::XskIndex;
-use crate::kernel::interface_id::InterfaceId;
+use super::counters::TxCounters;
+use super::queue_state::Membership;
+use super::ring::TxRing;
+use super::send_error::{TransmitError, WakeError};
+#[cfg(feature = "fault-injection")]
 use crate::kernel::sys::if_xdp::Descriptor;
-use crate::memory;
+use crate::kernel::{CopyMode, InterfaceId, XskIndex};
+use crate::memory::crossing::Transmitter;
 use crate::memory::frame::Frame;
-use crate::memory::geometry::Geometry;
-use crate::memory::ledger::XskRecords;
-use crate::xsk::ring::TxRing;
 
-/// The sending half of a queue.
-pub struct XskTx {
-    pub(super) umem: Rc<memory::UmemState>,
-    pub(super) seat: XskRecords,
+/// The sending half of an xsk, borrowed: see [`Xsk::tx`](super::Xsk::tx).
+///
+/// Exchanging two of these exchanges which xsks two variables stand for, and
+/// nothing in the xsks.
+pub struct XskTx<'a>(pub(super) &'a mut TxHalf);
+
+/// The sending half of an xsk.
+pub(crate) struct TxHalf {
     pub(super) ring: TxRing,
-    /// Shared by the xsks of the queue.
-    pub(super) completion: Rc<CompletionSide>,
-    /// What came back, whichever xsk saw it.
-    pub(super) returned: Rc<Returned>,
-    /// `None` for a simulated queue.
-    pub(super) socket: Option<Rc<OwnedFd>>,
-    pub(super) interface: InterfaceId,
-    pub(super) xsk: XskIndex,
-    /// `Copy` for a simulated queue.
+    pub(super) transmitter: Transmitter,
+    /// Bytes of the frames handed to the kernel.
+    pub(super) bytes: u64,
+    /// The index of the TX ring up to which frames are counted.
+    settled: u32,
+    pub(super) member: Rc<Membership>,
+    interface: InterfaceId,
     pub(super) mode: CopyMode,
+    limits: SendLimits,
+    /// Chunks handed to the kernel, of which each takes a slot of the TX and, later,
+    /// of the completion ring.
+    pub(super) sent: u64,
+    /// Of those, the ones before the last of a frame in several.
+    pub(super) sent_parts: u64,
+    /// Without what follows from the fields above, and `completed`, which the
+    /// xsks of the queue count for each other.
+    pub(super) counters: TxCounters,
+}
+
+/// What an xsk can send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SendLimits {
     /// Whether the interface has a TX queue of this index; if not, the kernel
     /// takes frames and never sends them.
     pub(super) sends: bool,
     /// The most chunks of a frame.
     pub(super) most_chunks: u32,
-    pub(super) geometry: Geometry,
-    /// Chunks given to the kernel, of which each takes a slot of the TX and, later,
-    /// of the completion ring.
-    pub(super) given: u64,
-    /// Of those, the ones before the last of a frame in several.
-    pub(super) given_parts: u64,
-    /// Without `frames`, which follows from these two, and `completed`, which the
-    /// xsks of the queue count for each other.
-    pub(super) counters: TxCounters,
 }
 
-/// What the sending half counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TxCounters {
-    /// Frames given to the kernel.
-    pub frames: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Of those frames, the ones that the application had made, not received.
-    pub made: u64,
-    /// Of those frames, the ones whose chunk came back, the last if it has
-    /// several.
-    pub completed: u64,
-    /// Of those that came back, the ones that the kernel dropped.
-    pub dropped_by_kernel: u64,
-    /// Completions that failed a check.
-    pub invalid: u64,
-    /// System calls made to wake the kernel.
-    pub wakeups: u64,
-}
-
-/// A frame was not sent. Each case gives it back.
-#[derive(Debug, Error)]
-pub enum TransmitError {
-    /// The TX ring has no free slot, or not one for each chunk, or the completion
-    /// ring could not take the chunks back.
-    #[error("the TX ring is full")]
-    RingFull(Frame),
-    /// The frame's UMEM is not the queue's.
-    #[error("the frame belongs to another UMEM")]
-    ForeignUmem(Frame),
-    /// The frame, or the first of its chunks, has no bytes.
-    #[error("the frame is empty")]
-    Empty(Frame),
-    /// The frame lies in more chunks than the queue [sends at
-    /// once](XskTx::most_chunks): one, unless it was bound for several.
-    #[error("the frame lies in {} chunks, more than the queue sends at once", .0.chunks())]
-    TooManyChunks(Frame),
-    /// The first of several chunks has less than an Ethernet header, which some
-    /// drivers do not survive.
-    #[error("the first chunk of a frame in several has less than its Ethernet header")]
-    ShortFirstChunk(Frame),
-    /// The queue's index is beyond the interface's TX queues: it receives only.
-    #[error("the queue receives only: the interface has fewer TX than RX queues")]
-    ReceiveOnly(Frame),
-    /// There is no such interface to send to.
-    #[error("the worker has no such interface")]
-    NoInterface(Frame),
-}
-
-impl TransmitError {
-    /// The frame.
-    #[must_use]
-    pub fn into_frame(self) -> Frame {
-        match self {
-            Self::RingFull(frame)
-            | Self::ForeignUmem(frame)
-            | Self::Empty(frame)
-            | Self::TooManyChunks(frame)
-            | Self::ShortFirstChunk(frame)
-            | Self::ReceiveOnly(frame)
-            | Self::NoInterface(frame) => frame,
-        }
+impl<'a> XskTx<'a> {
+    pub(super) fn new(half: &'a mut TxHalf) -> Self {
+        Self(half)
     }
-}
 
-impl XskTx {
     /// Hands `frame` to the kernel for sending and returns without waiting.
     ///
     /// Its chunks belong to the kernel until their addresses come back on the
@@ -123,68 +70,51 @@ impl XskTx {
     ///
     /// # Errors
     ///
-    /// [`TransmitError`] gives `frame` back: when the TX ring has no free slot for
+    /// [`TransmitError`] returns `frame`: when the TX ring has no free slot for
     /// each of its chunks, when it is of another UMEM, when it is empty, when it
     /// has too many chunks, or when the queue cannot send at all.
-    #[inline]
+    // Always, so that a loop has the frame in registers.
+    #[inline(always)]
     pub fn transmit(&mut self, frame: Frame) -> Result<(), TransmitError> {
-        if !Rc::ptr_eq(frame.umem(), &self.umem) {
-            return Err(TransmitError::ForeignUmem(frame));
-        }
-        let len = frame.len_bytes();
-        if len == 0 {
-            return Err(TransmitError::Empty(frame));
-        }
-        if !self.sends {
-            return Err(TransmitError::ReceiveOnly(frame));
-        }
-        if !frame.is_contiguous() {
-            return self.transmit_chunks(frame);
-        }
-        if self.chunks_in_flight() == self.ring.capacity() {
-            return Err(TransmitError::RingFull(frame));
-        }
-        let descriptor = Descriptor {
-            addr: self.geometry.addr(frame.place()),
-            len,
-            options: 0,
-        };
-        if self.ring.give(descriptor).is_err() {
-            return Err(TransmitError::RingFull(frame));
-        }
-        let made = (self.umem.ledger).transmit(&frame.into_claim(), &self.seat);
-        self.given += 1;
-        self.counters.bytes += u64::from(len);
-        self.counters.made += u64::from(made);
-        Ok(())
+        self.0.transmit(frame)
     }
 
     /// Takes back the chunks of all frames that the kernel is done with, and
-    /// gives their number. It does so for all xsks of the queue, which share the
+    /// returns their number. It does so for all xsks of the queue, which share the
     /// completion ring, and each counts its own. No system call.
+    #[inline]
     pub fn complete(&mut self) -> u32 {
-        let completed = self.completion.take_all();
-        self.counters.invalid += u64::from(completed.invalid);
-        completed.frames
+        self.0.complete()
     }
 
     /// Publishes the transmitted frames, and leaves it to others to wake the
-    /// kernel: for a loop that calls `poll(2)` on the [socket](crate::XskRx::socket)
+    /// kernel: for a loop that calls `poll(2)` on the [socket](crate::Xsk::socket)
     /// for frames to receive anyway. In copy mode `poll` sends up to as many frames
     /// as the TX budget, in zero-copy mode it wakes the driver; neither says how
     /// it went, so that a frame which the kernel drops there is in no
     /// counter. No system call.
     pub fn publish(&mut self) {
-        self.ring.publish();
+        self.0.publish();
+    }
+
+    /// Publishes the transmitted frames and wakes the kernel if it asks for
+    /// that. In copy mode it always asks, and sends inside the call: this goes on
+    /// until it has taken them all or takes no more, which is one system call for
+    /// up to as many frames as the TX budget. None if nothing is pending.
+    ///
+    /// # Errors
+    ///
+    /// [`WakeError`](crate::WakeError) when the interface is down or gone.
+    #[inline]
+    pub fn wake(&mut self) -> Result<(), WakeError> {
+        self.0.wake()
     }
 
     /// Frames that [`transmit`](Self::transmit) takes now, even if each has the
     /// [most chunks](Self::most_chunks) that a frame may have here. Ask again
     /// when so many have been sent: there is more room then if they had fewer.
     pub fn room(&mut self) -> u32 {
-        let capacity = self.ring.capacity();
-        let chunks = self.ring.free(capacity);
-        chunks.min(capacity - self.chunks_in_flight()) / self.most_chunks
+        self.0.room()
     }
 
     /// The most chunks that a frame may lie in to be sent here: 1 unless the
@@ -192,51 +122,236 @@ impl XskTx {
     /// ([`BindReport::multi_buffer`](crate::BindReport::multi_buffer)).
     #[must_use]
     pub fn most_chunks(&self) -> u32 {
-        self.most_chunks
+        self.0.limits.most_chunks
     }
 
     /// Descriptors published that the kernel has not taken from the TX ring.
     pub fn pending(&mut self) -> u32 {
+        self.0.pending()
+    }
+
+    /// Frames handed to the kernel that have not come back.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.0.in_flight()
+    }
+
+    /// The interface, by the caller's name for it.
+    #[must_use]
+    pub fn interface(&self) -> InterfaceId {
+        self.0.interface
+    }
+
+    /// Whether the interface has a TX queue of this index.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        self.0.limits.sends
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> TxCounters {
+        self.0.counters()
+    }
+}
+
+impl TxHalf {
+    pub(super) fn new(
+        member: &Rc<Membership>,
+        ring: TxRing,
+        interface: InterfaceId,
+        mode: CopyMode,
+        limits: SendLimits,
+    ) -> Self {
+        Self {
+            settled: ring.next(),
+            ring,
+            transmitter: Transmitter::new(member.queue().umem(), *member.records()),
+            bytes: 0,
+            member: Rc::clone(member),
+            interface,
+            mode,
+            limits,
+            sent: 0,
+            sent_parts: 0,
+            counters: TxCounters::default(),
+        }
+    }
+
+    /// See [`XskTx::transmit`].
+    #[inline(always)]
+    pub(crate) fn transmit(&mut self, frame: Frame) -> Result<(), TransmitError> {
+        let Some(slot) = self.ring.give() else {
+            return self.transmit_slowly(frame);
+        };
+        match self.transmitter.run(frame) {
+            Ok(descriptor) => {
+                slot.put(descriptor);
+                self.bytes += u64::from(descriptor.len());
+                Ok(())
+            }
+            Err(frame) => self.transmit_slowly(frame),
+        }
+    }
+
+    /// Sends a frame of any kind, and prepares for more like it.
+    #[cold]
+    #[inline(never)]
+    fn transmit_slowly(&mut self, frame: Frame) -> Result<(), TransmitError> {
+        self.settle();
+        let result = self.transmit_any(frame);
+        let next = self.ring.next();
+        self.sent += u64::from(next.wrapping_sub(self.settled));
+        self.settled = next;
+        let row = if self.limits.sends {
+            self.ring.free(1).min(self.unused_completions())
+        } else {
+            0
+        };
+        self.ring.begin_row(row);
+        result
+    }
+
+    fn transmit_any(&mut self, frame: Frame) -> Result<(), TransmitError> {
+        if !self.transmitter.owns(&frame) {
+            return Err(TransmitError::ForeignUmem(frame));
+        }
+        if frame.len_bytes() == 0 {
+            return Err(TransmitError::Empty(frame));
+        }
+        if !self.limits.sends {
+            return Err(TransmitError::ReceiveOnly(frame));
+        }
+        if !frame.is_contiguous() {
+            return self.transmit_chunks(frame);
+        }
+        if self.unused_completions() == 0 || self.ring.free(1) == 0 {
+            return Err(TransmitError::RingFull(frame));
+        }
+        self.bytes += u64::from(frame.len_bytes());
+        let (descriptor, is_made) = self.transmitter.first(frame);
+        self.counters.made += u64::from(is_made);
+        self.ring.begin_row(1);
+        self.ring.give().expect("a slot is free").put(descriptor);
+        Ok(())
+    }
+
+    /// Counts what the busy path sent.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        let next = self.ring.next();
+        let frames = next.wrapping_sub(self.settled);
+        if frames > 0 {
+            self.settled = next;
+            self.sent += u64::from(frames);
+            self.transmitter.settle(frames);
+            if self.transmitter.run_is_made() {
+                self.counters.made += u64::from(frames);
+            }
+        }
+    }
+
+    /// See [`XskTx::complete`].
+    #[inline]
+    pub(crate) fn complete(&mut self) -> u32 {
+        let completed = self.member.queue().complete();
+        self.counters.invalid += u64::from(completed.invalid);
+        completed.frames
+    }
+
+    /// As [`complete`](Self::complete), and posts the chunks that may be posted at once.
+    #[inline]
+    pub(super) fn complete_and_post(&mut self) {
+        let completed = self.member.queue().complete_and_post();
+        self.counters.invalid += u64::from(completed.invalid);
+    }
+
+    /// See [`XskTx::publish`].
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        self.settle();
+        self.ring.publish();
+    }
+
+    /// See [`XskTx::room`].
+    pub(crate) fn room(&mut self) -> u32 {
+        let chunks = self.ring.free(self.ring.capacity());
+        chunks.min(self.unused_completions()) / self.limits.most_chunks
+    }
+
+    /// See [`XskTx::pending`].
+    pub(crate) fn pending(&mut self) -> u32 {
         self.ring.pending()
     }
 
-    /// Frames given to the kernel that have not come back.
-    #[must_use]
-    pub fn in_flight(&self) -> u32 {
+    /// See [`XskTx::in_flight`].
+    pub(crate) fn in_flight(&self) -> u32 {
         let TxCounters {
             frames, completed, ..
         } = self.counters();
         u32::try_from(frames - completed).expect("at most the capacity of the ring")
     }
 
-    /// Chunks given to the kernel that have not come back.
+    pub(super) fn most_chunks(&self) -> u32 {
+        self.limits.most_chunks
+    }
+
+    pub(crate) fn sends(&self) -> bool {
+        self.limits.sends
+    }
+
+    pub(super) fn xsk(&self) -> XskIndex {
+        self.member.index()
+    }
+
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.member.socket()
+    }
+
+    /// Chunks that the completion ring can take back beyond those in flight: it has as
+    /// many entries for each xsk as its TX ring.
+    pub(super) fn unused_completions(&self) -> u32 {
+        self.ring.capacity() - self.chunks_in_flight()
+    }
+
+    /// Chunks handed to the kernel that have not come back.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "at most the capacity of the ring, a u32: `transmit` sees to it"
     )]
-    pub(super) fn chunks_in_flight(&self) -> u32 {
-        (self.given - self.returned.chunks.get()) as u32
+    fn chunks_in_flight(&self) -> u32 {
+        (self.sent_so_far() - self.completed_chunks()) as u32
     }
 
-    /// The interface, by the name that the caller gave it.
-    #[must_use]
-    pub fn interface(&self) -> InterfaceId {
-        self.interface
+    #[inline]
+    fn completed_chunks(&self) -> u64 {
+        let xsk = self.member.records().xsk;
+        self.transmitter.umem().ledger.completed(xsk)
     }
 
-    /// Whether the interface has a TX queue of this index.
-    #[must_use]
-    pub fn sends(&self) -> bool {
-        self.sends
+    /// Chunks handed to the kernel, settled or not.
+    #[inline]
+    fn sent_so_far(&self) -> u64 {
+        self.sent + u64::from(self.unsettled())
     }
 
-    /// What was counted so far.
-    #[must_use]
-    pub fn counters(&self) -> TxCounters {
+    fn unsettled(&self) -> u32 {
+        self.ring.next().wrapping_sub(self.settled)
+    }
+
+    pub(crate) fn counters(&self) -> TxCounters {
+        let ledger = &self.transmitter.umem().ledger;
+        let made = if self.transmitter.run_is_made() {
+            self.unsettled()
+        } else {
+            0
+        };
         TxCounters {
-            frames: self.given - self.given_parts,
-            completed: self.returned.chunks.get() - self.returned.parts.get(),
+            frames: self.sent_so_far() - self.sent_parts,
+            bytes: self.bytes,
+            made: self.counters.made + u64::from(made),
+            completed: self.completed_chunks() - ledger.completed_parts(self.member.records().xsk),
             ..self.counters
         }
     }
@@ -244,34 +359,57 @@ impl XskTx {
     /// Takes back what was transmitted and not published: the kernel never had it,
     /// and its chunks are as good as completed.
     fn retract(&mut self) {
+        let (umem, queue) = (self.transmitter.umem(), self.member.records().queue);
         while let Some(descriptor) = self.ring.retract() {
-            // It fails for none that `transmit` gave.
-            let _ = self.umem.complete(descriptor.addr, self.seat.group);
+            // It fails for none that `transmit` sent.
+            let _ = umem.complete(descriptor.addr, queue);
         }
     }
 
-    pub(super) fn faults(&self) -> u64 {
-        self.ring.faults() + self.completion.faults(self.xsk)
+    /// Sends a descriptor that is in no account, and returns whether there was a slot.
+    #[cfg(feature = "fault-injection")]
+    pub(super) fn send_uncounted(&mut self, descriptor: Descriptor) -> bool {
+        self.settle();
+        self.ring.free(1);
+        self.ring.begin_row(1);
+        let sent = self.ring.give().map(|slot| slot.put(descriptor)).is_some();
+        self.ring.begin_row(0);
+        self.settled = self.ring.next();
+        sent
+    }
+
+    /// Ring indices and entries from the kernel that failed a check, but for those of
+    /// the shared rings' indices.
+    pub(crate) fn violations(&self) -> u64 {
+        self.ring.faults() + self.counters.invalid
     }
 }
 
-impl Drop for XskTx {
-    /// Chunks that the kernel has given back or never had come home, those that it
+impl Drop for TxHalf {
+    /// Chunks that the kernel has returned or never had come home, those that it
     /// still has are written off.
     fn drop(&mut self) {
+        self.settle();
         self.complete();
         self.retract();
-        self.umem.strand_transmitted(self.seat.member);
-        self.completion.leave(self.xsk);
+        let umem = self.transmitter.umem();
+        umem.strand_transmitted(self.member.records().xsk);
     }
 }
 
-impl std::fmt::Debug for XskTx {
+impl std::fmt::Debug for TxHalf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("XskTx")
             .field("interface", &self.interface)
+            .field("xsk", &self.xsk())
             .field("in_flight", &self.in_flight())
             .field("counters", &self.counters())
             .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for XskTx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
     }
 }

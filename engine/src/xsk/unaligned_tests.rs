@@ -173,5 +173,5 @@ fn published_frames_are_with_the_nic_without_a_wakeup() {
     queue.publish();
 
     assert_eq!(nic.transmitted().as_deref(), Some(&b"sent"[..]));
-    assert_eq!(queue.halves().1.counters().wakeups, 0);
+    assert_eq!(queue.tx().counters().wakeups, 0);
 }

@@ -7,30 +7,11 @@
 //! (`__xsk_generic_xmit` in `net/xdp/xsk.c`), and `ENXIO` or `ENETDOWN` that the
 //! interface is gone or down.
 
-use std::io;
-use std::os::fd::AsFd;
 
-use thiserror::Error;
-
-use super::XskTx;
+use super::send_error::WakeError;
+use super::tx::TxHalf;
 use crate::kernel::CopyMode;
 use crate::kernel::sys::socket;
-
-/// The kernel cannot send on this queue now.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum WakeError {
-    /// The interface is down. Frames stay in the TX ring until it is up.
-    #[error("the interface is down")]
-    Down,
-    /// The interface was deleted or moved to another network namespace: the
-    /// socket is dead for good.
-    #[error("the interface is gone")]
-    Gone,
-    /// Anything else.
-    #[error(transparent)]
-    Other(io::Error),
-}
 
 /// What the kernel says when it is woken, in copy mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +46,7 @@ impl Patience {
         }
     }
 
-    /// Notes one call, and gives whether another may get further.
+    /// Notes one call, and returns whether another may get further.
     fn after(&mut self, answer: Answer, progress: bool) -> bool {
         match answer {
             _ if progress => self.stalled = 0,
@@ -81,17 +62,26 @@ impl Patience {
     }
 }
 
-impl XskTx {
-    /// Publishes the transmitted frames and wakes the kernel if it asks for
-    /// that. In copy mode it always asks, and sends inside the call: this goes on
-    /// until it has taken them all or takes no more, which is one system call for
-    /// up to as many frames as the TX budget. None if nothing is pending.
-    ///
-    /// # Errors
-    ///
-    /// [`WakeError`] when the interface is down or gone.
-    pub fn wake(&mut self) -> Result<(), WakeError> {
-        self.ring.publish();
+impl TxHalf {
+    /// See [`XskTx::wake`](super::XskTx::wake).
+    #[inline]
+    pub(crate) fn wake(&mut self) -> Result<(), WakeError> {
+        if self.is_known_empty() {
+            return Ok(());
+        }
+        self.publish_and_wake()
+    }
+
+    /// Whether nothing was sent that the kernel is not known to have taken: then there is
+    /// nothing to wake it for.
+    #[inline]
+    pub(crate) fn is_known_empty(&self) -> bool {
+        self.ring.is_known_empty()
+    }
+
+    #[inline(never)]
+    fn publish_and_wake(&mut self) -> Result<(), WakeError> {
+        self.publish();
         if self.ring.pending() > 0 && self.ring.wants_wakeup() {
             self.kick_until_stalled()?;
         }
@@ -101,7 +91,7 @@ impl XskTx {
     /// Wakes the kernel although it does not ask, if it has frames to take: in
     /// case the request was missed.
     pub(crate) fn wake_regardless(&mut self) -> Result<(), WakeError> {
-        self.ring.publish();
+        self.publish();
         self.kick_until_stalled()
     }
 
@@ -127,16 +117,20 @@ impl XskTx {
     /// Changes whenever the kernel has visibly taken or finished a frame. Before
     /// Linux 6.17 it publishes its consumer index late, but completes in time.
     fn progress(&mut self) -> (u32, u32) {
-        (self.ring.pending(), self.completion.available())
+        (
+            self.ring.pending(),
+            self.member.queue().completions_available(),
+        )
     }
 
     /// One system call.
     fn kick(&mut self) -> Result<Answer, WakeError> {
-        let Some(socket) = &self.socket else {
+        let Some(socket) = self.socket() else {
             return Ok(Answer::Later);
         };
+        let answer = socket::kick_tx(socket);
         self.counters.wakeups += 1;
-        let Err(error) = socket::kick_tx(socket.as_fd()) else {
+        let Err(error) = answer else {
             return Ok(Answer::Done);
         };
         match (error.raw_os_error(), self.mode) {

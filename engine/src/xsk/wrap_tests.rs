@@ -49,18 +49,18 @@ fn frames_go_round_one_by_one_across_the_wrap_of_all_four_rings() {
         assert_eq!(frame[..], bytes);
         queue.transmit(frame).expect("an empty TX ring");
         queue.wake().expect("nothing to wake");
-        let (_, tx) = queue.halves();
+        let mut tx = queue.tx();
         assert_eq!((tx.in_flight(), tx.pending(), tx.room()), (1, 1, RING - 1));
         assert_eq!(nic.transmitted().as_deref(), Some(&bytes[..]));
-        assert_eq!(queue.halves().1.pending(), 0);
+        assert_eq!(queue.tx().pending(), 0);
         queue.recycle();
-        let (rx, tx) = queue.halves();
+        let (rx, mut tx) = queue.split();
         assert_eq!((tx.in_flight(), tx.room()), (0, RING));
         assert_eq!(rx.charged(), RING, "as many are lent as before");
     }
 
     assert_wrapped(&nic);
-    let (rx, tx) = queue.halves();
+    let (rx, tx) = queue.split();
     let (received, sent) = (rx.counters(), tx.counters());
     let all = u64::from(4 * RING);
     assert_eq!(
@@ -95,13 +95,13 @@ fn full_rings_are_full_at_every_place_around_the_wrap() {
         assert!(matches!(refused, Err(TransmitError::RingFull(_))));
         drop(refused);
         queue.wake().expect("nothing to wake");
-        assert_eq!(queue.halves().1.pending(), RING);
+        assert_eq!(queue.tx().pending(), RING);
         while nic.transmitted_blank().is_some() {}
         // The completion ring is full, and the TX ring is empty.
-        let (_, tx) = queue.halves();
+        let mut tx = queue.tx();
         assert_eq!((tx.in_flight(), tx.room(), tx.pending()), (RING, 0, 0));
         queue.recycle();
-        assert_eq!(queue.halves().1.room(), RING);
+        assert_eq!(queue.tx().room(), RING);
         // One step that is no multiple of a ring.
         assert!(nic.deliver(&[1; 60]));
         let frame = queue.receive(1).next().expect("delivered");
@@ -121,26 +121,22 @@ fn counts_go_on_beyond_two_to_the_32() {
     let (umem, mut queue, mut nic) = queue();
     // As if as many had gone through before.
     let before = u64::from(u32::MAX) - 10;
-    queue.tx.given += before;
-    queue.tx.returned.chunks.set(before);
-    queue.rx.counters.frames += before;
-    queue.rx.returned += before;
-    queue.rx.fill.count_as_lent_and_returned(before);
+    queue.count_as_forwarded(before);
 
     for _ in 0..2 * RING {
         assert!(nic.deliver(&[0; 60]));
         let frame = queue.receive(RING).next().expect("delivered");
         queue.transmit(frame).expect("an empty TX ring");
         queue.wake().expect("nothing to wake");
-        assert_eq!(queue.halves().1.in_flight(), 1);
-        assert_eq!(queue.rx.fill.with_kernel(), u64::from(RING - 1));
+        assert_eq!(queue.tx().in_flight(), 1);
+        assert_eq!(queue.with_kernel(), u64::from(RING - 1));
         assert!(nic.transmitted().is_some());
         queue.recycle();
-        assert_eq!(queue.halves().1.in_flight(), 0);
-        assert_eq!(queue.rx.fill.with_kernel(), u64::from(RING));
+        assert_eq!(queue.tx().in_flight(), 0);
+        assert_eq!(queue.with_kernel(), u64::from(RING));
     }
 
-    let (rx, tx) = queue.halves();
+    let (rx, mut tx) = queue.split();
     let all = before + u64::from(2 * RING);
     let (received, sent) = (rx.counters(), tx.counters());
     assert_eq!(

@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use wharf::{
-    Attach, CopyMode, Frame, Interface, Mode, QueueIndex, RingCapacity, Steering, SteeringConfig,
-    Umem, UmemConfig, Xsk, XskConfig,
+    Attach, CopyMode, Frame, Interface, Mode, NicQueue, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, Umem, UmemConfig, Xsk, XskConfig,
 };
 use wharf_testbed::{FlowChecker, MacAddress, UdpFlow};
 use wharf_tests::wait_until;
@@ -40,7 +40,7 @@ impl End {
             ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
         let index = QueueIndex::new(0).expect("small");
-        let bound = Xsk::bind(&umem, steering.interface(), index, &config);
+        let bound = NicQueue::new(&umem, steering.interface(), index).bind(&config);
         let (queue, report) = bound.expect("it binds");
         assert_eq!(report.got, CopyMode::ZeroCopy, "{report:?}");
         let socket = queue.socket().expect("a bound queue has a socket");
@@ -65,13 +65,13 @@ impl End {
         wait_until("the driver completes", LIMIT, || {
             self.queue.wake().expect("the interface is up");
             self.queue.recycle();
-            self.queue.halves().1.in_flight() == 0
+            self.queue.tx().in_flight() == 0
         });
         let audit = self.umem.audit();
         assert!(audit.is_balanced(), "{audit:?}");
         assert_eq!((audit.held(), audit.transmit, audit.quarantined), (0, 0, 0));
         assert_eq!(self.queue.violations(), 0);
-        let (rx, _) = self.queue.halves();
+        let mut rx = self.queue.rx();
         let kernel = rx.kernel_statistics().expect("the socket is open");
         assert_eq!(kernel.tx_invalid_descs, 0);
         let counts = self.steering.counts(0).expect("there is a slot");

@@ -1,8 +1,8 @@
 //! The library: queues, and an engine in the test's own process.
 
 use wharf::{
-    Application, Attach, Batch, ChunkSize, CopyMode, Engine, Interface, InterfaceId, Mode, Outbox,
-    QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig,
+    Application, Attach, Batch, ChunkSize, CopyMode, Engine, Interface, InterfaceId, Mode,
+    NicQueue, Outbox, QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig,
 };
 use wharf_tests::assert_nothing_dropped;
 
@@ -96,7 +96,7 @@ fn chunks_across_usual_pages_are_refused_in_zero_copy_and_copied_if_that_will_do
             mode,
             ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
-        Xsk::bind(&umem, &interface, index, &config)
+        NicQueue::new(&umem, &interface, index).bind(&config)
     };
 
     let refused = bind(Mode::ZeroCopy).expect_err("the pages need not be neighbours");

@@ -50,12 +50,12 @@ impl Damaged {
     pub fn assert_accounted(self, near: &mut End) {
         let deadline = Instant::now() + SOON;
         loop {
-            near.queue.wake().expect("the interface is up");
-            near.queue.recycle();
+            near.xsk.wake().expect("the interface is up");
+            near.xsk.recycle();
             let audit = near.umem.audit();
             assert!(audit.is_balanced(), "{audit:?}");
-            let found = (audit.transmit, near.queue.violations());
-            if self.ends().contains(&found) && near.queue.halves().1.pending() == 0 {
+            let found = (audit.transmit, near.xsk.violations());
+            if self.ends().contains(&found) && near.xsk.tx().pending() == 0 {
                 break;
             }
             assert!(
@@ -86,13 +86,13 @@ impl Damaged {
 
         let End {
             steering,
-            queue,
+            xsk,
             umem,
             ..
         } = near;
         let open = umem.audit();
         drop(steering);
-        drop(queue);
+        drop(xsk);
         let closed = umem.audit();
         assert!(closed.is_balanced(), "{closed:?}");
         let written_off = open.transmit + open.fill;

@@ -79,7 +79,7 @@ impl Steps for Table<'_> {
             self.held.write(addr, bytes);
         }
         near.transmit(frame);
-        near.queue.halves().1.damage(0, |it| case.damage(it));
+        near.xsk.tx().damage(0, |it| case.damage(it));
     }
 
     fn arrives(&self, number: usize) -> bool {

@@ -1,7 +1,7 @@
 //! One end of a scenario: queue 0 of an interface, its program and its UMEM.
 
 use wharf::{
-    BindReport, Frame, Interface, KernelStatistics, QueueIndex, RingCapacity, Steering,
+    BindReport, Frame, Interface, KernelStatistics, NicQueue, QueueIndex, RingCapacity, Steering,
     SteeringConfig, TransmitError, Umem, UmemConfig, Xsk, XskConfig,
 };
 
@@ -46,11 +46,13 @@ impl EndConfig {
 pub struct End<P = Steering> {
     /// The program: Wharf's, or the test's own.
     pub steering: P,
-    /// The queue.
-    pub queue: Xsk,
+    /// The queue, for more xsks.
+    pub nic_queue: NicQueue,
+    /// The xsk.
+    pub xsk: Xsk,
     /// The memory.
     pub umem: Umem,
-    /// What binding gave.
+    /// What binding returned.
     pub report: BindReport,
     headroom: u32,
 }
@@ -129,12 +131,13 @@ impl End {
         let attach = track.medium().attach();
         let mut steering =
             Steering::attach(&interface, attach, 1, &config.steering).expect("it attaches");
-        let (queue, report) = bind_queue(track, &umem, steering.interface(), config);
-        let socket = queue.socket().expect("a bound queue has a socket");
+        let (nic_queue, xsk, report) = bind_queue(track, &umem, steering.interface(), config);
+        let socket = xsk.socket().expect("a bound xsk has a socket");
         steering.insert(0, socket).expect("there is a slot");
         Self {
             steering,
-            queue,
+            nic_queue,
+            xsk,
             umem,
             report,
             headroom: config.umem.headroom,
@@ -156,11 +159,12 @@ impl End<OwnProgram> {
         let interface = Interface::by_name(track.interface(side)).expect("it exists");
         let umem = Umem::new(&config.umem).expect("there is memory");
         program.attach(interface.name(), track.medium().attach());
-        let (queue, report) = bind_queue(track, &umem, &interface, &config);
-        program.insert(queue.socket().expect("a bound queue has a socket"));
+        let (nic_queue, xsk, report) = bind_queue(track, &umem, &interface, &config);
+        program.insert(xsk.socket().expect("a bound xsk has a socket"));
         Self {
             steering: program,
-            queue,
+            nic_queue,
+            xsk,
             umem,
             report,
             headroom: config.umem.headroom,
@@ -173,12 +177,12 @@ fn bind_queue(
     umem: &Umem,
     interface: &Interface,
     config: &EndConfig,
-) -> (Xsk, BindReport) {
+) -> (NicQueue, Xsk, BindReport) {
     let index = QueueIndex::new(0).expect("small");
-    let bound = Xsk::bind(umem, interface, index, &config.queue);
-    let (queue, report) = bound.expect("it binds");
+    let nic_queue = NicQueue::new(umem, interface, index);
+    let (xsk, report) = nic_queue.bind(&config.queue).expect("it binds");
     assert_eq!(report.got, track.medium().copy_mode(), "{report:?}");
-    (queue, report)
+    (nic_queue, xsk, report)
 }
 
 impl<P: Redirects> End<P> {
@@ -191,8 +195,8 @@ impl<P: Redirects> End<P> {
         let mut free = self.umem.allocate();
         if free.is_none() {
             wait_until("a chunk is free", SOON, || {
-                self.queue.wake().expect("the interface is up");
-                self.queue.recycle();
+                self.xsk.wake().expect("the interface is up");
+                self.xsk.recycle();
                 free = self.umem.allocate();
                 free.is_some()
             });
@@ -223,12 +227,12 @@ impl<P: Redirects> End<P> {
         let mut waiting = Some(frame);
         wait_until("the TX ring has room", SOON, || {
             let frame = waiting.take().expect("not sent yet");
-            match self.queue.transmit(frame) {
+            match self.xsk.transmit(frame) {
                 Ok(()) => true,
                 Err(TransmitError::RingFull(frame)) => {
                     waiting = Some(frame);
-                    self.queue.wake().expect("the interface is up");
-                    self.queue.recycle();
+                    self.xsk.wake().expect("the interface is up");
+                    self.xsk.recycle();
                     false
                 }
                 Err(error) => panic!("{error}"),
@@ -249,7 +253,7 @@ impl<P: Redirects> End<P> {
     ///
     /// When the socket is not open.
     pub fn statistics(&mut self) -> KernelStatistics {
-        let (rx, _) = self.queue.halves();
+        let rx = self.xsk.rx();
         rx.kernel_statistics().expect("the socket is open")
     }
 
@@ -260,9 +264,9 @@ impl<P: Redirects> End<P> {
     /// When it has not for long.
     pub fn flush(&mut self) {
         wait_until("the kernel completes", SOON, || {
-            self.queue.wake().expect("the interface is up");
-            self.queue.recycle();
-            self.queue.halves().1.in_flight() == 0
+            self.xsk.wake().expect("the interface is up");
+            self.xsk.recycle();
+            self.xsk.tx().in_flight() == 0
         });
     }
 
@@ -273,9 +277,9 @@ impl<P: Redirects> End<P> {
     /// When others have not for long.
     pub fn flush_or_stay(&mut self, lost: u32) {
         wait_until("the kernel completes", SOON, || {
-            self.queue.wake().expect("the interface is up");
-            self.queue.recycle();
-            let (_, tx) = self.queue.halves();
+            self.xsk.wake().expect("the interface is up");
+            self.xsk.recycle();
+            let mut tx = self.xsk.tx();
             tx.pending() == 0 && tx.in_flight() <= lost
         });
     }
@@ -304,14 +308,14 @@ impl<P: Redirects> End<P> {
         let kernel = self.statistics();
         let audit = self.umem.audit();
         let redirected = self.steering.redirected();
-        let violations = self.queue.violations();
-        let (rx, tx) = self.queue.halves();
+        let violations = self.xsk.violations();
+        let (rx, tx) = self.xsk.split();
         let (received, sent) = (rx.counters(), tx.counters());
 
         assert!(audit.is_balanced(), "{audit:?}");
         let out = (audit.held(), audit.parts, audit.transmit, audit.quarantined);
         assert_eq!(out, (0, 0, 0, 0), "{audit:?}");
-        assert_eq!(violations, provoked.violations, "{:?}", self.queue);
+        assert_eq!(violations, provoked.violations, "{:?}", self.xsk);
         assert_eq!(kernel.tx_invalid_descs, 0, "{kernel:?}");
         assert_eq!(
             redirected,

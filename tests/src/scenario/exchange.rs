@@ -38,7 +38,7 @@ pub trait Steps<P = Steering> {
 
     /// Has the kernel send what it was given.
     fn wake(&mut self, near: &mut End) {
-        near.queue.wake().expect("the interface is up");
+        near.xsk.wake().expect("the interface is up");
     }
 
     /// Frames that may be on their way at once.
@@ -103,7 +103,7 @@ pub fn exchange<P: Redirects + Debug>(
         take_back(near);
         steps.wait(far);
         let (before, front) = (arrived, far.front());
-        for frame in far.queue.receive(64) {
+        for frame in far.xsk.receive(64) {
             let number = *expected.get(arrived).expect("no more than are to arrive");
             let bytes: Vec<u8> = frame.segments().flatten().copied().collect();
             assert!(
@@ -116,7 +116,7 @@ pub fn exchange<P: Redirects + Debug>(
             steps.look(number, &frame);
             arrived += 1;
         }
-        far.queue.recycle();
+        far.xsk.recycle();
         if arrived == before {
             thread::yield_now();
         }
@@ -125,9 +125,9 @@ pub fn exchange<P: Redirects + Debug>(
 
 /// Takes back what the kernel is done with: no more frames than it had.
 fn take_back(end: &mut End) {
-    let (_, tx) = end.queue.halves();
+    let mut tx = end.xsk.tx();
     let had = tx.in_flight();
     let back = tx.complete();
     assert!(back <= had, "{back} frames came back of {had}: {tx:?}");
-    end.queue.recycle();
+    end.xsk.recycle();
 }

@@ -180,7 +180,7 @@ impl Steps for Packets<'_> {
             self.held.write(addr, &bytes[bytes.len() - last..]);
         }
         near.transmit(frame);
-        near.queue.halves().1.damage(0, |it| damage.of(it));
+        near.xsk.tx().damage(0, |it| damage.of(it));
     }
 
     fn arrives(&self, number: usize) -> bool {

@@ -16,7 +16,7 @@ const VAIN: Duration = Duration::from_millis(200);
 
 /// What `poll(2)` says of an end's socket: nothing if it timed out.
 fn poll_end(end: &End, events: PollFlags, limit: Duration) -> PollFlags {
-    let socket = end.queue.socket().expect("a bound queue has a socket");
+    let socket = end.xsk.socket().expect("a bound queue has a socket");
     let mut polled = [PollFd::new(&socket, events)];
     let limit = Timespec::try_from(limit).expect("a short time");
     let ready = poll(&mut polled, Some(&limit)).expect("it polls");
@@ -61,7 +61,7 @@ struct PollTx;
 
 impl Steps for PollTx {
     fn wake(&mut self, near: &mut End) {
-        near.queue.publish();
+        near.xsk.publish();
         assert_eq!(poll_end(near, PollFlags::OUT, SOON), PollFlags::OUT);
     }
 }
@@ -85,7 +85,7 @@ pub fn poll_tx(medium: Medium) {
         &frames_of(&track, STREAM, 64),
     );
 
-    assert_eq!(near.queue.halves().1.counters().wakeups, 0);
+    assert_eq!(near.xsk.tx().counters().wakeups, 0);
     near.assert_settled();
     far.assert_settled();
 }
@@ -134,36 +134,36 @@ pub fn poll_txq_full(medium: Medium) {
         let mut arrived = 0;
         wait_until("all frames arrive", SOON, || {
             arrived += far
-                .queue
+                .xsk
                 .receive(ENTRIES)
                 .map(|frame| assert!(*frame == bytes[..]))
                 .count();
-            far.queue.recycle();
+            far.xsk.recycle();
             arrived == ENTRIES as usize
         });
     };
 
     for _ in 0..ENTRIES {
         let frame = near.make(&bytes);
-        near.queue.transmit(frame).expect("there is room");
+        near.xsk.transmit(frame).expect("there is room");
     }
-    near.queue.wake().expect("the interface is up");
+    near.xsk.wake().expect("the interface is up");
     arrive(&mut far);
     let frame = near.make(&bytes);
-    let Err(TransmitError::RingFull(frame)) = near.queue.transmit(frame) else {
+    let Err(TransmitError::RingFull(frame)) = near.xsk.transmit(frame) else {
         panic!("more frames than the completion ring has room for");
     };
-    let (_, tx) = near.queue.halves();
+    let mut tx = near.xsk.tx();
     assert_eq!(tx.pending(), 0, "the kernel has sent them all");
-    while tx.transmit_without_giving(&frame) {}
-    near.queue.publish();
+    while tx.transmit_unowned(&frame) {}
+    near.xsk.publish();
     let stuck = poll_end(&near, PollFlags::OUT, VAIN);
-    let pending = near.queue.halves().1.pending();
+    let pending = near.xsk.tx().pending();
 
     assert_eq!(stuck, PollFlags::empty());
     assert_eq!(pending, ENTRIES, "the kernel took some without room");
     near.flush();
-    near.queue.wake().expect("the interface is up");
+    near.xsk.wake().expect("the interface is up");
     arrive(&mut far);
     assert_eq!(poll_end(&near, PollFlags::OUT, SOON), PollFlags::OUT);
     drop(frame);
@@ -172,8 +172,8 @@ pub fn poll_txq_full(medium: Medium) {
         ..Provoked::default()
     };
     wait_until("the kernel completes", SOON, || {
-        near.queue.recycle();
-        near.queue.violations() == provoked.violations
+        near.xsk.recycle();
+        near.xsk.violations() == provoked.violations
     });
     near.assert_settled_but(provoked);
     far.assert_settled();
@@ -199,18 +199,18 @@ pub fn tx_queue_consumer(medium: Medium) {
     let shows_at_once = near.report.tx_budget.is_some();
     let budget = if is_older_than(5, 11) { 16 } else { 32 };
     if shows_at_once {
-        let socket = near.queue.socket().expect("a bound queue has a socket");
+        let socket = near.xsk.socket().expect("a bound queue has a socket");
         set_tx_budget(socket, budget).expect("it could be set before");
     }
     for bytes in &sent {
         let frame = near.make(bytes);
         near.transmit(frame);
     }
-    near.queue.publish();
+    near.xsk.publish();
 
     let mut left = FRAMES;
     while left > 0 {
-        let socket = near.queue.socket().expect("a bound queue has a socket");
+        let socket = near.xsk.socket().expect("a bound queue has a socket");
         let answer = send(socket, &[], SendFlags::DONTWAIT);
         left = left.saturating_sub(budget);
         let expected = if left > 0 {
@@ -224,14 +224,14 @@ pub fn tx_queue_consumer(medium: Medium) {
         } else {
             FRAMES
         };
-        assert_eq!(near.queue.halves().1.pending(), shown, "{left} are left");
+        assert_eq!(near.xsk.tx().pending(), shown, "{left} are left");
         wait_until("the kernel completes what it has sent", SOON, || {
-            near.queue.recycle();
-            near.queue.halves().1.in_flight() == left
+            near.xsk.recycle();
+            near.xsk.tx().in_flight() == left
         });
     }
 
-    assert_eq!(near.queue.halves().1.counters().wakeups, 0);
+    assert_eq!(near.xsk.tx().counters().wakeups, 0);
     exchange(&mut Arrived, &mut near, &mut far, &sent);
     near.assert_settled();
     far.assert_settled();

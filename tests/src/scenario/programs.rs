@@ -258,10 +258,10 @@ fn adjust_tail(track: &Track, name: &'static str, bytes: i32, len_bytes: usize) 
 fn take_one(near: &mut End, far: &mut End<OwnProgram>) -> Vec<u8> {
     let mut arrived = None;
     wait_until("the first frame arrives", SOON, || {
-        near.queue.wake().expect("the interface is up");
+        near.xsk.wake().expect("the interface is up");
         let bytes = |frame: Frame| frame.segments().flatten().copied().collect();
-        arrived = far.queue.receive(64).next().map(bytes);
-        far.queue.recycle();
+        arrived = far.xsk.receive(64).next().map(bytes);
+        far.xsk.recycle();
         arrived.is_some()
     });
     arrived.expect("waited for")

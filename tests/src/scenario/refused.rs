@@ -25,7 +25,7 @@ impl Steps for EverySecond {
         let frame = near.make(bytes);
         near.transmit(frame);
         if !self.arrives(number) {
-            let tx = near.queue.halves().1;
+            let mut tx = near.xsk.tx();
             tx.damage(0, |it| TxDescriptor {
                 len: TOO_LONG,
                 ..it
@@ -82,7 +82,7 @@ pub fn refused_descriptors_in_a_row(medium: Medium) {
         let frame = near.make(bytes);
         near.transmit(frame);
         if number < REFUSED {
-            let tx = near.queue.halves().1;
+            let mut tx = near.xsk.tx();
             tx.damage(0, |it| TxDescriptor {
                 len: TOO_LONG,
                 ..it
@@ -90,18 +90,18 @@ pub fn refused_descriptors_in_a_row(medium: Medium) {
         }
     }
 
-    near.queue.wake().expect("the interface is up");
+    near.xsk.wake().expect("the interface is up");
 
     if medium != Medium::ZeroCopy {
-        assert_eq!(near.queue.halves().1.pending(), 0, "{near:?}");
+        assert_eq!(near.xsk.tx().pending(), 0, "{near:?}");
     }
     let mut received = Vec::new();
     wait_until("the valid one comes", SOON, || {
         if medium == Medium::ZeroCopy {
             // The driver asks for it, and a batch ends at what it refuses.
-            near.queue.wake().expect("the interface is up");
+            near.xsk.wake().expect("the interface is up");
         }
-        received.extend(far.queue.receive(64).map(|frame| frame.to_vec()));
+        received.extend(far.xsk.receive(64).map(|frame| frame.to_vec()));
         !received.is_empty()
     });
     assert_eq!(received, [sent[REFUSED as usize].clone()]);
@@ -135,7 +135,7 @@ pub fn descriptors_of_other_chunks(medium: Medium) {
     for (bytes, number) in sent[1..].iter().zip(1..) {
         let frame = near.make(bytes);
         near.transmit(frame);
-        let tx = near.queue.halves().1;
+        let mut tx = near.xsk.tx();
         tx.damage(0, |it| {
             let addr = match number {
                 // The first chunk of the UMEM.
@@ -150,8 +150,8 @@ pub fn descriptors_of_other_chunks(medium: Medium) {
     }
     let mut received = Vec::new();
     wait_until("all come", SOON, || {
-        near.queue.wake().expect("the interface is up");
-        received.extend(far.queue.receive(64).map(|frame| frame.to_vec()));
+        near.xsk.wake().expect("the interface is up");
+        received.extend(far.xsk.receive(64).map(|frame| frame.to_vec()));
         received.len() == 4
     });
 

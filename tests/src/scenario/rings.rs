@@ -1,6 +1,8 @@
 //! Scenarios of the NIC's own rings, beside those of the xsk. A veth has none.
 
-use wharf::{Error, Interface, Mode, QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig};
+use wharf::{
+    Error, Interface, Mode, NicQueue, QueueIndex, RingCapacity, Umem, UmemConfig, XskConfig,
+};
 use wharf_testbed::RingSizes;
 
 use super::traffic::STREAM;
@@ -54,7 +56,10 @@ fn wait_for_teardown(interface: &str) -> Result<(), Error> {
     };
     let index = QueueIndex::new(0).expect("small");
     // The queue is busy for as long as the other is there, and this waits.
-    Xsk::bind(&umem, &interface, index, &config).map(drop)
+    NicQueue::new(&umem, &interface, index)
+        .bind(&config)
+        .map(drop)
+        .map_err(Error::from)
 }
 
 /// So many frames at once, and no more before they have arrived.

@@ -12,10 +12,10 @@ use crate::{SOON, assert_no_program, wait_until};
 /// program's map is that of the first, and gives the first.
 fn swap_xsk(track: &Track, side: Side, end: &mut End) -> wharf::Xsk {
     let _inside = track.enter(side);
-    let (second, _) = end.queue.share().expect("the kernel shares");
+    let (second, _) = end.nic_queue.share().expect("the kernel shares");
     let socket = second.socket().expect("a bound queue has a socket");
     end.steering.insert(0, socket).expect("there is a slot");
-    mem::replace(&mut end.queue, second)
+    mem::replace(&mut end.xsk, second)
 }
 
 /// `XDP_PROG_CLEANUP`, once `BPF_RES`: two xsks at either end. After traffic over
@@ -84,7 +84,7 @@ pub fn xdp_shared_umem(medium: Medium) {
     let interface = Interface::by_name(track.interface(Side::Far)).expect("it exists");
     // A NIC keeps what is for others from its host.
     let promiscuous = interface.promiscuous().expect("CAP_NET_RAW is held");
-    let (mut second, _) = far.queue.share().expect("the kernel shares");
+    let (mut second, _) = far.nic_queue.share().expect("the kernel shares");
     let socket = second.socket().expect("a bound queue has a socket");
     let inserted = far.steering.insert_xsk(0, XskIndex(1), socket);
     inserted.expect("there is a slot");
@@ -108,9 +108,9 @@ pub fn xdp_shared_umem(medium: Medium) {
             .each_ref()
             .map(|frames| frames.len() + burst.len() / 2);
         wait_until("each xsk gets its own", SOON, || {
-            near.queue.wake().expect("the interface is up");
-            near.queue.recycle();
-            for (queue, arrived) in [&mut far.queue, &mut second].into_iter().zip(&mut arrived) {
+            near.xsk.wake().expect("the interface is up");
+            near.xsk.recycle();
+            for (queue, arrived) in [&mut far.xsk, &mut second].into_iter().zip(&mut arrived) {
                 // Either serves both.
                 queue.recycle();
                 arrived.extend(queue.receive(64).map(|frame| frame.to_vec()));
@@ -129,7 +129,7 @@ pub fn xdp_shared_umem(medium: Medium) {
         elsewhere: STREAM / 2,
         ..Provoked::default()
     });
-    drop((far.steering, far.queue, second, promiscuous));
+    drop((far.steering, far.xsk, second, promiscuous));
     let audit = far.umem.audit();
     assert!(audit.is_balanced(), "{audit:?}");
     if let Some(pair) = track.pair() {

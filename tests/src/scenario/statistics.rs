@@ -76,9 +76,9 @@ fn send_unreceived(near: &mut End, far: &mut End, sent: &[Vec<u8>]) {
             near.transmit(frame);
         }
         wait_until("the program sees the frames", SOON, || {
-            near.queue.wake().expect("the interface is up");
-            near.queue.recycle();
-            far.queue.recycle();
+            near.xsk.wake().expect("the interface is up");
+            near.xsk.recycle();
+            far.xsk.recycle();
             redirected(far) == seen + burst.len() as u64
         });
     }
@@ -115,9 +115,9 @@ pub fn stat_rx_full(medium: Medium) {
         (0, 0),
         "{kernel:?}"
     );
-    let arrived: Vec<_> = far.queue.receive(2 * ENTRIES).map(|f| f.to_vec()).collect();
+    let arrived: Vec<_> = far.xsk.receive(2 * ENTRIES).map(|f| f.to_vec()).collect();
     assert!(arrived[..] == sent[..ENTRIES as usize]);
-    far.queue.recycle();
+    far.xsk.recycle();
     exchange(&mut Usual, &mut near, &mut far, &sent);
     near.assert_settled();
     far.assert_settled();
@@ -151,7 +151,7 @@ pub fn stat_fill_empty(medium: Medium) {
             redirected(&far) == next as u64 + 1
         });
         next += 1;
-        for frame in far.queue.receive(64) {
+        for frame in far.xsk.receive(64) {
             assert!(*frame == sent[arrived][..], "frame {arrived}: {frame:?}");
             arrived += 1;
         }
@@ -165,7 +165,7 @@ pub fn stat_fill_empty(medium: Medium) {
     } else {
         assert_eq!((next, kernel.rx_dropped), (arrived, 0), "{kernel:?}");
     }
-    far.queue.recycle();
+    far.xsk.recycle();
     exchange(&mut Usual, &mut near, &mut far, &sent);
     near.assert_settled();
     far.assert_settled();

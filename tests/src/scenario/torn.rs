@@ -35,8 +35,8 @@ fn run(
     send(&mut near, &sent);
     let mut received: Vec<Vec<u8>> = Vec::new();
     wait_until("the last one comes", SOON, || {
-        near.queue.wake().expect("the interface is up");
-        let frames = far.queue.receive(64);
+        near.xsk.wake().expect("the interface is up");
+        let frames = far.xsk.receive(64);
         received.extend(frames.map(|frame| frame.segments().flatten().copied().collect()));
         received.last() == sent.last()
     });
@@ -76,9 +76,9 @@ pub fn too_many_frags(medium: Medium) {
     const MOST: usize = 18;
     const LEN: usize = MOST * 100;
     let send = |near: &mut End, sent: &[Vec<u8>]| {
-        assert_eq!(near.queue.halves().1.most_chunks() as usize, MOST);
+        assert_eq!(near.xsk.tx().most_chunks() as usize, MOST);
         send_all(near, 100, &sent[..3]);
-        let tx = near.queue.halves().1;
+        let mut tx = near.xsk.tx();
         tx.damage(0, |it| TxDescriptor {
             options: GOES_ON,
             ..it
@@ -106,7 +106,7 @@ pub fn refused_in_the_middle(medium: Medium) {
     const LEN: usize = 4000;
     let send = |near: &mut End, sent: &[Vec<u8>]| {
         send_all(near, LEN / 4, &sent[..2]);
-        let tx = near.queue.halves().1;
+        let mut tx = near.xsk.tx();
         tx.damage(2, |it| TxDescriptor {
             len: TOO_LONG,
             ..it

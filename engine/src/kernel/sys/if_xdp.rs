@@ -93,12 +93,67 @@ pub(crate) struct Statistics {
 }
 
 /// One entry of an RX or TX ring. Fill and completion entries are plain `u64`.
+///
+/// In two words, as it is read and written: the second is the length and, above it,
+/// the options.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) addr: u64,
-    pub(crate) len: u32,
-    pub(crate) options: u32,
+    len_and_options: u64,
+}
+
+impl Descriptor {
+    #[inline]
+    pub(crate) fn new(addr: u64, len: u32, options: u32) -> Self {
+        Self::with_extent(addr, u64::from(len) | u64::from(options) << 32)
+    }
+
+    /// The entry whose length is the lower half of `extent`, and whose options are
+    /// the upper.
+    #[inline]
+    pub(crate) fn with_extent(addr: u64, extent: u64) -> Self {
+        let len_and_options = if cfg!(target_endian = "little") {
+            extent
+        } else {
+            extent.rotate_left(32)
+        };
+        Self {
+            addr,
+            len_and_options,
+        }
+    }
+
+    /// The length in the lower half, the options in the upper.
+    #[inline]
+    pub(crate) fn extent(self) -> u64 {
+        if cfg!(target_endian = "little") {
+            self.len_and_options
+        } else {
+            self.len_and_options.rotate_left(32)
+        }
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+    pub(crate) fn len(self) -> u32 {
+        self.extent() as u32
+    }
+
+    #[inline]
+    pub(crate) fn options(self) -> u32 {
+        (self.extent() >> 32) as u32
+    }
+}
+
+impl std::fmt::Debug for Descriptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Descriptor")
+            .field("addr", &self.addr)
+            .field("len", &self.len())
+            .field("options", &self.options())
+            .finish()
+    }
 }
 
 const _: () = {

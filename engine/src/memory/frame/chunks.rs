@@ -1,10 +1,9 @@
 //! The chunks of a frame that has several: hung behind each other, and taken off.
 
-use std::rc::Rc;
-
 use thiserror::Error;
 
-use super::{Frame, Segments, SegmentsMut};
+use super::frame::Frame;
+use super::segments::{Segments, SegmentsMut};
 use crate::memory::links::{Next, Part};
 
 /// A frame cannot be the end of another. Each case gives it back.
@@ -38,19 +37,19 @@ impl Frame {
     /// [`AppendError`] gives `end` back: when it is of another UMEM, or when its
     /// first chunk has no bytes.
     pub fn append(&mut self, end: Frame) -> Result<(), AppendError> {
-        if !Rc::ptr_eq(&self.umem, &end.umem) {
+        if self.pointer() != end.pointer() {
             return Err(AppendError::ForeignUmem(end));
         }
-        if end.len == 0 {
+        if end.len_bytes() == 0 {
             return Err(AppendError::Empty(end));
         }
         let part = Part {
             place: end.place(),
-            len: end.len,
-            next: end.parts,
+            len: end.len_bytes(),
+            next: end.first_part(),
         };
         let last = self.last_part();
-        self.umem.ledger.become_part(&end.into_claim());
+        self.umem().ledger.become_part(&end.into_claim());
         self.push_part(last.map_or(Next::NONE, |last| last.name()), part);
         Ok(())
     }
@@ -58,19 +57,19 @@ impl Frame {
     /// The frame's bytes, from first to last, one slice per chunk.
     #[must_use]
     pub fn segments(&self) -> Segments<'_> {
-        Segments::new(self.umem.backing(), self.first())
+        Segments::new(self.umem().backing(), self.first())
     }
 
     /// As [`segments`](Self::segments), to write to.
     #[must_use]
     pub fn segments_mut(&mut self) -> SegmentsMut<'_> {
-        SegmentsMut::new(self.umem.backing(), self.first())
+        SegmentsMut::new(self.umem().backing(), self.first())
     }
 
     /// The frame's length in bytes, all chunks together.
     #[must_use]
     pub fn total_len(&self) -> u32 {
-        self.len + self.parts().map(|part| part.len).sum::<u32>()
+        self.len_bytes() + self.parts().map(|part| part.len).sum::<u32>()
     }
 
     /// The number of chunks that the frame lies in.
@@ -84,23 +83,23 @@ impl Frame {
     #[must_use]
     #[inline]
     pub fn is_contiguous(&self) -> bool {
-        self.parts.is_none()
+        self.first_part().is_none()
     }
 
     /// The chunks behind the first.
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + '_ {
-        self.umem.backing().links.parts(self.parts)
+        self.umem().backing().links.parts(self.first_part())
     }
 
     /// Hangs `part`, with the parts that it leads to, behind the part `last`, or
     /// behind the first chunk if that is none. `last` is the frame's last part;
     /// the ledger has the others as parts, and no frame has them.
     pub(crate) fn push_part(&mut self, last: Next, part: Part) {
-        let links = &self.umem.backing().links;
         let next = part.name();
+        let links = &self.umem().backing().links;
         links.set(part);
         match links.get(last) {
-            None => self.parts = next,
+            None => self.set_first_part(next),
             Some(last) => links.set(Part { next, ..last }),
         }
     }
@@ -110,13 +109,13 @@ impl Frame {
         let end = last.name();
         let before = self.parts().find(|part| part.next == end);
         match before {
-            None => self.parts = Next::NONE,
-            Some(before) => self.umem.backing().links.set(Part {
+            None => self.set_first_part(Next::NONE),
+            Some(before) => self.umem().backing().links.set(Part {
                 next: Next::NONE,
                 ..before
             }),
         }
-        self.umem.recycle_parts(end);
+        self.umem().recycle_parts(end);
     }
 
     pub(super) fn last_part(&self) -> Option<Part> {

@@ -2,15 +2,15 @@
 
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
-use std::rc::Rc;
 use std::sync::Arc;
 
+use super::frame::{Frame, debug};
 use super::metadata::in_front_of;
-use super::{Frame, Segments, SegmentsMut, debug};
-use crate::memory::BackingStore;
+use super::segments::{Segments, SegmentsMut};
 use crate::memory::geometry::Place;
 use crate::memory::ledger::Claim;
 use crate::memory::links::{Next, Part};
+use crate::memory::umem::{BackingStore, Umem};
 
 /// A frame that may travel between threads. It reads and writes like a
 /// [`Frame`]; dropping it sends its chunk backing, which never blocks.
@@ -30,18 +30,6 @@ pub struct DetachedFrame {
 }
 
 impl DetachedFrame {
-    /// The frame of the chunk that `claim` is for, `first`, and of the parts it
-    /// leads to.
-    pub(super) fn new(backing: Arc<BackingStore>, claim: Claim, first: Part) -> Self {
-        Self {
-            backing,
-            claim,
-            offset: first.place.offset,
-            len: first.len,
-            parts: first.next,
-        }
-    }
-
     /// See [`Frame::segments`].
     #[must_use]
     pub fn segments(&self) -> Segments<'_> {
@@ -97,7 +85,25 @@ impl DetachedFrame {
     }
 }
 
-impl crate::Umem {
+impl Frame {
+    /// Makes the frame fit to travel to other threads. Its chunks stay out of
+    /// the pool until the handle drops, there or anywhere.
+    #[must_use]
+    pub fn detach(self) -> DetachedFrame {
+        self.umem().detach(self.claim(), self.first_part());
+        let backing = Arc::clone(self.umem().backing());
+        let first = self.first();
+        DetachedFrame {
+            backing,
+            offset: first.place.offset,
+            len: first.len,
+            parts: first.next,
+            claim: self.into_claim(),
+        }
+    }
+}
+
+impl Umem {
     /// Makes a detached frame of this UMEM an ordinary one again.
     ///
     /// # Errors
@@ -113,8 +119,8 @@ impl crate::Umem {
         // dropped once.
         unsafe { std::ptr::drop_in_place(&raw mut detached.backing) };
         let claim = self.shared().attach(place.chunk, next);
-        let mut frame = Frame::new(Rc::clone(self.shared()), claim, place.offset, len);
-        frame.parts = next;
+        let mut frame = Frame::in_place(self.shared(), claim, place, len);
+        frame.set_first_part(next);
         Ok(frame)
     }
 }

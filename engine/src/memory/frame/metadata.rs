@@ -4,7 +4,7 @@
 //! (`xsk_copy_xdp` and `xsk_rcv_zc`, `net/xdp/xsk.c`), and says nothing of it in
 //! the descriptor. So it is the bytes there, whatever they are.
 
-use super::Frame;
+use super::frame::Frame;
 use crate::memory::geometry::Place;
 
 impl Frame {
@@ -44,7 +44,7 @@ impl Frame {
     #[must_use]
     pub fn metadata(&self, len_bytes: u32) -> Option<&[u8]> {
         let place = in_front_of(self.place(), len_bytes)?;
-        let start = self.umem.region().bytes(place, len_bytes);
+        let start = self.umem().region().bytes(place, len_bytes);
         // SAFETY: `bytes` gives the address of `len_bytes` mapped bytes, zeroed once
         // and so initialised, of the chunk that this frame alone owns, by its
         // invariant: the kernel writes none of it, and other Rust code reaches it

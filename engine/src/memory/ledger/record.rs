@@ -1,46 +1,6 @@
 //! What the ledger knows of a chunk: who has it, for which queue and which xsk.
 
-/// An xsk among those that share a UMEM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct XskId(pub(super) u8);
-
-impl XskId {
-    /// Xsks that can share a UMEM.
-    pub(crate) const MAX: u8 = u8::MAX;
-    /// Stands for no xsk.
-    pub(crate) const NONE: Self = Self(u8::MAX);
-
-    pub(crate) fn new(number: u8) -> Option<Self> {
-        (number < Self::MAX).then_some(Self(number))
-    }
-
-    /// Its place in arrays of [`Charges`]' length.
-    #[inline]
-    pub(super) fn place(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
-/// A queue among those that share a UMEM, with all its xsks. It goes by the name
-/// of its first xsk, which is never used again, so it may outlive that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QueueId(pub(super) u8);
-
-impl QueueId {
-    /// Stands for no queue.
-    pub(super) const NONE: Self = Self(XskId::NONE.0);
-
-    /// The queue that `first` was the first to be bound to.
-    pub(crate) fn of_first(XskId(first): XskId) -> Self {
-        Self(first)
-    }
-
-    /// Its place in arrays of [`Charges`]' length.
-    #[inline]
-    pub(super) fn place(self) -> usize {
-        usize::from(self.0)
-    }
-}
+use super::ids::{QueueId, XskId};
 
 /// Who has a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +20,7 @@ pub(crate) enum Owner {
     Transmit,
     /// The kernel, to send from, before the last chunk of a frame.
     TransmitPart,
-    /// Nobody: the kernel gave it back with a descriptor that makes no sense.
+    /// Nobody: the kernel returned it with a descriptor that makes no sense.
     Quarantined,
     /// The kernel still had it when its xsk closed.
     Stranded,
@@ -85,38 +45,50 @@ impl Owner {
 
 /// What the ledger knows of a chunk, in one word, so that a crossing is a
 /// comparison and a store.
+///
+/// ```text
+///   bits  0..8    8..16           16..24          24..32
+///         owner   queue (ring)    queue (charge)  xsk
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Record(u32);
+pub(crate) struct Record(u32);
 
 impl Record {
-    /// `holder` is the queue whose rings the chunk is in, for `Fill` and
-    /// `Transmit`; `charged` is the queue that the chunk counts against; `member`
-    /// is the xsk that received it, for `Application` and `Detached`, or sends
-    /// it, for `Transmit`.
+    /// The record of a free chunk.
+    pub(crate) const POOL: Self = Self::bare(Owner::Pool);
+
+    /// A record that no chunk ever has.
+    pub(crate) const NEVER: Self = Self(u32::MAX);
+
+    /// `ring` is the queue whose rings the chunk is in, for `Fill` and
+    /// `Transmit`; `charged` is the queue that the chunk counts against; `xsk` is
+    /// the one that received it, for `Application` and `Detached`, or sends it, for
+    /// `Transmit`.
     #[inline]
-    pub(super) fn new(owner: Owner, holder: QueueId, charged: QueueId, member: XskId) -> Self {
-        Self(Self::with(owner, holder) | u32::from(charged.0) << 16 | u32::from(member.0) << 24)
+    pub(super) const fn new(owner: Owner, ring: QueueId, charged: QueueId, xsk: XskId) -> Self {
+        Self(Self::with(owner, ring) | (charged.0 as u32) << 16 | (xsk.0 as u32) << 24)
     }
 
     /// The record of a chunk that is with `owner` and concerns no queue.
     #[inline]
-    pub(super) fn bare(owner: Owner) -> Self {
+    pub(super) const fn bare(owner: Owner) -> Self {
         Self::new(owner, QueueId::NONE, QueueId::NONE, XskId::NONE)
     }
 
+    /// The record of a chunk that is posted to the fill ring of `queue`.
     #[inline]
-    pub(super) fn lent(group: QueueId) -> Self {
-        Self::new(Owner::Fill, group, group, XskId::NONE)
+    pub(super) fn posted(queue: QueueId) -> Self {
+        Self::new(Owner::Fill, queue, queue, XskId::NONE)
     }
 
     #[inline]
-    pub(super) fn with(owner: Owner, holder: QueueId) -> u32 {
-        u32::from(owner as u8) | u32::from(holder.0) << 8
+    const fn with(owner: Owner, ring: QueueId) -> u32 {
+        owner as u32 | (ring.0 as u32) << 8
     }
 
     #[inline]
-    pub(super) fn is_with(self, owner: Owner, holder: QueueId) -> bool {
-        self.0 & 0xffff == Self::with(owner, holder)
+    pub(super) fn is_with(self, owner: Owner, ring: QueueId) -> bool {
+        self.0 & 0xffff == Self::with(owner, ring)
     }
 
     #[inline]
@@ -125,29 +97,35 @@ impl Record {
     }
 
     #[inline]
-    pub(super) fn is_sent_by(self, member: XskId) -> bool {
+    pub(super) fn is_sent_by(self, xsk: XskId) -> bool {
         let sent = self.is_owned_by(Owner::Transmit) || self.is_owned_by(Owner::TransmitPart);
-        sent && self.member() == member
+        sent && self.xsk() == xsk
     }
 
     /// The record with another owner, and all else as it is.
     pub(super) fn handed_to(self, owner: Owner) -> Self {
-        Self::new(owner, self.holder(), self.charged(), self.member())
+        Self::new(owner, self.ring(), self.charged(), self.xsk())
     }
 
     #[inline]
-    pub(super) fn holder(self) -> QueueId {
+    pub(super) fn ring(self) -> QueueId {
         QueueId(self.0.to_le_bytes()[1])
     }
 
     #[inline]
-    pub(super) fn charged(self) -> QueueId {
+    pub(crate) fn charged(self) -> QueueId {
         QueueId(self.0.to_le_bytes()[2])
     }
 
     #[inline]
-    pub(super) fn member(self) -> XskId {
+    pub(crate) fn xsk(self) -> XskId {
         XskId(self.0.to_le_bytes()[3])
+    }
+
+    /// Whether the chunk is a frame that the application made, if it is its own.
+    #[inline]
+    pub(crate) fn is_made(self) -> bool {
+        self.charged() == QueueId::NONE
     }
 
     pub(super) fn owner(self) -> Owner {
@@ -159,26 +137,25 @@ impl Record {
     }
 }
 
-/// An xsk of a queue, with the records of the chunks it receives and sends made
-/// beforehand.
+/// An xsk and its queue, with the records of the chunks that it receives and sends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct XskRecords {
-    pub(crate) group: QueueId,
-    pub(crate) member: XskId,
-    pub(super) lent: Record,
-    pub(super) received: Record,
+    pub(crate) queue: QueueId,
+    pub(crate) xsk: XskId,
+    pub(crate) posted: Record,
+    pub(crate) received: Record,
     /// Charged to queue 0, which has no bits.
     transmitted: Record,
 }
 
 impl XskRecords {
-    pub(crate) fn new(group: QueueId, member: XskId) -> Self {
+    pub(crate) fn new(queue: QueueId, xsk: XskId) -> Self {
         Self {
-            group,
-            member,
-            lent: Record::lent(group),
-            received: Record::new(Owner::Application, QueueId::NONE, group, member),
-            transmitted: Record::new(Owner::Transmit, group, QueueId(0), member),
+            queue,
+            xsk,
+            posted: Record::posted(queue),
+            received: Record::new(Owner::Application, QueueId::NONE, queue, xsk),
+            transmitted: Record::new(Owner::Transmit, queue, QueueId(0), xsk),
         }
     }
 
@@ -186,5 +163,15 @@ impl XskRecords {
     #[inline]
     pub(super) fn transmitted(&self, charged: QueueId) -> Record {
         Record(self.transmitted.0 | u32::from(charged.0) << 16)
+    }
+
+    /// What the record of a frame in one chunk, now `from`, becomes as the xsk sends
+    /// it. Frames that the application made are charged to the xsk's queue.
+    pub(crate) fn sent(&self, from: Record) -> Record {
+        if from.is_made() {
+            self.transmitted(self.queue)
+        } else {
+            self.transmitted(from.charged())
+        }
     }
 }

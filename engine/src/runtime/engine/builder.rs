@@ -6,7 +6,7 @@ use super::settings::Settings;
 use crate::kernel::{ChunkSize, KnownPanics, RingCapacity};
 use crate::memory::Pages;
 use crate::runtime::application::{Application, WorkerContext};
-use crate::runtime::config::{ConfigError, Wait};
+use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, Wait};
 use crate::runtime::error::Error;
 use crate::steering::Attach;
 use crate::steering::rules::RuleSet;
@@ -31,7 +31,7 @@ impl EngineBuilder {
     /// that shares its CPU may have to wait for it.
     pub const DEFAULT_RING_SIZE: u32 = Settings::RING_SIZE;
     /// Frames per batch: the NAPI budget with which drivers fill the RX ring.
-    pub const DEFAULT_BATCH_SIZE: u32 = Settings::BATCH_SIZE;
+    pub const DEFAULT_BATCH_SIZE: u32 = DEFAULT_BATCH_SIZE;
 
     /// Adds an interface to drive. Interfaces are numbered in the order of these
     /// calls, from [`InterfaceId(0)`](crate::InterfaceId).

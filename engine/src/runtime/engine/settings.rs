@@ -4,7 +4,7 @@ use super::management::KeepManagement;
 use crate::kernel::RingCapacity;
 use crate::memory::UmemConfig;
 use crate::memory::ledger::XskId;
-use crate::runtime::config::{ConfigError, Wait};
+use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, Wait};
 use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::xsk::XskConfig;
 
@@ -34,8 +34,6 @@ impl Settings {
     pub(super) const FRAMES: u32 = 16_384;
     /// See [`EngineBuilder::DEFAULT_RING_SIZE`](crate::EngineBuilder::DEFAULT_RING_SIZE).
     pub(super) const RING_SIZE: u32 = 4096;
-    /// See [`EngineBuilder::DEFAULT_BATCH_SIZE`](crate::EngineBuilder::DEFAULT_BATCH_SIZE).
-    pub(super) const BATCH_SIZE: u32 = 64;
 
     pub(super) fn new() -> Self {
         let ring_size = RingCapacity::new(Self::RING_SIZE).expect("a power of two");
@@ -44,7 +42,7 @@ impl Settings {
             attach: Attach::Auto,
             queues: None,
             cpus: None,
-            batch_size: Self::BATCH_SIZE,
+            batch_size: DEFAULT_BATCH_SIZE,
             wait: Wait::Adaptive,
             promiscuous: false,
             keep_management: KeepManagement::Auto,

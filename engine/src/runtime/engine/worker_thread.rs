@@ -25,8 +25,8 @@ use crate::runtime::shutdown::Shutdown;
 use crate::runtime::worker::{Worker, WorkerParts};
 use crate::runtime::xsk_set::XskSet;
 use crate::xsk::BindReport;
-use crate::xsk::XskError;
-use crate::xsk::{Batch, Xsk, XskConfig, needs_several_chunks};
+use crate::xsk::XskErrorKind;
+use crate::xsk::{Batch, NicQueue, Xsk, XskConfig, needs_several_chunks};
 use crate::xsk::{Mode, MultiBuffer};
 
 /// What a worker says once its queues are bound.
@@ -108,9 +108,11 @@ impl WorkerThread {
     /// where one cannot have zero copy, all get copy.
     fn bind(&self) -> Result<(Umem, Bound), Error> {
         match self.bind_all(self.config.xsk.mode) {
-            Err(Error::Xsk(XskError::NoZeroCopy {
-                interface, reason, ..
-            })) if self.config.xsk.mode == Mode::Auto => {
+            Err(Error::Xsk(error)) if self.config.xsk.mode == Mode::Auto => {
+                let XskErrorKind::NoZeroCopy { reason, .. } = error.kind() else {
+                    return Err(error.into());
+                };
+                let interface = error.interface();
                 let (umem, mut bound) = self.bind_all(Mode::Copy)?;
                 for (_, report) in &mut bound {
                     report.requested = Mode::Auto;
@@ -141,8 +143,9 @@ impl WorkerThread {
                 interface: InterfaceId(id),
                 ..self.config.xsk
             };
-            let first = Xsk::bind(&umem, &self.interfaces[id], queue, &config)?;
-            let others = (1..config.xsks).map(|_| first.0.share());
+            let queue = NicQueue::new(&umem, &self.interfaces[id], queue);
+            let first = queue.bind(&config)?;
+            let others = (1..config.xsks).map(|_| queue.share());
             let others: Vec<_> = others.collect::<Result<_, _>>()?;
             bound.push(first);
             bound.extend(others);

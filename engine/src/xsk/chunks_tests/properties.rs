@@ -113,7 +113,7 @@ proptest! {
             }
             prop_assert!(umem.audit().is_balanced(), "{:?}", umem.audit());
         }
-        queue.halves().0.abandon();
+        queue.rx().0.abandon();
         let held = frames.len() + detached.len();
         let audit = umem.audit();
         prop_assert_eq!((audit.application + audit.detached) as usize, held);
@@ -142,7 +142,7 @@ proptest! {
         let mut expected = VecDeque::new();
         let mut out = 0;
         let mut take = |queue: &mut Xsk, nic: &mut SimulatedNic, expected: &mut VecDeque<Vec<u8>>| {
-            let (rx, tx) = queue.halves();
+            let (mut rx, mut tx) = queue.split();
             let room = tx.room();
             for frame in rx.receive(bite.min(room)) {
                 tx.transmit(frame).expect("there was room");
@@ -171,7 +171,7 @@ proptest! {
 
         prop_assert_eq!(out, lengths.len());
         prop_assert_eq!(queue.violations(), 0);
-        let (rx, tx) = queue.halves();
+        let (rx, tx) = queue.split();
         let total: usize = lengths.iter().sum();
         prop_assert_eq!((rx.counters().frames, rx.counters().bytes), (out as u64, total as u64));
         prop_assert_eq!((tx.counters().completed, tx.counters().bytes), (out as u64, total as u64));

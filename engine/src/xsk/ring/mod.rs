@@ -7,8 +7,9 @@
 //! ```
 //!
 //! These four methods are all that moves a chunk across the kernel boundary.
-//! They know addresses and descriptors; what an address means, and whether the
-//! kernel may name it, is for the ledger (`umem::ledger`).
+//! Each moves as many as lie in a row (`row`). They know addresses and descriptors;
+//! what an address means, and whether the kernel may name it, is for the ledger
+//! (`memory::ledger`).
 #![expect(
     unsafe_code,
     reason = "indices and entries lie in memory shared with the kernel"
@@ -17,6 +18,7 @@
 mod atomic;
 mod consumer;
 mod producer;
+mod row;
 mod shared;
 
 #[cfg(all(test, loom))]
@@ -24,13 +26,18 @@ mod models;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
-pub(crate) use consumer::Consumer;
-pub(crate) use producer::{Full, Producer};
+pub(crate) use consumer::{Consumer, Entry};
+#[cfg(test)]
+pub(crate) use producer::Full;
+pub(crate) use producer::{FreeSlot, Producer};
 pub(crate) use shared::RingMemory;
+
+use std::iter::Rev;
+use std::slice::Iter;
 
 use crate::kernel::sys::if_xdp::Descriptor;
 
-/// Chunks we lend the kernel to receive into.
+/// Chunks posted for the kernel to receive into.
 pub(crate) struct FillRing(Producer<u64>);
 
 /// Frames the kernel received.
@@ -47,10 +54,21 @@ impl FillRing {
         Self(Producer::new(shared))
     }
 
-    /// Lends the kernel the chunk at `addr`, once published.
+    /// See [`Producer::begin_row`].
     #[inline]
-    pub(crate) fn give(&mut self, addr: u64) -> Result<(), Full> {
-        self.0.push(addr)
+    pub(crate) fn begin_row(&mut self, max: u32) -> u32 {
+        self.0.begin_row(max)
+    }
+
+    /// Posts chunks to the kernel, once published: those at the addresses that `addr`
+    /// makes of each of `chunks`, which are at most as many as the row has slots.
+    #[inline]
+    pub(crate) fn give<'a, C: 'a>(
+        &mut self,
+        chunks: Rev<Iter<'a, C>>,
+        addr: impl FnMut(&C) -> u64,
+    ) {
+        self.0.put_all(chunks, addr);
     }
 
     #[inline]
@@ -63,6 +81,7 @@ impl FillRing {
         self.0.free(wanted)
     }
 
+    #[inline]
     pub(crate) fn capacity(&self) -> u32 {
         self.0.capacity()
     }
@@ -91,10 +110,28 @@ impl RxRing {
         Self(Consumer::new(shared))
     }
 
-    /// Takes the next of the available frames from the kernel.
+    /// See [`Consumer::begin_row`].
     #[inline]
-    pub(crate) fn take(&mut self) -> Option<Descriptor> {
-        self.0.pop()
+    pub(crate) fn begin_row(&mut self, max: u32) -> u32 {
+        self.0.begin_row(max)
+    }
+
+    /// The next frame of the row, to be [taken](Entry::take) from the kernel.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> Option<Entry<'_, Descriptor>> {
+        self.0.entry()
+    }
+
+    /// See [`Consumer::end_row`].
+    #[inline]
+    pub(crate) fn end_row(&mut self) -> u32 {
+        self.0.end_row()
+    }
+
+    /// See [`Consumer::row_used`].
+    #[inline]
+    pub(crate) fn row_used(&self) -> u32 {
+        self.0.row_used()
     }
 
     #[inline]
@@ -123,13 +160,20 @@ impl TxRing {
         Self(Producer::new(shared))
     }
 
-    /// Gives the kernel a frame to send, once published.
+    /// See [`Producer::begin_row`].
     #[inline]
-    pub(crate) fn give(&mut self, descriptor: Descriptor) -> Result<(), Full> {
-        self.0.push(descriptor)
+    pub(crate) fn begin_row(&mut self, max: u32) -> u32 {
+        self.0.begin_row(max)
     }
 
-    /// Takes back the latest frame that was given and not published.
+    /// The next slot of the row, to [hand](FreeSlot::put) the kernel a frame to send,
+    /// once published.
+    #[inline(always)]
+    pub(crate) fn give(&mut self) -> Option<FreeSlot<'_, Descriptor>> {
+        self.0.slot()
+    }
+
+    /// Takes back the latest frame that was handed over and not published.
     pub(crate) fn retract(&mut self) -> Option<Descriptor> {
         self.0.retract()
     }
@@ -154,10 +198,23 @@ impl TxRing {
         self.0.free(wanted)
     }
 
+    /// The index of the next entry to write.
+    #[inline]
+    pub(crate) fn next(&self) -> u32 {
+        self.0.next()
+    }
+
     pub(crate) fn pending(&mut self) -> u32 {
         self.0.pending()
     }
 
+    /// See [`Producer::is_known_empty`].
+    #[inline]
+    pub(crate) fn is_known_empty(&self) -> bool {
+        self.0.is_known_empty()
+    }
+
+    #[inline]
     pub(crate) fn capacity(&self) -> u32 {
         self.0.capacity()
     }
@@ -176,10 +233,40 @@ impl CompletionRing {
         Self(Consumer::new(shared))
     }
 
-    /// Takes the next of the available chunks back from the kernel.
+    /// See [`Consumer::begin_row`].
     #[inline]
-    pub(crate) fn take(&mut self) -> Option<u64> {
-        self.0.pop()
+    pub(crate) fn begin_row(&mut self, max: u32) -> u32 {
+        self.0.begin_row(max)
+    }
+
+    /// Takes chunks of the row back from the kernel, one for each of `with`, as long as
+    /// `accept` takes them. Returns their number.
+    #[inline]
+    pub(crate) fn take<W>(&mut self, with: &[W], accept: impl FnMut(u64, &W) -> bool) -> usize {
+        self.0.take_with(with, accept)
+    }
+
+    /// See [`Consumer::known_available`].
+    #[inline]
+    pub(crate) fn known_available(&self) -> u32 {
+        self.0.known_available()
+    }
+
+    /// As [`take`](Self::take), for chunks that go to the row of a fill ring at once, at
+    /// the addresses that `accept` makes of theirs.
+    #[inline]
+    pub(crate) fn take_to(
+        &mut self,
+        fill: &mut FillRing,
+        accept: impl FnMut(u64) -> Option<u64>,
+    ) -> u32 {
+        self.0.take_to(&mut fill.0, accept)
+    }
+
+    /// See [`Consumer::row_left`].
+    #[inline]
+    pub(crate) fn row_left(&self) -> u32 {
+        self.0.row_left()
     }
 
     #[inline]

@@ -1,7 +1,8 @@
 //! The producing half of a ring: fill and TX.
 //!
 //! We produce, the kernel consumes. Slots between its consumer index and ours
-//! plus the capacity are free to write; publishing hands what we wrote over.
+//! plus the capacity are free to write; publishing hands what we wrote over. They
+//! are written a row at a time.
 //!
 //! # Ordering
 //!
@@ -10,20 +11,28 @@
 //! 6.18): it sees the entries. The Acquire load of the consumer index pairs
 //! with the kernel's release store: it has read a slot before we write it again.
 
-use super::atomic::Ordering;
+use std::iter::Rev;
+use std::ptr::NonNull;
+use std::slice::Iter;
+
+use super::atomic::{Ordering, Slot, read_slot, write_slot};
+use super::row::Row;
 use super::shared::RingMemory;
 
 /// The producing half of a ring.
 ///
 /// # Invariants
 ///
-/// `published <= next <= consumed + capacity`, in wrapping order; the slots from
-/// `published` to `consumed + capacity` are ours.
+/// `published <= next <= consumed + capacity`, in wrapping order, where `next` is
+/// the index of the row's next slot; the slots from `published` to `consumed +
+/// capacity` are ours. The row starts at the slot of `row_index`, and ends at or
+/// before `consumed + capacity`.
 pub(crate) struct Producer<T> {
-    shared: RingMemory<T>,
-    next: u32,
+    row: Row<T>,
+    row_index: u32,
     published: u32,
     consumed: u32,
+    shared: RingMemory<T>,
     faults: u64,
 }
 
@@ -32,10 +41,11 @@ impl<T: Copy> Producer<T> {
     pub(crate) fn new(shared: RingMemory<T>) -> Self {
         let next = shared.load_producer(Ordering::Acquire);
         let mut producer = Self {
+            row: Row::empty(shared.slot(next)),
+            row_index: next,
             // Full until the first look at the consumer index proves otherwise.
             consumed: next.wrapping_sub(shared.capacity()),
             shared,
-            next,
             published: next,
             faults: 0,
         };
@@ -43,57 +53,148 @@ impl<T: Copy> Producer<T> {
         producer
     }
 
-    /// Writes one entry, unpublished, unless the ring is full.
+    /// Makes up to `max` of the slots that are known to be free the row, as far as
+    /// they lie in one, and returns their number.
     #[inline]
-    pub(crate) fn push(&mut self, entry: T) -> Result<(), Full> {
-        if self.cached_free() == 0 {
-            self.refresh();
-            if self.cached_free() == 0 {
-                return Err(Full);
-            }
-        }
-        // SAFETY: we are the producer, and by the invariant `next` is a slot
-        // that the consumer has released and we have not published.
-        unsafe { self.shared.write(self.next, entry) };
-        self.next = self.next.wrapping_add(1);
+    pub(crate) fn begin_row(&mut self, max: u32) -> u32 {
+        let next = self.next();
+        let position = next & (self.shared.capacity() - 1);
+        let to_end = self.shared.capacity() - position;
+        let count = max.min(self.known_free()).min(to_end);
+        self.row_index = next;
+        // SAFETY: `count` slots from there on lie before the end of the ring.
+        self.row = unsafe { Row::new(self.shared.slot(next), count) };
+        count
+    }
+
+    /// Whether the row has no slot left.
+    #[inline]
+    pub(crate) fn row_is_full(&self) -> bool {
+        self.row.next().is_none()
+    }
+
+    /// The next slot of the row, if one is left.
+    #[inline(always)]
+    pub(crate) fn slot(&mut self) -> Option<FreeSlot<'_, T>> {
+        let slot = self.row.next()?;
+        Some(FreeSlot {
+            row: &mut self.row,
+            slot,
+        })
+    }
+
+    /// Writes one entry to the row, unpublished.
+    #[inline]
+    pub(crate) fn put(&mut self, entry: T) -> Result<(), Full> {
+        self.slot().ok_or(Full)?.put(entry);
         Ok(())
     }
 
-    /// Changes the entry pushed `back` entries before the latest one, and gives
+    /// Writes the entries that `entry` makes of each of `of` to the row, unpublished.
+    ///
+    /// # Panics
+    ///
+    /// When there are more than slots left.
+    #[inline]
+    pub(crate) fn put_all<'a, O: 'a>(
+        &mut self,
+        of: Rev<Iter<'a, O>>,
+        mut entry: impl FnMut(&O) -> T,
+    ) {
+        let count = of.len();
+        assert!(
+            count <= self.row.left() as usize,
+            "as many entries as there are slots"
+        );
+        let mut put = 0;
+        for of in of {
+            // SAFETY: `put` is less than `count`, and so than the slots left.
+            let slot = unsafe { self.row.peek(put) };
+            // SAFETY: as in `FreeSlot::put`.
+            unsafe { write_slot(slot, entry(of)) };
+            put += 1;
+        }
+        // SAFETY: `count`, as the iterator says exactly how many there are.
+        unsafe { self.row.skip(put) };
+    }
+
+    /// Slots left in the row.
+    #[inline]
+    pub(super) fn row_left(&self) -> u32 {
+        self.row.left()
+    }
+
+    /// Writes one entry `index` slots behind the next of the row, which stays the next.
+    ///
+    /// # Safety
+    ///
+    /// `index` is less than the number of slots [left](Self::row_left).
+    #[inline]
+    pub(super) unsafe fn write_ahead(&mut self, index: u32, entry: T) {
+        // SAFETY: the caller's promise.
+        let slot = unsafe { self.row.peek(index as usize) };
+        // SAFETY: as in `FreeSlot::put`.
+        unsafe { write_slot(slot, entry) };
+    }
+
+    /// Goes on behind `count` entries that were [written ahead](Self::write_ahead).
+    ///
+    /// # Safety
+    ///
+    /// They are at most as many as slots are [left](Self::row_left).
+    #[inline]
+    pub(super) unsafe fn skip_written(&mut self, count: u32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.row.skip(count as usize) };
+    }
+
+    /// Writes one entry, unpublished, unless the ring is full.
+    pub(crate) fn push(&mut self, entry: T) -> Result<(), Full> {
+        if self.row_is_full() {
+            self.free(1);
+            self.begin_row(u32::MAX);
+        }
+        self.put(entry)
+    }
+
+    /// Changes the entry written `back` entries before the latest one, and returns
     /// whether it did: not when it has been published.
     #[cfg(feature = "fault-injection")]
     pub(crate) fn change(&mut self, back: u32, change: impl FnOnce(T) -> T) -> bool {
-        if back >= self.next.wrapping_sub(self.published) {
+        if back >= self.next().wrapping_sub(self.published) {
             return false;
         }
-        let index = self.next.wrapping_sub(1).wrapping_sub(back);
-        // SAFETY: we are the producer, and by the check above we wrote `index`
+        let slot = self
+            .shared
+            .slot(self.next().wrapping_sub(1).wrapping_sub(back));
+        // SAFETY: we are the producer, and by the check above we wrote the slot
         // and have not published it.
-        let entry = unsafe { self.shared.read(index) };
+        let entry = unsafe { read_slot(slot) };
         // SAFETY: as above, so that the consumer does not read it.
-        unsafe { self.shared.write(index, change(entry)) };
+        unsafe { write_slot(slot, change(entry)) };
         true
     }
 
-    /// Takes back the latest entry that was pushed and not published.
+    /// Takes back the latest entry that was written and not published.
     pub(crate) fn retract(&mut self) -> Option<T> {
-        if self.published == self.next {
+        if self.published == self.next() {
             return None;
         }
-        let index = self.next.wrapping_sub(1);
+        self.row_index = self.next().wrapping_sub(1);
+        let slot = self.shared.slot(self.row_index);
+        self.row = Row::empty(slot);
         // SAFETY: we are the producer, and by the check above and the invariant we
-        // wrote `index` and have not published it.
-        let entry = unsafe { self.shared.read(index) };
-        self.next = index;
-        Some(entry)
+        // wrote the slot and have not published it.
+        Some(unsafe { read_slot(slot) })
     }
 
-    /// Publishes what was pushed since the last time.
+    /// Publishes what was written since the last time.
     #[inline]
     pub(crate) fn publish(&mut self) {
-        if self.published != self.next {
-            self.shared.store_producer(self.next, Ordering::Release);
-            self.published = self.next;
+        let next = self.next();
+        if self.published != next {
+            self.shared.store_producer(next, Ordering::Release);
+            self.published = next;
         }
     }
 
@@ -101,10 +202,10 @@ impl<T: Copy> Producer<T> {
     /// are known to be free.
     #[inline]
     pub(crate) fn free(&mut self, wanted: u32) -> u32 {
-        if self.cached_free() < wanted {
+        if self.known_free() < wanted {
             self.refresh();
         }
-        self.cached_free()
+        self.known_free()
     }
 
     /// Entries published that the other side has not consumed yet.
@@ -113,12 +214,19 @@ impl<T: Copy> Producer<T> {
         self.published.wrapping_sub(self.consumed)
     }
 
+    /// Whether nothing is written that is not published, and nothing published
+    /// that the last look found not consumed.
+    #[inline]
+    pub(crate) fn is_known_empty(&self) -> bool {
+        self.next() == self.consumed
+    }
+
     /// Whether the consumer asks for a wake-up; see `RingMemory::wants_wakeup`.
     pub(crate) fn wants_wakeup(&self) -> bool {
         self.shared.wants_wakeup()
     }
 
-    /// Goes on with the ring through another mapping of it, and gives whether it
+    /// Goes on with the ring through another mapping of it, and returns whether it
     /// did: not when the other one's size or state is not what ours is.
     ///
     /// # Safety
@@ -128,20 +236,23 @@ impl<T: Copy> Producer<T> {
         let same = shared.capacity() == self.shared.capacity()
             && shared.load_producer(Ordering::Acquire) == self.published;
         if same {
+            self.row_index = self.next();
+            self.row = Row::empty(shared.slot(self.row_index));
             self.shared = shared;
         }
         same
     }
 
     /// Entries the ring holds at most.
+    #[inline]
     pub(crate) fn capacity(&self) -> u32 {
         self.shared.capacity()
     }
 
-    /// The index of the next entry to push.
-    #[cfg(test)]
-    pub(crate) fn index(&self) -> u32 {
-        self.next
+    /// The index of the next entry to write.
+    #[inline]
+    pub(crate) fn next(&self) -> u32 {
+        self.row_index.wrapping_add(self.row.used())
     }
 
     /// Times the consumer index made no sense.
@@ -150,10 +261,11 @@ impl<T: Copy> Producer<T> {
     }
 
     #[inline]
-    fn cached_free(&self) -> u32 {
-        self.shared.capacity() - self.next.wrapping_sub(self.consumed)
+    fn known_free(&self) -> u32 {
+        self.shared.capacity() - self.next().wrapping_sub(self.consumed)
     }
 
+    #[inline]
     fn refresh(&mut self) {
         let consumed = self.shared.load_consumer(Ordering::Acquire);
         // The consumer moves forward, and never past what was published.
@@ -163,6 +275,28 @@ impl<T: Copy> Producer<T> {
         } else {
             self.faults += 1;
         }
+    }
+}
+
+/// A slot that is free to be written.
+///
+/// # Invariants
+///
+/// `slot` is the next of `row`, which is a producer's.
+pub(crate) struct FreeSlot<'a, T> {
+    row: &'a mut Row<T>,
+    slot: NonNull<Slot<T>>,
+}
+
+impl<T: Copy> FreeSlot<'_, T> {
+    /// Writes an entry, unpublished.
+    #[inline(always)]
+    pub(crate) fn put(self, entry: T) {
+        // SAFETY: we are the producer, and by the invariants it is a slot that the
+        // consumer has released and we have not published.
+        unsafe { write_slot(self.slot, entry) };
+        // SAFETY: by the invariant the row has a next slot.
+        unsafe { self.row.advance() };
     }
 }
 

@@ -8,7 +8,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::atomic::{AtomicU32, Ordering, Slot, fence, read_slot, write_slot};
+use super::atomic::{AtomicU32, Ordering, Slot, fence};
 use crate::kernel::sys::if_xdp::{RingOffset, XDP_RING_NEED_WAKEUP};
 use crate::kernel::sys::memory::Mapping;
 
@@ -164,34 +164,9 @@ impl<T: Copy> RingMemory<T> {
         unsafe { self.flags.as_ref() }.store(flags, Ordering::SeqCst);
     }
 
-    /// Copies out the entry that `index` selects.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the ring's consumer, and `index` lies in what the producer
-    /// has published and the consumer not yet released; or the producer, and it
-    /// has written `index` and not yet published it.
-    pub(super) unsafe fn read(&self, index: u32) -> T {
-        let slot = self.slot(index);
-        // SAFETY: `slot` is live; by the caller's promise it is the caller's, so
-        // the other side leaves it alone.
-        unsafe { read_slot(slot) }
-    }
-
-    /// Writes the entry that `index` selects.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the ring's producer, and `index` lies in what the consumer
-    /// has released and the producer not yet published.
-    pub(super) unsafe fn write(&self, index: u32, entry: T) {
-        let slot = self.slot(index);
-        // SAFETY: `slot` is live; by the caller's promise it is the producer's,
-        // so the consumer leaves it alone.
-        unsafe { write_slot(slot, entry) };
-    }
-
-    fn slot(&self, index: u32) -> NonNull<Slot<T>> {
+    /// The slot that `index` selects.
+    #[inline]
+    pub(super) fn slot(&self, index: u32) -> NonNull<Slot<T>> {
         let position = (index & (self.capacity - 1)) as usize;
         // SAFETY: the mask keeps `position` below `capacity`, and the invariant
         // promises that many slots.

@@ -10,7 +10,7 @@ use libbpf_rs::{
     MapCore, MapFlags, MapImpl, MapType, Object, ObjectBuilder, OpenObject, ProgramInput,
     ProgramMut, ProgramType, Xdp, XdpFlags,
 };
-use wharf::{QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig};
+use wharf::{NicQueue, QueueIndex, RingCapacity, Umem, UmemConfig, XskConfig};
 use wharf_ebpf::{
     COUNTS, FLOWS, HITS, MACS, OBJECT, OWN_ADDRESSES, PREFIXES_V4, PREFIXES_V6, PROGRAM,
     PROGRAM_ONE_BUFFER, QueueCounts, XSKS,
@@ -258,7 +258,9 @@ fn queue_receives_through_the_program_that_libbpf_loaded() {
     let umem = Umem::new(&UmemConfig::new(256)).expect("a megabyte");
     let config = XskConfig::new(RingCapacity::new(64).expect("a power of two"));
     let index = QueueIndex::new(0).expect("zero is a queue");
-    let (mut queue, _) = Xsk::bind(&umem, &interface, index, &config).expect("it binds");
+    let (mut queue, _) = NicQueue::new(&umem, &interface, index)
+        .bind(&config)
+        .expect("it binds");
     let socket = queue.socket().expect("a bound queue has one").as_raw_fd();
     let key = 0_u32.to_ne_bytes();
     let updated = map(&object, XSKS).update(&key, &socket.to_ne_bytes(), MapFlags::ANY);

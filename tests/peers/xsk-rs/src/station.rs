@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wharf::{
-    Attach, QueueIndex, RingCapacity, Steering, SteeringConfig, Umem, UmemConfig, Xsk, XskConfig,
+    Attach, NicQueue, QueueIndex, RingCapacity, Steering, SteeringConfig, Umem, UmemConfig, Xsk,
+    XskConfig,
 };
 use wharf_testbed::{Entered, Interface};
 
@@ -35,7 +36,9 @@ impl Station {
         let umem = Umem::new(&UmemConfig::new(CHUNKS)).expect("two megabytes");
         let config = XskConfig::new(RingCapacity::new(RING).expect("a power of two"));
         let index = QueueIndex::new(0).expect("zero is a queue");
-        let (queue, _) = Xsk::bind(&umem, &interface, index, &config).expect("it binds");
+        let (queue, _) = NicQueue::new(&umem, &interface, index)
+            .bind(&config)
+            .expect("it binds");
         let socket = queue.socket().expect("a bound queue has one");
         steering.insert(0, socket).expect("there is a slot");
         Self {
@@ -90,7 +93,7 @@ impl Station {
     /// When the kernel refuses.
     pub fn receive(&mut self, timeout: Duration, mut look: impl FnMut(&[u8])) -> u64 {
         self.wait(timeout);
-        let (rx, _) = self.queue.halves();
+        let mut rx = self.queue.rx();
         let mut received = 0;
         for frame in rx.receive(BATCH) {
             look(&frame);
@@ -108,7 +111,7 @@ impl Station {
     /// When the kernel refuses, or the TX ring is full.
     pub fn reflect(&mut self, timeout: Duration) -> u64 {
         self.wait(timeout);
-        let (rx, tx) = self.queue.halves();
+        let (mut rx, mut tx) = self.queue.split();
         let mut received = 0;
         for mut frame in rx.receive(BATCH) {
             frame.swap_mac_addresses();
@@ -131,13 +134,13 @@ impl Station {
     pub fn settle(mut self, received: u64, sent: u64) {
         let patience = Patience::new("frames of wharf are not completed");
         self.flush();
-        while self.queue.halves().1.in_flight() > 0 {
+        while self.queue.tx().in_flight() > 0 {
             self.flush();
             self.queue.recycle();
             patience.pause();
         }
         let violations = self.queue.violations();
-        let (rx, tx) = self.queue.halves();
+        let (rx, tx) = self.queue.split();
         assert_eq!(violations, 0, "the kernel broke its contract");
         assert_eq!((rx.counters().frames, rx.counters().invalid), (received, 0));
         let counters = tx.counters();
@@ -152,9 +155,8 @@ impl Station {
 
     /// Sleeps until frames are there, for up to `timeout`.
     fn wait(&mut self, timeout: Duration) {
-        let (rx, _) = self.queue.halves();
-        if !rx.has_frames() {
-            let socket = rx.socket().expect("a bound queue has one");
+        if !self.queue.rx().has_frames() {
+            let socket = self.queue.socket().expect("a bound queue has one");
             let timeout = Timespec::try_from(timeout).expect("a short time");
             let mut readable = [PollFd::new(&socket, PollFlags::IN)];
             poll(&mut readable, Some(&timeout)).expect("the socket lives");

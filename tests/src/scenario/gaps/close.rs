@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use wharf::{Error, Interface, QueueIndex, Umem, UmemConfig, Xsk, XskConfig, XskError};
+use wharf::{
+    Interface, NicQueue, QueueIndex, Umem, UmemConfig, Xsk, XskConfig, XskError, XskErrorKind,
+};
 
 use super::stall::Stall;
 use super::{
@@ -26,8 +28,8 @@ pub fn close_with_frames_in_flight(medium: Medium) {
     let mut far = End::bind(&track, Side::Far);
     give(&mut near, &frames_of(&track, 100, 64));
     wait_until("all have arrived", SOON, || {
-        near.queue.wake().expect("the interface is up");
-        far.queue.halves().0.has_frames() && far.queue.receive(128).len() == 100
+        near.xsk.wake().expect("the interface is up");
+        far.xsk.rx().has_frames() && far.xsk.receive(128).len() == 100
     });
     give(&mut near, &frames_of(&track, 30, 64));
     let (umem, far_umem) = (near.umem.clone(), far.umem.clone());
@@ -35,7 +37,7 @@ pub fn close_with_frames_in_flight(medium: Medium) {
     assert_eq!(umem.audit().transmit, 130);
     let (steering, far_steering) = (near.steering, far.steering);
 
-    at_once("closing", || drop((near.queue, far.queue)));
+    at_once("closing", || drop((near.xsk, far.xsk)));
 
     let audit = umem.audit();
     assert!(audit.is_balanced(), "{audit:?}");
@@ -62,7 +64,7 @@ pub fn close_with_frames_in_flight(medium: Medium) {
 }
 
 /// Queue 0 of the near interface, with so much patience.
-fn bind(track: &Track, patience: Duration) -> Result<Xsk, Error> {
+fn bind(track: &Track, patience: Duration) -> Result<Xsk, XskError> {
     let _inside = track.enter(Side::Near);
     let interface = Interface::by_name(track.interface(Side::Near)).expect("it exists");
     let umem = Umem::new(&UmemConfig::new(1024)).expect("there is memory");
@@ -71,7 +73,9 @@ fn bind(track: &Track, patience: Duration) -> Result<Xsk, Error> {
         ..EndConfig::new(track).queue
     };
     let index = QueueIndex::new(0).expect("small");
-    Xsk::bind(&umem, &interface, index, &config).map(|(queue, _)| queue)
+    NicQueue::new(&umem, &interface, index)
+        .bind(&config)
+        .map(|(queue, _)| queue)
 }
 
 /// Shorter than anybody lets go.
@@ -82,7 +86,7 @@ const SHORT: Duration = Duration::from_millis(200);
 fn assert_taken(track: &Track) {
     let error = bind(track, SHORT).map(drop).expect_err("it is taken");
     assert!(
-        matches!(error, Error::Xsk(XskError::QueueTaken { waited, .. }) if waited >= SHORT / 2),
+        matches!(error.kind(), XskErrorKind::QueueTaken { waited, .. } if *waited >= SHORT / 2),
         "{error}"
     );
     let text = error.to_string();
@@ -109,11 +113,11 @@ pub fn close_with_frames_held_by_the_kernel(medium: Medium) {
     let mut near = End::bind(&track, Side::Near);
     give(&mut near, &frames_of(&track, 100, 300));
     wait_until("the kernel takes them", SOON, || {
-        near.queue.wake().expect("the interface is up");
-        near.queue.halves().1.pending() == 0
+        near.xsk.wake().expect("the interface is up");
+        near.xsk.tx().pending() == 0
     });
-    near.queue.recycle();
-    let in_flight = near.queue.halves().1.in_flight();
+    near.xsk.recycle();
+    let in_flight = near.xsk.tx().in_flight();
     assert!(in_flight >= 90, "they are held: {in_flight}");
     let umem = near.umem.clone();
     let lent = umem.audit().fill;
@@ -145,15 +149,14 @@ pub fn leaked_mapping_and_rebind(medium: Medium) {
     assert_usable(&track, &mut near, &mut far);
     let End {
         mut steering,
-        queue,
+        mut xsk,
         umem,
         ..
     } = near;
-    let (rx, tx) = queue.into_halves();
-    let leaked = rx.leak_mapping();
+    let leaked = xsk.rx().leak_mapping();
     steering.remove(0).expect("there is a slot");
 
-    at_once("closing", || drop((rx, tx)));
+    at_once("closing", || drop(xsk));
 
     assert!(umem.audit().is_balanced());
     assert_taken(&track);
@@ -177,7 +180,7 @@ pub fn child_inherits_no_ring(medium: Medium) {
         return;
     };
     let near = End::bind(&track, Side::Near);
-    let socket = near.queue.socket().expect("a bound queue has a socket");
+    let socket = near.xsk.socket().expect("a bound queue has a socket");
     let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
 
     let link = std::fs::read_link(format!("/proc/self/fd/{number}")).expect("it is open");

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Application, Batch, DropReason, Engine, Error, Interface, InterfaceId, OutOfRange, Outbox,
-    QueueIndex, TxDescriptor, Umem, UmemConfig, WakeError, Xsk, XskError,
+    Application, Batch, DropReason, Engine, Error, Interface, InterfaceId, NicQueue, OutOfRange,
+    Outbox, QueueIndex, TxDescriptor, Umem, UmemConfig, WakeError, XskErrorKind,
 };
 
 use super::{
@@ -75,20 +75,20 @@ pub fn bad_tx_metadata(medium: Medium) {
     assert_usable(&track, &mut near, &mut far);
     let frames = frames_of(&track, 7, 64);
     give(&mut near, &frames[..4]);
-    near.queue.halves().1.damage(0, with_metadata);
+    near.xsk.tx().damage(0, with_metadata);
     give(&mut near, &frames[4..]);
 
-    let outcome = at_once("the wake-up", || near.queue.wake());
+    let outcome = at_once("the wake-up", || near.xsk.wake());
     let mut arrived = 0;
     wait_until("those before it arrive", SOON, || {
-        arrived += far.queue.receive(64).count();
+        arrived += far.xsk.receive(64).count();
         arrived >= 3
     });
     match outcome {
         Ok(()) => {
             near.flush_or_stay(1);
             wait_until("those behind it arrive", SOON, || {
-                arrived += far.queue.receive(64).count();
+                arrived += far.xsk.receive(64).count();
                 arrived >= 6
             });
             let refused = near.statistics().tx_invalid_descs;
@@ -98,23 +98,23 @@ pub fn bad_tx_metadata(medium: Medium) {
         Err(error) => {
             assert_refused(&error);
             for _ in 0..20 {
-                let again = at_once("the wake-up", || near.queue.wake());
+                let again = at_once("the wake-up", || near.xsk.wake());
                 assert_refused(&again.expect_err("it stands in the way"));
-                near.queue.recycle();
-                assert_eq!(far.queue.receive(64).count(), 0, "none gets past it");
+                near.xsk.recycle();
+                assert_eq!(far.xsk.receive(64).count(), 0, "none gets past it");
             }
-            println!("{medium:?}: {} violations", near.queue.violations());
+            println!("{medium:?}: {} violations", near.xsk.violations());
         }
     }
     assert!(near.umem.audit().is_balanced());
 
     let End {
         steering,
-        queue,
+        xsk,
         umem,
         ..
     } = near;
-    at_once("closing", || drop(queue));
+    at_once("closing", || drop(xsk));
     drop(steering);
     let audit = umem.audit();
     assert!(audit.is_balanced(), "{audit:?}");
@@ -169,7 +169,7 @@ pub fn bad_tx_metadata_in_an_engine(medium: Medium) {
     for some in frames_of(&track, 300, 64).chunks(50) {
         give(&mut near, some);
         near.flush();
-        near.queue.receive(64).for_each(drop);
+        near.xsk.receive(64).for_each(drop);
     }
     let all = |engine: &Engine| engine.stats().totals().frames_in == 300;
     wait_until("all have arrived", SOON, || all(&engine));
@@ -182,8 +182,8 @@ pub fn bad_tx_metadata_in_an_engine(medium: Medium) {
         totals.tx_frames + totals.drops.get(DropReason::TxInvalid) >= 299
     };
     while !gone_on(&engine) && engine.wait(Duration::ZERO) {
-        near.queue.receive(64).for_each(drop);
-        near.queue.recycle();
+        near.xsk.receive(64).for_each(drop);
+        near.xsk.recycle();
         let totals = engine.stats().totals();
         assert!(Instant::now() < deadline, "it does not go on: {totals:?}");
         thread::sleep(Duration::from_millis(1));
@@ -221,7 +221,7 @@ pub fn bad_tx_metadata_in_an_engine(medium: Medium) {
         assert_no_program(pair.server_interface());
     }
     let mut far = End::bind(&track, Side::Far);
-    near.queue.receive(64).for_each(drop);
+    near.xsk.receive(64).for_each(drop);
     exchange(
         &mut super::Usual,
         &mut near,
@@ -260,10 +260,12 @@ pub fn queue_beyond_65535(medium: Medium) {
         let queues = interface.queue_counts().expect("it has queues").bindable();
         for index in [queues, 65_535] {
             let index = QueueIndex::new(index).expect("the kernel can name it");
-            let error = Xsk::bind(&umem, &interface, index, &config).map(drop);
+            let error = NicQueue::new(&umem, &interface, index)
+                .bind(&config)
+                .map(drop);
             let error = error.expect_err("there is no such queue");
             assert!(
-                matches!(error, Error::Xsk(XskError::NoSuchQueue { queues: has, .. }) if has == queues),
+                matches!(error.kind(), XskErrorKind::NoSuchQueue { queues: has, .. } if *has == queues),
                 "{error}"
             );
         }

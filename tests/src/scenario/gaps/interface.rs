@@ -1,6 +1,6 @@
 //! Interfaces that go, and come back, under queues that send and receive.
 
-use wharf::{Error, QueueIndex, WakeError, Xsk, XskError};
+use wharf::{NicQueue, QueueIndex, WakeError, XskError, XskErrorKind};
 use wharf_testbed::Link;
 
 use super::{
@@ -30,12 +30,12 @@ pub fn device_deleted_in_traffic(medium: Medium) {
     pair.link().delete().expect("it can be deleted");
 
     for _ in 0..3 {
-        let gone = at_once("the wake-up", || near.queue.wake());
+        let gone = at_once("the wake-up", || near.xsk.wake());
         assert!(matches!(gone, Err(WakeError::Gone)), "{gone:?}");
-        at_once("the rest", || near.queue.recycle());
-        assert_eq!(at_once("receiving", || far.queue.receive(64).count()), 0);
+        at_once("the rest", || near.xsk.recycle());
+        assert_eq!(at_once("receiving", || far.xsk.receive(64).count()), 0);
     }
-    assert_eq!(near.queue.halves().1.in_flight(), 40, "none came back");
+    assert_eq!(near.xsk.tx().in_flight(), 40, "none came back");
 
     let again = Link::between(pair.client(), pair.server());
     let _again = again.names("eth0", "eth0").create().expect("a new link");
@@ -43,10 +43,14 @@ pub fn device_deleted_in_traffic(medium: Medium) {
     // The dead queue has the UMEM registered.
     let refused = bind_error(&track, &umem);
     assert!(
-        matches!(refused, Error::Xsk(XskError::RegistrantsGone { .. })),
+        matches!(refused.kind(), XskErrorKind::RegistrantsGone),
         "{refused}"
     );
-    assert!(refused.to_string().contains("drop those queues first"));
+    assert!(
+        refused
+            .to_string()
+            .contains("drop the xsks of those queues first")
+    );
     let lent = umem.audit().fill;
     drop(near);
     let audit = umem.audit();
@@ -63,12 +67,14 @@ pub fn device_deleted_in_traffic(medium: Medium) {
 }
 
 /// Why queue 0 of the near interface is not to be had.
-fn bind_error(track: &Track, umem: &wharf::Umem) -> Error {
+fn bind_error(track: &Track, umem: &wharf::Umem) -> XskError {
     let _inside = track.enter(Side::Near);
     let interface = wharf::Interface::by_name("eth0").expect("it exists");
     let index = QueueIndex::new(0).expect("small");
     let config = EndConfig::new(track).queue;
-    Xsk::bind(umem, &interface, index, &config).expect_err("it cannot be had")
+    NicQueue::new(umem, &interface, index)
+        .bind(&config)
+        .expect_err("it cannot be had")
 }
 
 /// The interface is set down while frames are on their way, and up again: the
@@ -90,23 +96,23 @@ pub fn device_down_and_up_in_traffic(medium: Medium) {
     track.set_down(Side::Near);
     give(&mut near, &frames[300..340]);
     for _ in 0..3 {
-        let down = at_once("the wake-up", || near.queue.wake());
+        let down = at_once("the wake-up", || near.xsk.wake());
         assert!(matches!(down, Err(WakeError::Down)), "{down:?}");
-        near.queue.recycle();
-        assert_eq!(far.queue.receive(64).count(), 0);
+        near.xsk.recycle();
+        assert_eq!(far.xsk.receive(64).count(), 0);
     }
-    assert_eq!(near.queue.halves().1.in_flight(), 40, "they wait");
+    assert_eq!(near.xsk.tx().in_flight(), 40, "they wait");
     track.set_up(Side::Near);
 
     // In their order, with those behind them.
     wait_until("the frames that waited are sent", SOON, || {
-        near.queue.wake().expect("the interface is up");
-        near.queue.recycle();
-        near.queue.halves().1.in_flight() == 0
+        near.xsk.wake().expect("the interface is up");
+        near.xsk.recycle();
+        near.xsk.tx().in_flight() == 0
     });
     let mut waited = Vec::new();
     wait_until("the frames that waited arrive", SOON, || {
-        waited.extend(far.queue.receive(64).map(|frame| frame.to_vec()));
+        waited.extend(far.xsk.receive(64).map(|frame| frame.to_vec()));
         waited.len() >= 40
     });
     assert!(waited == frames[300..340], "those, in their order");

@@ -31,33 +31,33 @@ pub fn completion_ring_full(medium: Medium) {
     for some in frames.chunks(16) {
         for bytes in some {
             let frame = near.make(bytes);
-            near.queue.transmit(frame).expect("there is room");
+            near.xsk.transmit(frame).expect("there is room");
         }
         wait_until("the kernel takes them", SOON, || {
-            near.queue.wake().expect("the interface is up");
-            near.queue.halves().1.pending() == 0
+            near.xsk.wake().expect("the interface is up");
+            near.xsk.tx().pending() == 0
         });
     }
 
     for _ in 0..3 {
         let frame = near.make(&frames[0]);
-        let refused = near.queue.transmit(frame).expect_err("no room to complete");
+        let refused = near.xsk.transmit(frame).expect_err("no room to complete");
         assert!(matches!(refused, TransmitError::RingFull(_)), "{refused}");
-        let before = near.queue.halves().1.counters().wakeups;
-        at_once("the wake-up", || near.queue.wake()).expect("the interface is up");
-        let (_, tx) = near.queue.halves();
+        let before = near.xsk.tx().counters().wakeups;
+        at_once("the wake-up", || near.xsk.wake()).expect("the interface is up");
+        let mut tx = near.xsk.tx();
         assert_eq!((tx.room(), tx.in_flight()), (0, 64));
         assert_eq!(tx.counters().wakeups, before, "nothing to wake for");
     }
 
     let mut arrived = Vec::new();
     wait_until("all arrive", SOON, || {
-        arrived.extend(far.queue.receive(64).map(|frame| frame.to_vec()));
+        arrived.extend(far.xsk.receive(64).map(|frame| frame.to_vec()));
         arrived.len() >= 64
     });
     assert!(arrived == frames, "each once, in order");
     near.flush();
-    assert_eq!(near.queue.halves().1.room(), 64);
+    assert_eq!(near.xsk.tx().room(), 64);
     assert_usable(&track, &mut near, &mut far);
 }
 
@@ -76,17 +76,17 @@ pub fn send_buffer_full(medium: Medium) {
         return;
     };
     let mut near = End::bind(&track, Side::Near);
-    let socket = near.queue.socket().expect("a bound queue has a socket");
+    let socket = near.xsk.socket().expect("a bound queue has a socket");
     // The kernel's least, a few kilobytes.
     set_socket_send_buffer_size(socket, 1).expect("it may be small");
     give(&mut near, &frames_of(&track, 100, 1000));
 
     let mut left = 0;
     for round in 0..5 {
-        let before = near.queue.halves().1.counters().wakeups;
-        at_once("the wake-up", || near.queue.wake()).expect("the interface is up");
-        near.queue.recycle();
-        let (_, tx) = near.queue.halves();
+        let before = near.xsk.tx().counters().wakeups;
+        at_once("the wake-up", || near.xsk.wake()).expect("the interface is up");
+        near.xsk.recycle();
+        let mut tx = near.xsk.tx();
         let (pending, calls) = (tx.pending(), tx.counters().wakeups - before);
         assert!(pending > 80, "few fit: {pending} are left");
         if round > 0 {
@@ -98,7 +98,7 @@ pub fn send_buffer_full(medium: Medium) {
     stall.release();
 
     near.flush();
-    let sent = near.queue.halves().1.counters();
+    let sent = near.xsk.tx().counters();
     assert_eq!((sent.frames, sent.completed), (100, 100));
     assert_eq!(sent.dropped_by_kernel, 0, "none was lost");
     near.assert_settled();
@@ -134,7 +134,7 @@ pub fn ebusy_accounting(medium: Medium) {
         return;
     };
     let (mut near, mut far) = ends(&track);
-    let lost = |near: &mut End| near.queue.halves().1.counters().dropped_by_kernel;
+    let lost = |near: &mut End| near.xsk.tx().counters().dropped_by_kernel;
     let frames = frames_of(&track, 900, 64);
 
     exchange(&mut SomeTooLong, &mut near, &mut far, &frames);
@@ -148,10 +148,10 @@ pub fn ebusy_accounting(medium: Medium) {
     exchange(&mut Usual, &mut near, &mut far, &frames[..300]);
     near.flush();
 
-    let sent = near.queue.halves().1.counters();
+    let sent = near.xsk.tx().counters();
     assert_eq!((sent.frames, sent.completed), (1400, 1400));
     assert_eq!(sent.dropped_by_kernel, 500);
-    assert_eq!(near.queue.violations(), 0);
+    assert_eq!(near.xsk.violations(), 0);
     crate::assert_all_home(&near.umem);
     far.assert_settled();
 }

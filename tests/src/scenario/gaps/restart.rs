@@ -90,8 +90,8 @@ fn be_killed(medium: Medium) -> ! {
     // Should nobody kill it, it ends.
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(60) {
-        far.queue.receive(64).for_each(drop);
-        far.queue.recycle();
+        far.xsk.receive(64).for_each(drop);
+        far.xsk.recycle();
         std::thread::yield_now();
     }
     std::process::exit(1)

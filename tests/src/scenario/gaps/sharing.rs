@@ -1,8 +1,8 @@
 //! Several queues, several xsks on one, and other programs under load.
 
 use wharf::{
-    Action, Expression, Interface, QueueIndex, Rule, RuleSet, Steering, SteeringConfig, Umem,
-    UmemConfig, Xsk, XskConfig,
+    Action, Expression, Interface, NicQueue, QueueIndex, Rule, RuleSet, Steering, SteeringConfig,
+    Umem, UmemConfig, Xsk, XskConfig,
 };
 use wharf_testbed::FlowChecker;
 
@@ -35,7 +35,7 @@ impl Side4 {
         };
         let bind = |index| {
             let at = QueueIndex::new(index).expect("small");
-            let bound = Xsk::bind(&umem, steering.interface(), at, &config);
+            let bound = NicQueue::new(&umem, steering.interface(), at).bind(&config);
             let (queue, _) = bound.expect("it binds");
             let socket = queue.socket().expect("a bound queue has a socket");
             steering.insert(index, socket).expect("there is a slot");
@@ -121,7 +121,7 @@ pub fn every_queue_arrives(medium: Medium) {
     for ((number, queue), row) in (0_u32..).zip(&mut far.queues).zip(matrix) {
         let redirected = far.steering.counts(number).expect("a slot").redirected;
         assert_eq!(redirected, row.iter().sum::<u64>(), "queue {number}");
-        assert_eq!(queue.halves().0.counters().frames, redirected);
+        assert_eq!(queue.rx().counters().frames, redirected);
         assert_eq!(queue.violations(), 0);
     }
     for side in [&mut near, &mut far] {
@@ -129,7 +129,7 @@ pub fn every_queue_arrives(medium: Medium) {
             side.queues.iter_mut().for_each(Xsk::recycle);
             side.queues
                 .iter_mut()
-                .all(|queue| queue.halves().1.in_flight() == 0)
+                .all(|queue| queue.tx().in_flight() == 0)
         });
         crate::assert_all_home(&side.umem);
     }
@@ -159,7 +159,7 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
     let mut far = End::bind_with(&track, Side::Far, &config);
     let mut busy = {
         let _inside = track.enter(Side::Far);
-        far.queue.share().expect("the kernel shares").0
+        far.nic_queue.share().expect("the kernel shares").0
     };
     let frames = frames_of(&track, 1000, 64);
     let (idle, to_busy) = frames.split_at(600);
@@ -167,7 +167,7 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
     let mut arrived = 0;
     let mut aimed_at = 0;
     for (many, few) in idle.chunks(60).zip(to_busy.chunks(40)) {
-        let aimed = far.queue.socket().expect("a bound queue has a socket");
+        let aimed = far.xsk.socket().expect("a bound queue has a socket");
         far.steering.insert(0, aimed).expect("there is a slot");
         give(&mut near, many);
         near.flush();
@@ -193,7 +193,7 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
         arrived += taken.len() as u64;
     }
 
-    let (rx, _) = busy.halves();
+    let rx = busy.rx();
     let served = rx.kernel_statistics().expect("the socket is open");
     assert_eq!(
         (served.rx_dropped, served.rx_ring_full),
@@ -202,7 +202,7 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
     );
     let starved = far.statistics();
     let late: Vec<_> = far
-        .queue
+        .xsk
         .receive(2 * RING)
         .map(|frame| frame.to_vec())
         .collect();
@@ -217,10 +217,10 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
     );
     let redirected = far.steering.counts(0).expect("there is a slot").redirected;
     assert_eq!(redirected, 600 + arrived);
-    assert_eq!((far.queue.violations(), busy.violations()), (0, 0));
+    assert_eq!((far.xsk.violations(), busy.violations()), (0, 0));
     crate::assert_all_home(&far.umem);
     drop(busy);
-    let aimed = far.queue.socket().expect("a bound queue has a socket");
+    let aimed = far.xsk.socket().expect("a bound queue has a socket");
     far.steering.insert(0, aimed).expect("there is a slot");
     exchange(&mut super::Usual, &mut near, &mut far, &frames[..300]);
     near.assert_settled();

@@ -1,0 +1,141 @@
+//! Completion ring → pool.
+
+use std::cell::Cell;
+
+use crate::memory::geometry::Geometry;
+use crate::memory::ledger::{QueueId, Record};
+use crate::memory::umem::UmemState;
+
+/// What one entry of a completion ring is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completion {
+    /// A frame, or the last chunk of one, that had this record.
+    Frame(Record),
+    /// A chunk of a frame in several, but not its last.
+    Part,
+    /// A frame of an xsk that has closed.
+    Stranded,
+    /// Nothing that the kernel can have.
+    Violation,
+}
+
+/// Chunks that come back in a row, each with the same record: frames in one chunk
+/// of one xsk, charged to one queue.
+pub(crate) struct CompletionRun<'a> {
+    records: &'a [Cell<Record>],
+    geometry: &'a Geometry,
+    shift: u32,
+    /// The bits of an address that are an aligned chunk's.
+    chunk_mask: u64,
+    run: Record,
+}
+
+impl CompletionRun<'_> {
+    /// Puts the chunk that `addr` names into the pool, at `free`, if it is one of the
+    /// run. It counts when the run [ends](UmemState::end_run).
+    #[inline]
+    pub(crate) fn take_aligned(&self, addr: u64, free: &Cell<u32>) -> bool {
+        self.take_chunk(addr >> self.shift, free)
+    }
+
+    /// As [`take_aligned`](Self::take_aligned), for chunks that need not be.
+    #[inline]
+    pub(crate) fn take(&self, addr: u64, free: &Cell<u32>) -> bool {
+        let place = self.geometry.place(addr);
+        place.is_some_and(|place| self.take_chunk(place.chunk.into(), free))
+    }
+
+    /// Posts the chunk that `addr` names to the fill ring that `posted` is the record
+    /// for, if it is one of the run. Returns the chunk's address. It counts when the
+    /// run [ends](UmemState::end_posted_run).
+    #[inline]
+    pub(crate) fn post_aligned(&self, addr: u64, posted: Record) -> Option<u64> {
+        let cell = self.record(addr >> self.shift)?;
+        cell.set(posted);
+        Some(addr & self.chunk_mask)
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "there are as many records as chunks, a u32"
+    )]
+    fn take_chunk(&self, chunk: u64, free: &Cell<u32>) -> bool {
+        let Some(cell) = self.record(chunk) else {
+            return false;
+        };
+        cell.set(Record::POOL);
+        free.set(chunk as u32);
+        true
+    }
+
+    /// The record of a chunk, if it is the run's.
+    #[inline]
+    fn record(&self, chunk: u64) -> Option<&Cell<Record>> {
+        let cell = self.records.get(usize::try_from(chunk).ok()?)?;
+        (cell.get() == self.run).then_some(cell)
+    }
+}
+
+impl UmemState {
+    /// Begins to complete chunks that all have `record`, one of those that
+    /// [`complete`](Self::complete) returned. Each takes the next entry of the
+    /// [free space](Self::free_space).
+    #[inline]
+    pub(crate) fn begin_run(&self, record: Record) -> CompletionRun<'_> {
+        CompletionRun {
+            records: self.ledger.records(),
+            geometry: &self.geometry,
+            shift: self.geometry.chunk_shift(),
+            chunk_mask: !(u64::from(self.geometry.chunk_size()) - 1),
+            run: record,
+        }
+    }
+
+    /// Where the pool has space for chunks that come back.
+    #[inline]
+    pub(crate) fn free_space(&self) -> &[Cell<u32>] {
+        self.pool.space()
+    }
+
+    /// Counts `chunks` of a run of chunks that had `record`.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a UMEM has a u32 of chunks"
+    )]
+    pub(crate) fn end_run(&self, record: Record, chunks: usize) -> u32 {
+        self.pool.grow(chunks);
+        self.ledger.settle(record, chunks as u32);
+        chunks as u32
+    }
+
+    /// Counts `chunks` of a run of chunks that had `record`, and were posted for the
+    /// queue that they are charged to.
+    #[inline]
+    pub(crate) fn end_posted_run(&self, record: Record, chunks: u32) {
+        self.ledger.count_completed(record, chunks);
+    }
+
+    /// TX ring of an xsk of `queue` → pool, for the chunk that `addr` names.
+    ///
+    /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
+    /// (6.18 to 7.3).
+    pub(crate) fn complete(&self, addr: u64, queue: QueueId) -> Completion {
+        let Some(place) = self.geometry.place(addr) else {
+            return Completion::Violation;
+        };
+        let chunk = place.chunk;
+        let completion = if let Ok(record) = self.ledger.complete(chunk, queue) {
+            Completion::Frame(record)
+        } else if self.ledger.complete_part(chunk, queue).is_ok() {
+            Completion::Part
+        } else if self.ledger.complete_stranded(chunk, queue).is_ok() {
+            Completion::Stranded
+        } else {
+            return Completion::Violation;
+        };
+        self.pool.put(chunk);
+        completion
+    }
+}

@@ -1,0 +1,102 @@
+//! Frame → TX ring.
+#![expect(unsafe_code, reason = "a record by a number that is known to be one")]
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+use crate::kernel::sys::if_xdp::Descriptor;
+use crate::memory::frame::Frame;
+use crate::memory::handle::{Handle, UmemPointer};
+use crate::memory::ledger::{Record, XskRecords};
+use crate::memory::umem::UmemState;
+
+/// Makes descriptors of the frames that one xsk sends: of all in a run, of which
+/// each has the same record and becomes the same, with little more than a
+/// comparison.
+///
+/// # Invariants
+///
+/// `records` is the first record of the UMEM, which has one for each chunk.
+pub(crate) struct Transmitter {
+    umem: Rc<UmemState>,
+    pointer: UmemPointer,
+    records: NonNull<Cell<Record>>,
+    xsk: XskRecords,
+    from: Record,
+    to: Record,
+}
+
+impl Transmitter {
+    pub(crate) fn new(umem: &Rc<UmemState>, xsk: XskRecords) -> Self {
+        Self {
+            umem: Rc::clone(umem),
+            pointer: UmemPointer::of(umem),
+            records: NonNull::from(umem.ledger.records()).cast(),
+            xsk,
+            from: Record::NEVER,
+            to: Record::NEVER,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn umem(&self) -> &Rc<UmemState> {
+        &self.umem
+    }
+
+    /// Whether a frame belongs to the UMEM.
+    #[inline]
+    pub(crate) fn owns(&self, frame: &Frame) -> bool {
+        frame.pointer() == self.pointer
+    }
+
+    /// Application → TX ring, for a frame of the run: it has bytes, lies in one chunk,
+    /// belongs to the UMEM, and its record is the run's. Returns any other frame.
+    ///
+    /// The frame stays counted, and what it is charged is not changed, until the run
+    /// is [settled](Self::settle).
+    #[inline(always)]
+    pub(crate) fn run(&self, frame: Frame) -> Result<Descriptor, Frame> {
+        if frame.pointer() != self.pointer || !frame.is_plain() {
+            return Err(frame);
+        }
+        // SAFETY: by its invariant the frame's chunk is one of its UMEM, which is this
+        // one, and by ours there is a record for each.
+        let cell = unsafe { self.records.add(frame.chunk() as usize) };
+        // SAFETY: the records live as long as `umem`, and nobody has them but behind
+        // shared references, on this thread.
+        let cell = unsafe { cell.as_ref() };
+        if cell.get() != self.from {
+            return Err(frame);
+        }
+        cell.set(self.to);
+        let descriptor = Descriptor::with_extent(frame.addr(), frame.extent());
+        frame.leave_counted();
+        Ok(descriptor)
+    }
+
+    /// Application → TX ring, for any frame in one chunk that belongs to the UMEM and
+    /// has bytes. The next run is of its kind. Returns whether the application made it.
+    pub(crate) fn first(&mut self, frame: Frame) -> (Descriptor, bool) {
+        let descriptor = Descriptor::with_extent(frame.addr(), frame.extent());
+        let from = self.umem.ledger.transmit(&frame.into_claim(), &self.xsk);
+        self.from = from;
+        self.to = self.xsk.sent(from);
+        (descriptor, from.is_made())
+    }
+
+    /// Whether the application made the frames of the run.
+    #[inline]
+    pub(crate) fn run_is_made(&self) -> bool {
+        self.from.is_made()
+    }
+
+    /// Counts `frames` of the run that have been sent.
+    #[inline]
+    pub(crate) fn settle(&self, frames: u32) {
+        if self.from.is_made() {
+            self.umem.ledger.charge(self.xsk.queue, frames);
+        }
+        Handle::release(&self.umem, frames);
+    }
+}

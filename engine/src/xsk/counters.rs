@@ -1,0 +1,37 @@
+//! What an xsk counts of what it receives and sends.
+
+/// What the receiving half counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RxCounters {
+    /// Frames received.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Frames with a descriptor that failed a check, whose chunk is quarantined
+    /// if it was posted for the queue, or whose end never came.
+    pub invalid: u64,
+    /// Frames dropped because the application held too many chunks.
+    pub throttled: u64,
+}
+
+/// What the sending half counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TxCounters {
+    /// Frames handed to the kernel.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of those frames, the ones that the application had made, not received.
+    pub made: u64,
+    /// Of those frames, the ones whose chunk came back, the last if it has
+    /// several.
+    pub completed: u64,
+    /// Of those that came back, the ones that the kernel dropped.
+    pub dropped_by_kernel: u64,
+    /// Completions that failed a check.
+    pub invalid: u64,
+    /// System calls made to wake the kernel.
+    pub wakeups: u64,
+}

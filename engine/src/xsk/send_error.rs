@@ -1,0 +1,69 @@
+//! Why a frame was not sent, or cannot be now.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::memory::Frame;
+
+/// A frame was not sent. Each case has it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TransmitError {
+    /// The TX ring has no free slot, or not one for each chunk, or the completion
+    /// ring could not take the chunks back.
+    #[error("the TX ring is full")]
+    RingFull(Frame),
+    /// The frame's UMEM is not the queue's.
+    #[error("the frame belongs to another UMEM")]
+    ForeignUmem(Frame),
+    /// The frame, or the first of its chunks, has no bytes.
+    #[error("the frame is empty")]
+    Empty(Frame),
+    /// The frame lies in more chunks than the queue [sends at
+    /// once](XskTx::most_chunks): one, unless it was bound for several.
+    #[error("the frame lies in {} chunks, more than the queue sends at once", .0.chunks())]
+    TooManyChunks(Frame),
+    /// The first of several chunks has less than an Ethernet header, which some
+    /// drivers do not survive.
+    #[error("the first chunk of a frame in several has less than its Ethernet header")]
+    ShortFirstChunk(Frame),
+    /// The queue's index is beyond the interface's TX queues: it receives only.
+    #[error("the queue receives only: the interface has fewer TX than RX queues")]
+    ReceiveOnly(Frame),
+    /// There is no such interface to send to.
+    #[error("the worker has no such interface")]
+    NoInterface(Frame),
+}
+
+impl TransmitError {
+    /// The frame.
+    #[must_use]
+    pub fn into_frame(self) -> Frame {
+        match self {
+            Self::RingFull(frame)
+            | Self::ForeignUmem(frame)
+            | Self::Empty(frame)
+            | Self::TooManyChunks(frame)
+            | Self::ShortFirstChunk(frame)
+            | Self::ReceiveOnly(frame)
+            | Self::NoInterface(frame) => frame,
+        }
+    }
+}
+
+/// The kernel cannot send on this queue now.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WakeError {
+    /// The interface is down. Frames stay in the TX ring until it is up.
+    #[error("the interface is down")]
+    Down,
+    /// The interface was deleted or moved to another network namespace: the
+    /// socket is dead for good.
+    #[error("the interface is gone")]
+    Gone,
+    /// Anything else.
+    #[error(transparent)]
+    Other(io::Error),
+}
