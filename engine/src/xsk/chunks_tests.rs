@@ -549,3 +549,27 @@ fn frames_that_were_never_published_come_home_as_the_queue_closes() {
     assert_eq!(rx.charged(), RING);
     assert_all_home(&umem);
 }
+
+#[test]
+fn frame_whose_first_chunk_is_empty_is_refused_wherever_its_next_chunk_lies() {
+    let umem = Umem::new(&UmemConfig::new(CHUNKS)).expect("a small UMEM");
+    // Before the xsk has any of them: chunk 0 is among those that become ends.
+    let mut frames: Vec<_> = (0..9).map(|_| made(&umem, &[20])).collect();
+    let (mut queue, _nic) = Xsk::simulated(&umem, &config()).expect("a simulated queue");
+    // The kind of frame that the sending half expects from here on.
+    let plain = frames.pop().expect("nine");
+    queue.transmit(plain).expect("an empty ring");
+    frames.reverse();
+
+    while let (Some(end), Some(mut frame)) = (frames.pop(), frames.pop()) {
+        frame.append(end).expect("a sensible end");
+        frame.shrink_front(20).expect("all of the first chunk");
+
+        let refused = queue.transmit(frame);
+
+        assert!(matches!(refused, Err(TransmitError::Empty(_))));
+    }
+    assert_eq!(queue.in_flight(), 1);
+    drop((frames, queue));
+    assert_all_home(&umem);
+}

@@ -319,7 +319,9 @@ impl Frame {
     /// Whether the frame has bytes, and has them in one chunk.
     #[inline]
     pub(in crate::memory) fn is_plain(&self) -> bool {
-        self.extent.wrapping_sub(1) >> 32 == 0
+        // A chunk has fewer than 2^31 bytes. With 32 bits, an empty first chunk whose
+        // next is named 1 would look like one of 2^32 bytes, less one.
+        self.extent.wrapping_sub(1) >> 31 == 0
     }
 
     #[inline]
