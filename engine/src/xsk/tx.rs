@@ -359,10 +359,13 @@ impl TxHalf {
     /// Takes back what was transmitted and not published: the kernel never had it,
     /// and its chunks are as good as completed.
     fn retract(&mut self) {
-        let (umem, queue) = (self.transmitter.umem(), self.member.records().queue);
+        let (umem, records) = (self.transmitter.umem(), self.member.records());
         while let Some(descriptor) = self.ring.retract() {
-            // It fails for none that `transmit` sent.
-            let _ = umem.complete(descriptor.addr, queue);
+            // Another xsk has the chunk, or nobody, only if the kernel completed a frame
+            // that it never had.
+            if umem.is_transmitted(descriptor.addr, records.xsk) {
+                umem.complete(descriptor.addr, records.queue);
+            }
         }
     }
 

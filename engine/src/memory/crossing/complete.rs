@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::memory::geometry::Geometry;
-use crate::memory::ledger::{QueueId, Record};
+use crate::memory::ledger::{QueueId, Record, XskId};
 use crate::memory::umem::UmemState;
 
 /// What one entry of a completion ring is about.
@@ -115,6 +115,13 @@ impl UmemState {
     #[inline]
     pub(crate) fn end_posted_run(&self, record: Record, chunks: u32) {
         self.ledger.count_completed(record, chunks);
+    }
+
+    /// Whether `xsk` has handed the chunk that `addr` names to the kernel, which has not
+    /// returned it.
+    pub(crate) fn is_transmitted(&self, addr: u64, xsk: XskId) -> bool {
+        let place = self.geometry.place(addr);
+        place.is_some_and(|place| self.ledger.is_transmitted(place.chunk, xsk))
     }
 
     /// TX ring of an xsk of `queue` → pool, for the chunk that `addr` names.
