@@ -318,6 +318,30 @@ mod tests {
     }
 
     #[test]
+    fn application_that_forgets_its_batches_goes_on_receiving() {
+        struct Forget;
+        impl Application for Forget {
+            fn receive(&mut self, mut batch: Batch<'_>, _: &mut Outbox<'_>) {
+                batch.by_ref().for_each(drop);
+                std::mem::forget(batch);
+            }
+        }
+        let (mut worker, mut nics) =
+            SimulatedWorker::new(&umem(), &[config(0)], Forget).expect("an xsk");
+
+        for _ in 0..3 {
+            // As many as the RX ring has slots.
+            assert!((0..RING).all(|_| nics[0].deliver(&[0])));
+            worker.round();
+            worker.round();
+        }
+
+        let summary = worker.finish();
+        assert!(summary.is_conserved(), "{summary:?}");
+        assert_eq!(summary.stats.totals().frames_in, u64::from(3 * RING));
+    }
+
+    #[test]
     fn worker_without_xsks_is_refused() {
         let error = SimulatedWorker::new(&umem(), &[], Sort).map(drop);
 

@@ -327,8 +327,11 @@ impl Receiving {
             .note_returned(std::mem::take(&mut self.returned));
     }
 
+    /// Whether frames wait. A batch that was forgotten ends, as the slots of its frames
+    /// may be all that the ring has.
     #[inline]
-    pub(super) fn has_frames(&mut self) -> bool {
+    pub(super) fn has_frames(&mut self, umem: &Rc<UmemState>, member: &Membership) -> bool {
+        self.end(umem, member);
         self.ring.available() > 0
     }
 

@@ -176,7 +176,7 @@ impl RxHalf {
     /// See [`XskRx::has_frames`].
     #[inline]
     pub(crate) fn has_frames(&mut self) -> bool {
-        self.receiving.has_frames()
+        self.receiving.has_frames(&self.umem, &self.member)
     }
 
     /// Drops what came of a frame whose end is still to come, and counts it as
