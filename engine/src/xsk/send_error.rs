@@ -21,7 +21,7 @@ pub enum TransmitError {
     #[error("the frame is empty")]
     Empty(Frame),
     /// The frame lies in more chunks than the queue [sends at
-    /// once](XskTx::most_chunks): one, unless it was bound for several.
+    /// once](crate::XskTx::most_chunks): one, unless it was bound for several.
     #[error("the frame lies in {} chunks, more than the queue sends at once", .0.chunks())]
     TooManyChunks(Frame),
     /// The first of several chunks has less than an Ethernet header, which some

@@ -15,11 +15,12 @@ use crate::kernel::{CopyMode, InterfaceId, QueueIndex, XskIndex};
 use crate::memory::Frame;
 
 /// An AF_XDP socket on a NIC queue, or one of several there: it receives frames and
-/// sends them. [`NicQueue::bind`] and [`NicQueue::share`] make one, whole.
+/// sends them. [`NicQueue::bind`](crate::NicQueue::bind) and
+/// [`NicQueue::share`](crate::NicQueue::share) make one, whole.
 ///
 /// Its two halves are borrowed as views, [`rx`](Self::rx), [`tx`](Self::tx) or both
 /// at once, [`split`](Self::split), so that frames from a batch can be sent on the
-/// same xsk. They belong to the thread of their [`Umem`]. Dropping the xsk writes
+/// same xsk. They belong to the thread of their [`Umem`](crate::Umem). Dropping the xsk writes
 /// off the chunks that the kernel still has of it: they are not used again until
 /// the UMEM goes, or until the kernel returns them to another xsk of the queue.
 ///

@@ -120,7 +120,7 @@ impl EngineBuilder {
     }
 
     /// Bytes that stay free in front of every received frame beside XDP's own 256,
-    /// none by default: see [`UmemConfig::headroom`].
+    /// none by default: see [`UmemConfig::headroom`](crate::UmemConfig::headroom).
     #[must_use]
     pub fn headroom(mut self, bytes: u32) -> Self {
         self.0.umem.headroom = bytes;
@@ -191,7 +191,7 @@ impl EngineBuilder {
     }
 
     /// The most exact flows there will be at a time, on every interface; none by
-    /// default. See [`SteeringConfig::flow_capacity`].
+    /// default. See [`SteeringConfig::flow_capacity`](crate::SteeringConfig::flow_capacity).
     #[must_use]
     pub fn flow_capacity(mut self, flows: u32) -> Self {
         self.0.steering.flow_capacity = flows;
