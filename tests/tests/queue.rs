@@ -62,8 +62,7 @@ impl Steered {
         let index = QueueIndex::new(0).expect("a small index");
         let bound = NicQueue::new(umem, steering.interface(), index).bind(&config);
         let (queue, _) = bound.expect("it binds");
-        let socket = queue.socket().expect("a bound queue has a socket");
-        steering.insert(0, socket).expect("there is a slot");
+        steering.insert(&queue).expect("there is a slot");
         Self { steering, queue }
     }
 
@@ -515,10 +514,11 @@ fn slot_decides_between_the_kernel_and_the_queue() {
     let run = |server: &Steered| server.steering.test_run(0, &frame).expect("it runs");
 
     assert_eq!(run(&server), Verdict::Redirect);
-    server.steering.remove(0).expect("there is a slot");
+    let cleared = server.steering.clear(0, wharf::XskIndex(0));
+    cleared.expect("there is a slot");
     assert_eq!(run(&server), Verdict::Pass);
-    let socket = server.queue.socket().expect("a bound queue has a socket");
-    server.steering.insert(0, socket).expect("there is a slot");
+    let inserted = server.steering.insert(&server.queue);
+    inserted.expect("there is a slot");
     assert_eq!(run(&server), Verdict::Redirect);
 
     let counts = server.steering.counts(0).expect("there is a slot");

@@ -75,8 +75,8 @@ impl Shared {
 
     /// Has the frames of the queue go to one of the xsks.
     fn aim(&mut self, xsk: usize) {
-        let socket = self.xsks[xsk].socket().expect("a bound queue has a socket");
-        self.steering.insert(0, socket).expect("there is a slot");
+        let aimed = self.steering.insert_as(XskIndex(0), &self.xsks[xsk]);
+        aimed.expect("there is a slot");
     }
 
     /// Receives `count` frames on one xsk and hands each to `each`.

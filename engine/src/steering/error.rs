@@ -4,8 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-use crate::kernel::XskIndex;
 use crate::kernel::interface::{AttachedProgram, Interface, InterfaceError, ProgramMode};
+use crate::kernel::{InterfaceIndex, XskIndex};
 use crate::steering::rules::RulesError;
 
 /// Why the frames of an interface could not be steered. Its message is one line,
@@ -74,6 +74,15 @@ pub enum SteeringErrorKind {
         /// The number of queues that have slots.
         queue_slots: u32,
     },
+    /// The xsk is bound to another interface.
+    OtherInterface {
+        /// The kernel's number for that interface, in the xsk's network namespace.
+        bound_to: InterfaceIndex,
+        /// Why it cannot be the steered one.
+        reason: &'static str,
+    },
+    /// The xsk is simulated: it has no socket.
+    NoSocket,
     /// Queues do not have as many xsks.
     XskOutOfRange {
         /// The xsk asked for.
@@ -219,6 +228,16 @@ impl fmt::Display for SteeringError {
                 "interface `{interface}`: queue {queue} has no slot; there are slots for \
                  {queue_slots} queue(s), from 0"
             ),
+            Kind::OtherInterface { bound_to, reason } => write!(
+                f,
+                "the xsk is bound to interface {bound_to}, {reason} interface `{interface}`: \
+                 insert it into the steering of its own interface"
+            ),
+            Kind::NoSocket => write!(
+                f,
+                "a simulated xsk has no socket, so no frame of interface `{interface}` \
+                 can be steered to it: bind one"
+            ),
             Kind::XskOutOfRange { xsk, xsks } => write!(
                 f,
                 "interface `{interface}`: there is no xsk {}; a queue has {xsks}, counted from 0: \
@@ -266,6 +285,8 @@ impl StdError for SteeringError {
             | Kind::OtherNamespace
             | Kind::NoSlots
             | Kind::QueueOutOfRange { .. }
+            | Kind::OtherInterface { .. }
+            | Kind::NoSocket
             | Kind::XskOutOfRange { .. } => None,
         }
     }

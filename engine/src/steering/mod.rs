@@ -40,4 +40,5 @@ pub use config::SteeringConfig;
 pub use error::{SteeringError, SteeringErrorKind};
 pub use handle::Steering;
 pub use hits::RuleHits;
+pub(crate) use slots::Slot;
 pub use verdict::Verdict;

@@ -50,7 +50,7 @@ fn assert_agrees(rules: &RuleSet, frames: &[Vec<u8>], program: Buffers) -> u32 {
     let xsk = super::tests::receiving_xsk();
     // The second slot stays empty.
     for slot in [0, 2] {
-        let inserted = steering.insert_xsk(0, XskIndex(slot), xsk.as_fd());
+        let inserted = steering.insert_fd(0, XskIndex(slot), xsk.as_fd());
         inserted.expect("there is a slot");
     }
     let mut hits = steering.hits().expect("it is read");
@@ -325,7 +325,9 @@ fn sockets_and_flows_outlive_the_rules_and_a_closed_socket_leaves_at_once() {
         };
         let mut steering = Steering::attach(&lo, Attach::Auto, 1, &default).expect("it attaches");
         let xsk = super::tests::receiving_xsk();
-        steering.insert(0, xsk.as_fd()).expect("there is a slot");
+        steering
+            .insert_fd(0, XskIndex(0), xsk.as_fd())
+            .expect("there is a slot");
         let flow = crate::steering::rules::Flow {
             protocol: 17,
             source: ([10, 0, 0, 1], 9).into(),

@@ -1,4 +1,12 @@
 //! The slots: one for each xsk of each queue.
+//!
+//! A frame that is redirected to the socket of another queue or interface is lost:
+//! the kernel drops it and no counter of the socket says so (`xsk_rcv_check`,
+//! `net/xdp/xsk.c`). So a slot takes an [`Xsk`], whose queue and interface are
+//! compared.
+
+#[cfg(test)]
+mod tests;
 
 use std::os::fd::BorrowedFd;
 
@@ -7,54 +15,96 @@ use aya::maps::MapError;
 use super::error::{SteeringError, SteeringErrorKind, into_io};
 use super::handle::Steering;
 use super::shared;
-use crate::kernel::XskIndex;
+use crate::kernel::{InterfaceIndex, QueueIndex, XskIndex};
+use crate::xsk::Xsk;
+
+/// A slot: frames of the queue that go to the queue's n-th xsk.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) queue: QueueIndex,
+    pub(crate) xsk: XskIndex,
+}
 
 impl Steering {
-    /// Redirects the frames of `queue` that go to its first xsk to `socket`, from
-    /// the next frame on. The kernel empties the slot by itself when the socket is
-    /// closed.
+    /// Redirects the frames of the xsk's queue that go to the [`XskIndex`] of `xsk`
+    /// to its socket, from the next frame on. The kernel empties the slot by itself
+    /// when the xsk is dropped.
     ///
     /// # Errors
     ///
-    /// [`SteeringErrorKind::QueueOutOfRange`], or [`SteeringErrorKind::Slot`] when
-    /// `socket` is no xsk.
-    pub fn insert(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), SteeringError> {
-        self.insert_xsk(queue, XskIndex(0), socket)
+    /// [`SteeringErrorKind::OtherInterface`] when the xsk is bound to another
+    /// interface, [`SteeringErrorKind::NoSocket`] when it is simulated,
+    /// [`SteeringErrorKind::QueueOutOfRange`] and
+    /// [`SteeringErrorKind::XskOutOfRange`] when there is no such slot.
+    pub fn insert(&mut self, xsk: &Xsk) -> Result<(), SteeringError> {
+        self.insert_as(xsk.index(), xsk)
     }
 
-    /// Like [`insert`](Self::insert), for any of the queue's xsks.
+    /// Like [`insert`](Self::insert), for frames that go to `index`, whatever index
+    /// the xsk has itself: so one xsk of a queue takes the frames of another.
     ///
     /// # Errors
     ///
     /// As there.
-    pub fn insert_xsk(
+    pub fn insert_as(&mut self, index: XskIndex, xsk: &Xsk) -> Result<(), SteeringError> {
+        let Some((socket, bound_to)) = xsk.socket().zip(xsk.bound_to()) else {
+            return Err(self.error(SteeringErrorKind::NoSocket));
+        };
+        let slot = Slot {
+            queue: xsk.queue(),
+            xsk: index,
+        };
+        self.insert_bound(slot, bound_to, socket)
+    }
+
+    /// Inserts the socket of an xsk that is on another thread.
+    pub(crate) fn insert_bound(
         &mut self,
-        queue: u32,
-        xsk: XskIndex,
+        slot: Slot,
+        bound_to: InterfaceIndex,
         socket: BorrowedFd<'_>,
     ) -> Result<(), SteeringError> {
-        let slot = self.slot(queue, xsk)?;
+        let other = |reason| SteeringErrorKind::OtherInterface { bound_to, reason };
+        if self.interface.shares_namespace_of(socket) == Some(false) {
+            return Err(self.error(other("in another network namespace than")));
+        }
+        if bound_to != self.interface.index() {
+            return Err(self.error(other("which is not")));
+        }
+        self.insert_fd(slot.queue.get(), slot.xsk, socket)
+    }
+
+    /// Redirects the frames of `queue` that go to the xsk `index` to `socket`, which
+    /// may be an AF_XDP socket of any library.
+    ///
+    /// Nothing is compared: frames are lost, and in no counter of the socket, while
+    /// it is not bound, and when it is bound to another queue or interface.
+    ///
+    /// # Errors
+    ///
+    /// [`SteeringErrorKind::QueueOutOfRange`] and
+    /// [`SteeringErrorKind::XskOutOfRange`] when there is no such slot, and
+    /// [`SteeringErrorKind::Slot`] when `socket` is no AF_XDP socket.
+    pub fn insert_fd(
+        &mut self,
+        queue: u32,
+        index: XskIndex,
+        socket: BorrowedFd<'_>,
+    ) -> Result<(), SteeringError> {
+        let slot = self.slot(queue, index)?;
         let result = self.shared.xsks.set(slot, socket, 0);
         result.map_err(|source| self.slot_error(queue, "steer frames to", source))
     }
 
-    /// Leaves the frames of `queue` that go to its first xsk to the kernel, from
-    /// the next frame on. An empty slot is fine.
+    /// Empties the slot: from the next frame on, frames of `queue` that go to the
+    /// xsk `index` go to the kernel's stack. An empty slot is fine.
     ///
     /// # Errors
     ///
-    /// [`SteeringErrorKind::QueueOutOfRange`].
-    pub fn remove(&mut self, queue: u32) -> Result<(), SteeringError> {
-        self.remove_xsk(queue, XskIndex(0))
-    }
-
-    /// Like [`remove`](Self::remove), for any of the queue's xsks.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn remove_xsk(&mut self, queue: u32, xsk: XskIndex) -> Result<(), SteeringError> {
-        let slot = self.slot(queue, xsk)?;
+    /// [`SteeringErrorKind::QueueOutOfRange`] and
+    /// [`SteeringErrorKind::XskOutOfRange`] when there is no such slot.
+    pub fn clear(&mut self, queue: u32, index: XskIndex) -> Result<(), SteeringError> {
+        let slot = self.slot(queue, index)?;
         let removed = shared::found(self.shared.xsks.unset(slot));
         let removed = removed.map(drop);
         removed.map_err(|source| self.slot_error(queue, "stop steering frames to", source))

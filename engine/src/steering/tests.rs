@@ -21,7 +21,7 @@ use crate::kernel::sys::{if_xdp, socket};
 const FRAME: [u8; 60] = [0; 60];
 
 /// `one` and `two`, both up, with four queues each.
-fn veth_pair() -> Interface {
+pub(super) fn veth_pair() -> Interface {
     ip(
         "link add one numrxqueues 4 numtxqueues 4 type veth peer name two numrxqueues 4 numtxqueues 4",
     );
@@ -30,7 +30,7 @@ fn veth_pair() -> Interface {
     Interface::by_name("one").expect("it was just added")
 }
 
-fn attach(interface: &Interface, requested: Attach) -> Steering {
+pub(super) fn attach(interface: &Interface, requested: Attach) -> Steering {
     Steering::attach(interface, requested, 4, &SteeringConfig::default()).expect("it attaches")
 }
 
@@ -409,11 +409,15 @@ fn filled_slot_redirects_until_it_is_removed() {
         let xsk = receiving_xsk();
         let verdict = |steering: &Steering| steering.test_run(0, &FRAME).expect("it runs");
 
-        steering.insert(0, xsk.as_fd()).expect("an xsk");
+        steering
+            .insert_fd(0, XskIndex(0), xsk.as_fd())
+            .expect("an xsk");
         assert_eq!(verdict(&steering), Verdict::Redirect);
-        steering.remove(0).expect("it was there");
+        steering.clear(0, XskIndex(0)).expect("it was there");
         assert_eq!(verdict(&steering), Verdict::Pass);
-        steering.remove(0).expect("an empty slot is fine");
+        steering
+            .clear(0, XskIndex(0))
+            .expect("an empty slot is fine");
 
         let counts = steering.counts(0).expect("queue 0 has a slot");
         assert_eq!((counts.redirected, counts.passed_no_xsk), (1, 1));
@@ -425,7 +429,9 @@ fn closed_socket_empties_its_slot() {
     in_private_network(|| {
         let mut steering = attach(&veth_pair(), Attach::Auto);
         let xsk = receiving_xsk();
-        steering.insert(0, xsk.as_fd()).expect("an xsk");
+        steering
+            .insert_fd(0, XskIndex(0), xsk.as_fd())
+            .expect("an xsk");
 
         drop(xsk);
 
@@ -442,7 +448,9 @@ fn slot_serves_its_own_queue_only() {
     in_private_network(|| {
         let mut steering = attach(&veth_pair(), Attach::Native);
         let xsk = receiving_xsk();
-        steering.insert(2, xsk.as_fd()).expect("an xsk");
+        steering
+            .insert_fd(2, XskIndex(0), xsk.as_fd())
+            .expect("an xsk");
 
         for queue in 0..4 {
             let verdict = steering.test_run(queue, &FRAME).expect("Linux 5.15");
@@ -473,8 +481,10 @@ fn queue_without_a_slot_passes_and_is_an_error_to_ask_about() {
 
         assert_eq!(verdict, Verdict::Pass);
         for error in [
-            steering.insert(2, xsk.as_fd()).expect_err("no slot"),
-            steering.remove(2).expect_err("no slot"),
+            steering
+                .insert_fd(2, XskIndex(0), xsk.as_fd())
+                .expect_err("no slot"),
+            steering.clear(2, XskIndex(0)).expect_err("no slot"),
             steering.counts(2).map(drop).expect_err("no slot"),
         ] {
             assert!(
@@ -498,7 +508,9 @@ fn slot_refuses_what_is_no_xsk() {
         let mut steering = attach(&veth_pair(), Attach::Auto);
         let file = std::fs::File::open("/dev/null").expect("it exists");
 
-        let error = steering.insert(1, file.as_fd()).expect_err("not a socket");
+        let error = steering
+            .insert_fd(1, XskIndex(0), file.as_fd())
+            .expect_err("not a socket");
 
         let error = error.to_string();
         assert!(
@@ -565,11 +577,9 @@ fn xsk_that_queues_do_not_have_is_named_with_how_many_they_have() {
 
         for error in [
             steering
-                .insert_xsk(0, beyond, xsk.as_fd())
+                .insert_fd(0, beyond, xsk.as_fd())
                 .expect_err("there are 0 and 1"),
-            steering
-                .remove_xsk(0, beyond)
-                .expect_err("there are 0 and 1"),
+            steering.clear(0, beyond).expect_err("there are 0 and 1"),
             steering
                 .insert_flow(&flow, rules::Action::Redirect(beyond))
                 .expect_err("there are 0 and 1"),

@@ -119,6 +119,7 @@ fn join(
         member: state.join(id, None),
         rx: RxRing::new(rx),
         tx: TxRing::new(tx),
+        bound_to: None,
         queue: QueueIndex::new(0).expect("zero is a queue"),
         mode: CopyMode::Copy,
         limits: SendLimits {

@@ -11,7 +11,7 @@ use super::ring::{RxRing, TxRing};
 use super::rx::{RxHalf, XskRx};
 use super::send_error::{TransmitError, WakeError};
 use super::tx::{SendLimits, TxHalf, XskTx};
-use crate::kernel::{CopyMode, InterfaceId, QueueIndex, XskIndex};
+use crate::kernel::{CopyMode, InterfaceId, InterfaceIndex, QueueIndex, XskIndex};
 use crate::memory::Frame;
 
 /// An AF_XDP socket on a NIC queue, or one of several there: it receives frames and
@@ -36,7 +36,7 @@ use crate::memory::Frame;
 /// let queue = NicQueue::new(&umem, &interface, QueueIndex::new(0)?);
 /// let (mut xsk, report) = queue.bind(&config)?;
 /// println!("got {}", report.got.label());
-/// steering.insert(0, xsk.socket().expect("a bound xsk has a socket"))?;
+/// steering.insert(&xsk)?;
 ///
 /// loop {
 ///     let (mut rx, mut tx) = xsk.split();
@@ -112,6 +112,7 @@ use crate::memory::Frame;
 pub struct Xsk {
     rx: RxHalf,
     tx: TxHalf,
+    bound_to: Option<InterfaceIndex>,
 }
 
 /// What an xsk is made with.
@@ -119,6 +120,8 @@ pub(super) struct XskParts {
     pub(super) member: Rc<Membership>,
     pub(super) rx: RxRing,
     pub(super) tx: TxRing,
+    /// The interface in the socket's network namespace. None for a simulated xsk.
+    pub(super) bound_to: Option<InterfaceIndex>,
     pub(super) queue: QueueIndex,
     pub(super) mode: CopyMode,
     pub(super) limits: SendLimits,
@@ -130,6 +133,7 @@ impl Xsk {
             member,
             rx,
             tx,
+            bound_to,
             queue,
             mode,
             limits,
@@ -138,6 +142,7 @@ impl Xsk {
         Self {
             rx: RxHalf::new(&member, rx, interface, queue, mode),
             tx: TxHalf::new(&member, tx, interface, mode, limits),
+            bound_to,
         }
     }
 
@@ -228,6 +233,11 @@ impl Xsk {
     #[must_use]
     pub fn interface(&self) -> InterfaceId {
         self.rx.interface()
+    }
+
+    /// The kernel's number for the interface it is bound to. None for a simulated xsk.
+    pub(crate) fn bound_to(&self) -> Option<InterfaceIndex> {
+        self.bound_to
     }
 
     /// The index of the queue.

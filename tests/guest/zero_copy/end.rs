@@ -43,8 +43,7 @@ impl End {
         let bound = NicQueue::new(&umem, steering.interface(), index).bind(&config);
         let (queue, report) = bound.expect("it binds");
         assert_eq!(report.got, CopyMode::ZeroCopy, "{report:?}");
-        let socket = queue.socket().expect("a bound queue has a socket");
-        steering.insert(0, socket).expect("there is a slot");
+        steering.insert(&queue).expect("there is a slot");
         Self {
             steering,
             queue,

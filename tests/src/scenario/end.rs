@@ -132,8 +132,7 @@ impl End {
         let mut steering =
             Steering::attach(&interface, attach, 1, &config.steering).expect("it attaches");
         let (nic_queue, xsk, report) = bind_queue(track, &umem, steering.interface(), config);
-        let socket = xsk.socket().expect("a bound xsk has a socket");
-        steering.insert(0, socket).expect("there is a slot");
+        steering.insert(&xsk).expect("there is a slot");
         Self {
             steering,
             nic_queue,

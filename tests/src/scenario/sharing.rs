@@ -8,13 +8,13 @@ use super::traffic::STREAM;
 use super::{End, Medium, Provoked, Side, Track, Usual, ends, exchange, frames_of};
 use crate::{SOON, assert_no_program, wait_until};
 
-/// Has the end go on with a second xsk on the same queue, whose place in the
-/// program's map is that of the first, and gives the first.
+/// Has the end go on with a second xsk on the same queue, in the slot of the
+/// first, and returns the first.
 fn swap_xsk(track: &Track, side: Side, end: &mut End) -> wharf::Xsk {
     let _inside = track.enter(side);
     let (second, _) = end.nic_queue.share().expect("the kernel shares");
-    let socket = second.socket().expect("a bound queue has a socket");
-    end.steering.insert(0, socket).expect("there is a slot");
+    let inserted = end.steering.insert_as(XskIndex(0), &second);
+    inserted.expect("there is a slot");
     mem::replace(&mut end.xsk, second)
 }
 
@@ -85,8 +85,7 @@ pub fn xdp_shared_umem(medium: Medium) {
     // A NIC keeps what is for others from its host.
     let promiscuous = interface.promiscuous().expect("CAP_NET_RAW is held");
     let (mut second, _) = far.nic_queue.share().expect("the kernel shares");
-    let socket = second.socket().expect("a bound queue has a socket");
-    let inserted = far.steering.insert_xsk(0, XskIndex(1), socket);
+    let inserted = far.steering.insert(&second);
     inserted.expect("there is a slot");
     drop(inside);
     let sent: Vec<_> = frames_of(&track, STREAM, 64)

@@ -5,7 +5,7 @@
 //! is requested anew each time, through rtnetlink and ethtool; none of it is read from
 //! `/sys`, which shows the namespace it was mounted in.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::default_route::{self, DefaultRoute};
@@ -16,7 +16,7 @@ use super::program::AttachedProgram;
 use super::promiscuous::Promiscuous;
 use super::queues::{self, InterfaceQueues};
 use super::xdp_features::{self, XdpFeatures};
-use crate::kernel::sys::netdev;
+use crate::kernel::sys::{netdev, socket};
 use crate::kernel::terms::{InterfaceIndex, ProgramMode};
 
 /// An interface of the network namespace it was looked up in.
@@ -179,6 +179,14 @@ impl Interface {
     /// The id and mode of the attached program, without looking it up.
     pub(crate) fn xdp_id(&self) -> Result<Option<(u32, ProgramMode)>, InterfaceError> {
         self.link().map(|link| link.xdp)
+    }
+
+    /// Whether `socket` is in the interface's network namespace. `None` before Linux
+    /// 5.14, which does not say.
+    pub(crate) fn shares_namespace_of(&self, socket: BorrowedFd<'_>) -> Option<bool> {
+        let own = socket::network_namespace(self.socket().as_fd()).ok()?;
+        let other = socket::network_namespace(socket).ok()?;
+        Some(own == other)
     }
 
     fn link(&self) -> Result<Link, InterfaceError> {

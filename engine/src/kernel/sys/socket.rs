@@ -137,6 +137,12 @@ pub(crate) fn prefer_busy_poll(fd: BorrowedFd<'_>) -> io::Result<()> {
     set_option(fd, libc::SOL_SOCKET, SO_PREFER_BUSY_POLL, &1_i32)
 }
 
+/// A number for the network namespace of any socket, which no other namespace has
+/// until the next boot. Linux 5.14.
+pub(crate) fn network_namespace(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    get_option(fd, libc::SOL_SOCKET, SO_NETNS_COOKIE, 0_u64).map(|(cookie, _)| cookie)
+}
+
 /// Whether the bound socket works in zero-copy mode (`XDP_OPTIONS`).
 pub(crate) fn is_zero_copy(fd: BorrowedFd<'_>) -> io::Result<bool> {
     let (options, _) = get_option(fd, if_xdp::SOL_XDP, if_xdp::XDP_OPTIONS, 0_u32)?;
@@ -195,6 +201,8 @@ unsafe trait Plain: Copy {}
 unsafe impl Plain for i32 {}
 // SAFETY: an integer.
 unsafe impl Plain for u32 {}
+// SAFETY: eight bytes, and all of their values are valid.
+unsafe impl Plain for u64 {}
 // SAFETY: `repr(C)`, of u64 only.
 unsafe impl Plain for MmapOffsets {}
 // SAFETY: `repr(C)`, of u64 only.
@@ -244,6 +252,7 @@ fn get_option<T: Plain>(
 
 /// Source: `include/uapi/asm-generic/socket.h`.
 const SO_PREFER_BUSY_POLL: i32 = 69;
+const SO_NETNS_COOKIE: i32 = 71;
 
 fn option_len<T>() -> libc::socklen_t {
     libc::socklen_t::try_from(size_of::<T>()).expect("options are a few bytes long")

@@ -195,9 +195,9 @@ impl Engine {
         for ready in all {
             for socket in ready.sockets {
                 let InterfaceId(id) = socket.interface;
-                self.steering.lock()[id].insert_xsk(
-                    socket.queue.get(),
-                    socket.xsk,
+                self.steering.lock()[id].insert_bound(
+                    socket.slot,
+                    socket.bound_to,
                     socket.fd.as_fd(),
                 )?;
             }

@@ -11,8 +11,7 @@ use core_affinity::CoreId;
 use super::plan::WorkerPlan;
 use super::report::WorkerReport;
 use super::settings::Settings;
-use crate::kernel::QueueIndex;
-use crate::kernel::XskIndex;
+use crate::kernel::InterfaceIndex;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
 use crate::memory::{Audit, Umem};
@@ -24,6 +23,7 @@ use crate::runtime::outbox::Outbox;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::worker::{Worker, WorkerParts};
 use crate::runtime::xsk_set::XskSet;
+use crate::steering::Slot;
 use crate::xsk::BindReport;
 use crate::xsk::XskErrorKind;
 use crate::xsk::{Batch, NicQueue, Xsk, XskConfig, needs_several_chunks};
@@ -38,8 +38,8 @@ pub(super) struct Ready {
 /// A worker's xsk, for the XDP program to redirect to.
 pub(super) struct Socket {
     pub(super) interface: InterfaceId,
-    pub(super) queue: QueueIndex,
-    pub(super) xsk: XskIndex,
+    pub(super) slot: Slot,
+    pub(super) bound_to: InterfaceIndex,
     pub(super) fd: OwnedFd,
 }
 
@@ -87,12 +87,15 @@ impl WorkerThread {
 
     fn set_up(&self) -> Result<(Umem, Bound, Vec<Socket>), Error> {
         let (umem, bound) = self.bind()?;
-        let socket = |(queue, report): &(Xsk, BindReport)| {
-            let socket = queue.socket()?;
+        let socket = |(xsk, report): &(Xsk, BindReport)| {
+            let (socket, bound_to) = xsk.socket().zip(xsk.bound_to())?;
             Some(socket.try_clone_to_owned().map(|fd| Socket {
                 interface: report.id,
-                queue: report.queue,
-                xsk: report.xsk,
+                slot: Slot {
+                    queue: xsk.queue(),
+                    xsk: xsk.index(),
+                },
+                bound_to,
                 fd,
             }))
         };

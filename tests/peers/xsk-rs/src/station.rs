@@ -39,8 +39,7 @@ impl Station {
         let (queue, _) = NicQueue::new(&umem, &interface, index)
             .bind(&config)
             .expect("it binds");
-        let socket = queue.socket().expect("a bound queue has one");
-        steering.insert(0, socket).expect("there is a slot");
+        steering.insert(&queue).expect("there is a slot");
         Self {
             steering,
             queue,

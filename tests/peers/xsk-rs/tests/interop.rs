@@ -269,7 +269,8 @@ fn program_of_wharf_steers_to_a_socket_of_xsk_rs(attach: Attach) {
     let mut steering =
         Steering::attach(&interface, attach, 1, &SteeringConfig::default()).expect("veth has XDP");
     let mut peer = peer(&pair, Program::Foreign);
-    steering.insert(0, peer.socket()).expect("it is an xsk");
+    let inserted = steering.insert_fd(0, wharf::XskIndex(0), peer.socket());
+    inserted.expect("it is an xsk");
     let sender = PacketSocket::sender(pair.server_interface()).expect("a socket");
     let frames: Vec<_> = frames(pair.udp_flow(4000, 4433).reversed(), 0..100).collect();
 

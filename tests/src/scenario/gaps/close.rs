@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use wharf::{
     Interface, NicQueue, QueueIndex, Umem, UmemConfig, Xsk, XskConfig, XskError, XskErrorKind,
+    XskIndex,
 };
 
 use super::stall::Stall;
@@ -154,7 +155,8 @@ pub fn leaked_mapping_and_rebind(medium: Medium) {
         ..
     } = near;
     let leaked = xsk.rx().leak_mapping();
-    steering.remove(0).expect("there is a slot");
+    let cleared = steering.clear(0, XskIndex(0));
+    cleared.expect("there is a slot");
 
     at_once("closing", || drop(xsk));
 

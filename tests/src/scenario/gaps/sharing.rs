@@ -2,7 +2,7 @@
 
 use wharf::{
     Action, Expression, Interface, NicQueue, QueueIndex, Rule, RuleSet, Steering, SteeringConfig,
-    Umem, UmemConfig, Xsk, XskConfig,
+    Umem, UmemConfig, Xsk, XskConfig, XskIndex,
 };
 use wharf_testbed::FlowChecker;
 
@@ -37,8 +37,7 @@ impl Side4 {
             let at = QueueIndex::new(index).expect("small");
             let bound = NicQueue::new(&umem, steering.interface(), at).bind(&config);
             let (queue, _) = bound.expect("it binds");
-            let socket = queue.socket().expect("a bound queue has a socket");
-            steering.insert(index, socket).expect("there is a slot");
+            steering.insert(&queue).expect("there is a slot");
             queue
         };
         Self {
@@ -167,8 +166,7 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
     let mut arrived = 0;
     let mut aimed_at = 0;
     for (many, few) in idle.chunks(60).zip(to_busy.chunks(40)) {
-        let aimed = far.xsk.socket().expect("a bound queue has a socket");
-        far.steering.insert(0, aimed).expect("there is a slot");
+        far.steering.insert(&far.xsk).expect("there is a slot");
         give(&mut near, many);
         near.flush();
         // A NIC has completed what is still on its way to the other end.
@@ -178,8 +176,8 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
             counts.redirected == aimed_at
         });
         aimed_at += few.len() as u64;
-        let aimed = busy.socket().expect("a bound queue has a socket");
-        far.steering.insert(0, aimed).expect("there is a slot");
+        let aimed = far.steering.insert_as(XskIndex(0), &busy);
+        aimed.expect("there is a slot");
         give(&mut near, few);
         near.flush();
         let mut taken = Vec::new();
@@ -220,8 +218,7 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
     assert_eq!((far.xsk.violations(), busy.violations()), (0, 0));
     crate::assert_all_home(&far.umem);
     drop(busy);
-    let aimed = far.xsk.socket().expect("a bound queue has a socket");
-    far.steering.insert(0, aimed).expect("there is a slot");
+    far.steering.insert(&far.xsk).expect("there is a slot");
     exchange(&mut super::Usual, &mut near, &mut far, &frames[..300]);
     near.assert_settled();
 }
