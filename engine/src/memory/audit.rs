@@ -20,9 +20,9 @@ pub struct Audit {
     pub made: u32,
     /// With the kernel, to send from: every chunk of a frame in several.
     pub transmit: u32,
-    /// Withdrawn because the kernel gave them back with a senseless descriptor.
+    /// Withdrawn because the kernel returned them with a senseless descriptor.
     pub quarantined: u32,
-    /// Written off because the kernel still had them when their queue closed.
+    /// Written off because the kernel still had them when their xsk closed.
     pub stranded: u32,
     /// Chunks that the pool really holds.
     pub pooled: u32,

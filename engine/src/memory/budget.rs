@@ -14,7 +14,7 @@ use crate::kernel::sys::memory::locked_memory_limit;
 /// Bytes pinned by all UMEMs of this process.
 static IN_USE: AtomicU64 = AtomicU64::new(0);
 
-/// A part of the budget, given back on drop.
+/// A part of the budget, returned on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     bytes: u64,

@@ -106,7 +106,7 @@ impl Links {
         link.next.store(part.next.0, Ordering::Relaxed);
     }
 
-    /// The parts from `first` on. Each link is read before its part is given, so
+    /// The parts from `first` on. Each link is read before its part is returned, so
     /// that the taker may let the chunk go.
     pub(crate) fn parts(&self, first: Next) -> impl Iterator<Item = Part> + '_ {
         let mut next = first;

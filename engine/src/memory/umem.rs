@@ -3,7 +3,7 @@
 //!
 //! A UMEM belongs to one thread; taking and dropping a frame there is a few
 //! plain instructions. Frames go to other threads
-//! [detached](crate::Frame::detach), and come home through a queue of returns
+//! [detached](crate::Frame::detach), and come back through a queue of returns
 //! that holds every chunk, so returning never blocks and never fails.
 
 use std::cell::{Cell, RefCell};
@@ -26,15 +26,14 @@ use crate::kernel::QueueIndex;
 use crate::kernel::sys::memory::page_size;
 use crate::kernel::sys::namespace::current_namespace;
 
-/// A UMEM, with the queues and frames that use it. Cloning gives another handle
-/// to the same UMEM; the memory lives until the last handle, queue and frame are
-/// gone.
+/// A UMEM, with the xsks and frames that use it. A clone is another handle to the
+/// same UMEM; the memory lives until the last handle, xsk and frame are gone.
 #[derive(Clone)]
 pub struct Umem {
     shared: Rc<UmemState>,
 }
 
-/// What all handles, queues and frames of a UMEM share on its thread.
+/// What all handles, xsks and frames of a UMEM share on its thread.
 pub(crate) struct UmemState {
     pub(crate) ledger: Ledger,
     pub(super) pool: Pool,
@@ -46,7 +45,7 @@ pub(crate) struct UmemState {
     next_xsk: Cell<u8>,
     /// Chunks that are detached: the returns need no look when there are none.
     detached: Cell<u32>,
-    /// The bound sockets, of which one lends its registration to the next.
+    /// The bound sockets, of which one shares its registration with the next.
     sockets: RefCell<Vec<BoundSocket>>,
     /// Whether they take frames in several chunks.
     multi_buffer: Cell<bool>,
@@ -82,10 +81,10 @@ impl BackingStore {
 
 impl Umem {
     /// Maps the memory of a UMEM, faulted in on the NUMA node of the calling
-    /// thread. It is pinned when the first queue is bound.
+    /// thread. It is pinned when the first xsk is bound.
     ///
     /// Blocks for up to a second while huge pages are there and in use, as those
-    /// of a queue that has just closed still are.
+    /// of an xsk that has just closed still are.
     ///
     /// # Errors
     ///
@@ -195,7 +194,7 @@ impl Umem {
         self.shared.region().pages()
     }
 
-    /// Bytes of memory, which are pinned while a queue is bound: whole pages.
+    /// Bytes of memory, which are pinned while an xsk is bound: whole pages.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.shared.region().mapped_bytes()
@@ -234,25 +233,25 @@ impl UmemState {
         })
     }
 
-    /// Takes back what was lent through a fill ring that the kernel never used.
+    /// Takes back what was posted to a fill ring that the kernel never used.
     pub(crate) fn take_back_all(&self, queue: QueueId) {
         self.ledger
             .close_fill(queue, Owner::Pool, |chunk| self.pool.put(chunk));
     }
 
-    /// Writes off what the kernel has from the fill ring of `group`: the ring
+    /// Writes off what the kernel has from the fill ring of `queue`: the ring
     /// closes, and the kernel may use the chunks a little longer.
     pub(crate) fn strand_posted(&self, queue: QueueId) {
         self.ledger.close_fill(queue, Owner::Stranded, |_| ());
     }
 
-    /// Writes off what the kernel has from the TX ring of `member`, except what
+    /// Writes off what the kernel has from the TX ring of `xsk`, except what
     /// it [completes](Self::complete) later.
     pub(crate) fn strand_transmitted(&self, xsk: XskId) {
         self.ledger.close_transmit(xsk);
     }
 
-    /// Fill ring of `group` → pool, for a received frame that nobody gets.
+    /// Fill ring of `queue` → pool, for a received frame that nobody gets.
     pub(crate) fn drop_received(&self, addr: u64, queue: QueueId) -> Result<(), Violation> {
         let place = self.geometry.place(addr).ok_or(Violation)?;
         self.ledger.take_back(place.chunk, queue)?;
@@ -309,8 +308,8 @@ impl UmemState {
         self.backing.links.parts(first).map(|_| 1).sum()
     }
 
-    /// Puts the detached chunks that came home into the pool. The chunks of a
-    /// frame in several come home one by one.
+    /// Puts the detached chunks that came back into the pool. The chunks of a
+    /// frame in several come back one by one.
     #[inline]
     pub(crate) fn collect_returns(&self) {
         if self.detached.get() > 0 {
@@ -377,8 +376,8 @@ impl UmemState {
     /// calling thread's network namespace.
     pub(crate) fn is_bound_to(&self, interface: u32, queue: QueueIndex) -> bool {
         let is_there = |bound: &BoundSocket| {
-            let place = (bound.namespace, bound.interface, bound.queue);
-            bound.socket.strong_count() > 0 && place == (current_namespace(), interface, queue)
+            let bound_to = (bound.namespace, bound.interface, bound.queue);
+            bound.socket.strong_count() > 0 && bound_to == (current_namespace(), interface, queue)
         };
         self.sockets.borrow().iter().any(is_there)
     }

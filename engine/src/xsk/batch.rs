@@ -297,7 +297,7 @@ impl Receiving {
         self.is_open = false;
         self.excess = 0;
         self.ring.release();
-        self.tell_queue(member);
+        self.count_returned(member);
         Handle::release(umem, std::mem::take(&mut self.left));
     }
 
@@ -319,9 +319,9 @@ impl Receiving {
         }
     }
 
-    /// Lets the queue know of the posted chunks that came back since last time.
+    /// Counts the posted chunks that came back since last time as the queue's.
     #[inline]
-    fn tell_queue(&mut self, member: &Membership) {
+    fn count_returned(&mut self, member: &Membership) {
         member
             .queue()
             .note_returned(std::mem::take(&mut self.returned));
@@ -353,7 +353,7 @@ impl Receiving {
             self.returned += u64::from(taken.is_ok());
         }
         self.ring.release();
-        self.tell_queue(member);
+        self.count_returned(member);
     }
 
     pub(super) fn counters(&self) -> RxCounters {

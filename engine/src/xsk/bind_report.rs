@@ -1,10 +1,10 @@
-//! What a queue really got, beside what was asked for.
+//! What an xsk really got, beside what was asked for.
 
 use super::config::Mode;
 use crate::kernel::{CopyMode, QueueIndex};
 use crate::kernel::{InterfaceId, XskIndex};
 
-/// What binding a queue gave, read back from the kernel.
+/// What an xsk got when it was bound, read back from the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindReport {
     /// The interface's name.

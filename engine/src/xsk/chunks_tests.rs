@@ -2,7 +2,7 @@
 //! apart, and conserved whatever happens to them on the way.
 #![expect(
     clippy::cast_possible_truncation,
-    reason = "any byte will do to tell frames apart"
+    reason = "any byte will do to identify a frame"
 )]
 
 mod properties;
@@ -36,9 +36,9 @@ fn queue() -> (Umem, Xsk, SimulatedNic) {
     queue_of(&config())
 }
 
-/// Bytes that tell where they belong.
+/// Bytes that say where they belong.
 fn bytes(seed: u8, len: usize) -> Vec<u8> {
-    let byte = |place: usize| seed.wrapping_add((place % 251) as u8);
+    let byte = |at: usize| seed.wrapping_add((at % 251) as u8);
     (0..len).map(byte).collect()
 }
 
@@ -60,7 +60,7 @@ fn made(umem: &Umem, lengths: &[u32]) -> Frame {
 }
 
 #[track_caller]
-fn assert_all_home(umem: &Umem) {
+fn assert_all_returned(umem: &Umem) {
     let audit = umem.audit();
     assert!(audit.is_balanced(), "{audit:?}");
     let out = (audit.held(), audit.made, audit.parts, audit.transmit);
@@ -88,7 +88,7 @@ fn frame_in_several_chunks_is_one_frame_with_all_bytes() {
     assert_eq!((counters.frames, counters.bytes), (3, 9014 + 12));
     assert_eq!(umem.audit().parts, 2);
     drop(frames);
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
     assert_eq!(queue.rx().discarded(), 3, "frames, not chunks");
 }
 
@@ -104,9 +104,9 @@ fn frame_whose_descriptors_come_one_by_one_waits_for_the_last() {
 
     let frames: Vec<_> = queue.receive(RING).map(|frame| content(&frame)).collect();
     assert_eq!(frames, [&b"abcde"[..], b"next"]);
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
     queue.recycle();
-    assert_eq!(umem.audit().fill, RING, "every chunk was lent again");
+    assert_eq!(umem.audit().fill, RING, "every chunk was posted again");
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn frame_goes_out_whole_and_counts_once() {
     queue.recycle();
     let tx = queue.tx();
     assert_eq!((tx.in_flight(), tx.counters().completed), (0, 1));
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
     assert_eq!(queue.rx().charged(), RING);
 }
 
@@ -235,7 +235,7 @@ fn first_chunk_without_its_ethernet_header_is_given_back() {
     assert!(matches!(short, Err(TransmitError::ShortFirstChunk(_))));
     assert!(matches!(empty, Err(TransmitError::Empty(_))));
     drop((short, empty));
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
 }
 
 #[test]
@@ -256,20 +256,20 @@ fn frame_with_a_senseless_descriptor_is_dropped_whole_and_counted_once() {
 
         let received: Vec<_> = queue.receive(RING).map(|frame| content(&frame)).collect();
 
-        // The NIC uses the chunk that it gave back for the delivery behind it.
+        // The NIC uses the chunk that it returned for the delivery behind it.
         let counters = queue.rx().counters();
         assert_eq!(counters.invalid, 1 + u64::from(broken == 2), "{broken}");
         assert_eq!(received.len(), usize::from(broken != 2), "{broken}");
         assert_eq!(umem.audit().quarantined, 1);
-        assert_all_home(&umem);
+        assert_all_returned(&umem);
         queue.recycle();
         assert_eq!(umem.audit().fill, RING, "{broken}: nothing is lost");
     }
 }
 
-/// The first bytes of the chunk that was lent as number `place`.
-fn umem_addr(umem: &Umem, place: u32) -> u64 {
-    u64::from(place) * u64::from(umem.chunk_size()) + 256
+/// The first bytes of the chunk that was posted as number `position`.
+fn umem_addr(umem: &Umem, position: u32) -> u64 {
+    u64::from(position) * u64::from(umem.chunk_size()) + 256
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn frame_without_an_end_is_dropped_and_what_follows_it_comes_through() {
     assert_eq!(queue.rx().counters().invalid, 1, "one frame");
     queue.recycle();
     assert_eq!(umem.audit().fill, RING);
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn frame_cut_off_by_the_end_of_its_queue_leaves_nothing_behind() {
 
     drop(queue);
 
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
     assert_eq!(umem.audit().stranded, RING - 2);
 }
 
@@ -334,7 +334,7 @@ fn hoarding_application_loses_whole_frames() {
     drop(hoard);
     queue.recycle();
     assert_eq!(umem.audit().fill, RING);
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn frame_grows_and_shrinks_at_its_own_ends() {
 
     frame.shrink_back(25 + 50 + 10).expect("longer");
     assert_eq!((frame.chunks(), frame.total_len()), (1, 90));
-    assert_eq!(umem.audit().parts, 0, "chunks without bytes went home");
+    assert_eq!(umem.audit().parts, 0, "chunks without bytes went back");
     assert!(frame.shrink_back(91).is_err());
 
     let mut frame = made(&umem, &[10, 10]);
@@ -411,8 +411,8 @@ fn frame_does_not_end_in_chunks_of_another_umem() {
     assert!(matches!(empty, Err(AppendError::Empty(_))));
     assert!(frame.is_contiguous());
     drop((foreign, empty, frame));
-    assert_all_home(&umem);
-    assert_all_home(&other);
+    assert_all_returned(&umem);
+    assert_all_returned(&other);
 }
 
 #[test]
@@ -433,7 +433,7 @@ fn received_frame_that_ends_another_counts_as_dropped() {
     queue.wake().expect("nothing to wake");
     assert_eq!(nic.transmitted().map(|bytes| bytes.len()), Some(5021));
     queue.recycle();
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
 }
 
 #[test]
@@ -467,7 +467,7 @@ fn detached_frame_takes_all_its_chunks_along_and_home() {
     queue.wake().expect("nothing to wake");
     assert_eq!(nic.transmitted(), Some(inverted));
     queue.recycle();
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
     assert_eq!(queue.rx().discarded(), 1);
 }
 
@@ -505,7 +505,7 @@ fn xsks_of_a_queue_each_get_their_frames_whole() {
     assert_eq!(first.tx().complete(), 1, "one frame");
     assert_eq!(second.tx().in_flight(), 0);
     drop((received, frame));
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
 }
 
 #[test]
@@ -530,7 +530,7 @@ fn parts_in_flight_come_home_after_their_xsk_has_closed() {
 
     assert_eq!(umem.audit().stranded, 0);
     assert_eq!(first.violations(), 0);
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
 }
 
 #[test]
@@ -547,7 +547,7 @@ fn frames_that_were_never_published_come_home_as_the_queue_closes() {
 
     assert_eq!(umem.audit().stranded, 3, "what the kernel may have");
     assert_eq!(rx.charged(), RING);
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
 }
 
 #[test]
@@ -571,5 +571,5 @@ fn frame_whose_first_chunk_is_empty_is_refused_wherever_its_next_chunk_lies() {
     }
     assert_eq!(queue.in_flight(), 1);
     drop((frames, queue));
-    assert_all_home(&umem);
+    assert_all_returned(&umem);
 }

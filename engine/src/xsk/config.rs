@@ -1,4 +1,4 @@
-//! How a queue is bound.
+//! How an xsk is bound.
 
 use std::time::Duration;
 
@@ -44,13 +44,13 @@ impl MultiBuffer {
     }
 }
 
-/// How a queue is bound.
+/// How an xsk is bound, and the queue is set up with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XskConfig {
     /// Entries of each of the four rings; the fill and the completion ring of a
     /// queue for several xsks have as many for each of them.
     pub ring_size: RingCapacity,
-    /// Zero copy or copy. Queues that share a UMEM share the mode of the first.
+    /// Zero copy or copy. Xsks that share a UMEM share the mode of the first.
     pub mode: Mode,
     /// Xsks that the queue is to have, with those that [`NicQueue::share`](super::NicQueue::share)
     /// adds. Zero counts as one.
@@ -65,7 +65,7 @@ pub struct XskConfig {
     /// How long to wait for a queue that is busy, or for locked memory: a socket
     /// that closes holds its queue and its memory for some 50 ms.
     pub bind_patience: Duration,
-    /// Whether frames may lie in several chunks. Queues that share a UMEM do as
+    /// Whether frames may lie in several chunks. Xsks that share a UMEM do as
     /// the first.
     pub multi_buffer: MultiBuffer,
     /// Whether to bind where this kernel is known to panic.

@@ -113,7 +113,7 @@ pub enum XskErrorKind {
         /// The kernel's error.
         source: io::Error,
     },
-    /// The queue got another mode than was demanded.
+    /// The xsk got another mode than was demanded.
     #[non_exhaustive]
     SharedMode {
         /// The mode it got.
@@ -319,7 +319,7 @@ pub(super) fn bind_error(
         mode, multi_buffer, ..
     } = *target;
     match (source.raw_os_error(), mode) {
-        // All else that gives this has been checked before.
+        // All else that leads to this has been checked before.
         (Some(libc::EINVAL), CopyMode::Copy) if multi_buffer => {
             XskErrorKind::NoMultiBuffer { largest }
         }

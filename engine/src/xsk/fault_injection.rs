@@ -1,10 +1,10 @@
-//! Damage to what is on its way to the kernel, for tests of how kernel and queue
+//! Damage to what is on its way to the kernel, for tests of how kernel and xsk
 //! take it. Nothing else can make a descriptor that is not a frame's.
 //!
 //! It cannot touch memory that it should not: the kernel checks descriptors
-//! against the UMEM, which is all it could read, and the queue checks what comes
+//! against the UMEM, which is all it could read, and the xsk checks what comes
 //! back against the ledger. A chunk whose completion does not come stays in
-//! transmit until the queue closes, and one that comes back by a wrong address
+//! transmit until the xsk closes, and one that comes back by a wrong address
 //! is a [violation](super::Xsk::violations). A simulated NIC panics at what the
 //! kernel would refuse.
 //!
@@ -67,8 +67,8 @@ impl TxHalf {
     }
 }
 
-/// The memory of a ring that stays mapped although its queue is gone, as a
-/// forgotten queue leaves it, or another process that mapped it.
+/// The memory of a ring that stays mapped although its xsk is gone, as a
+/// forgotten xsk leaves it, or another process that mapped it.
 #[derive(Debug)]
 pub struct LeakedMapping(#[expect(dead_code, reason = "keeps the ring mapped")] Arc<Mapping>);
 

@@ -55,7 +55,7 @@ pub(crate) fn needs_several_chunks(
     Ok(Fit::of(interface, umem)?.chunks() > 1)
 }
 
-/// Whether a queue is to be bound for frames in several chunks. `shares` says
+/// Whether an xsk is to be bound for frames in several chunks. `shares` says
 /// that the UMEM has been bound before, and so decided.
 pub(super) fn decide(
     umem: &Umem,
@@ -116,14 +116,14 @@ pub(super) fn check_zero_copy(
     ))
 }
 
-/// Whether the driver has zero copy, as far as the kernel tells: it can since 6.3.
+/// Whether the driver has zero copy, as far as the kernel says, which it does since 6.3.
 fn may_zero_copy(interface: &Interface) -> bool {
     let features = interface.xdp_features().ok().flatten();
     features.is_none_or(crate::kernel::interface::XdpFeatures::zero_copy)
 }
 
 /// The most chunks of a frame that the driver takes in zero-copy mode, as it says
-/// itself. A kernel that takes several can tell.
+/// itself. A kernel that takes several asks it.
 pub(super) fn chunks_in_zero_copy(interface: &Interface) -> u32 {
     let features = interface.xdp_features().ok().flatten();
     features.map_or(1, |features| features.zero_copy_segments().max(1))

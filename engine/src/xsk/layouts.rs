@@ -25,7 +25,7 @@ pub(super) fn any_layout(frames: u32) -> impl Strategy<Value = UmemConfig> {
     })
 }
 
-/// An address that a lying kernel may give: near the chunks of a UMEM of `frames`,
+/// An address that a lying kernel may return: near the chunks of a UMEM of `frames`,
 /// with an offset in its upper bits, or anywhere.
 pub(super) fn any_addr(frames: u32) -> impl Strategy<Value = u64> {
     let near = || 0..u64::from(frames) * 4096;

@@ -24,7 +24,7 @@ use crate::memory::Umem;
 /// The kernel has one fill and one completion ring per queue. The first xsk,
 /// [bound](Self::bind), brings them with it; others [share](Self::share) them. Two
 /// values for the same queue, UMEM and interface are the same queue to the kernel:
-/// clone one, to have the queue in several places.
+/// clone one, to have the queue in several variables.
 ///
 /// ```no_run
 /// use wharf::{Interface, NicQueue, QueueIndex, RingCapacity, Umem, UmemConfig, XskConfig};
@@ -100,7 +100,7 @@ impl NicQueue {
     }
 
     /// Binds one more xsk to the queue, with an RX and a TX ring of its own, so that
-    /// rules may tell its frames apart.
+    /// rules may separate its frames from those of others.
     ///
     /// The fill and the completion ring are those of the queue, and so are the
     /// limit on chunks and the fill floor: [`Xsk::recycle`] on any of

@@ -355,7 +355,7 @@ impl Membership {
 }
 
 impl Drop for Membership {
-    /// Lets the socket close. The xsk's frames are written off before, but come home
+    /// Lets the socket close. The xsk's frames are written off before, but come back
     /// if the kernel completes them.
     fn drop(&mut self) {
         let QueueState {

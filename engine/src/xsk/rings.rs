@@ -12,7 +12,7 @@ use crate::kernel::sys::memory::Mapping;
 use crate::kernel::sys::socket;
 use crate::xsk::ring::{self, CompletionRing, FillRing, RxRing, TxRing};
 
-/// The four rings of a queue.
+/// The four rings of a queue's first xsk.
 pub(crate) struct Rings {
     pub(crate) fill: FillRing,
     pub(crate) completion: CompletionRing,
@@ -68,7 +68,7 @@ pub(super) fn map_completion(
 }
 
 /// Maps a fill ring through `socket`, another xsk of its queue, instead of the
-/// one it was mapped through. Gives whether the kernel allows that: Linux 6.12
+/// one it was mapped through. Returns whether the kernel allows that: Linux 6.12
 /// (`xsk_mmap` in `net/xdp/xsk.c`; before, it answers EINVAL).
 pub(crate) fn remap_fill(ring: &mut FillRing, socket: &OwnedFd) -> bool {
     let mapped =
@@ -105,7 +105,7 @@ fn map<T: Copy>(
     let mapping = Mapping::of_file(fd.as_fd(), len, page_offset).map_err(failed)?;
     // SAFETY: the kernel laid out this mapping as a ring of `T` (descriptors for
     // RX and TX, u64 for fill and completion: integers, valid for any bits).
-    // `open` and `open_sharer` take each side once; a `remap` gives up the side it
+    // `open` and `open_sharer` take each side once; a `remap` drops the side it
     // had before it takes it again.
     unsafe { ring::RingMemory::in_mapping(&Arc::new(mapping), offset, entries) }
         .ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))

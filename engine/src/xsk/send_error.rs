@@ -14,15 +14,15 @@ pub enum TransmitError {
     /// ring could not take the chunks back.
     #[error("the TX ring is full")]
     RingFull(Frame),
-    /// The frame's UMEM is not the queue's.
+    /// The frame's UMEM is not the xsk's.
     #[error("the frame belongs to another UMEM")]
     ForeignUmem(Frame),
     /// The frame, or the first of its chunks, has no bytes.
     #[error("the frame is empty")]
     Empty(Frame),
-    /// The frame lies in more chunks than the queue [sends at
+    /// The frame lies in more chunks than the xsk [sends at
     /// once](crate::XskTx::most_chunks): one, unless it was bound for several.
-    #[error("the frame lies in {} chunks, more than the queue sends at once", .0.chunks())]
+    #[error("the frame lies in {} chunks, more than the xsk sends at once", .0.chunks())]
     TooManyChunks(Frame),
     /// The first of several chunks has less than an Ethernet header, which some
     /// drivers do not survive.
@@ -52,7 +52,7 @@ impl TransmitError {
     }
 }
 
-/// The kernel cannot send on this queue now.
+/// The kernel cannot send for this xsk now.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WakeError {

@@ -1,10 +1,10 @@
 //! The other side of an xsk's rings, in plain memory: what a NIC and the kernel
-//! do, as far as an application can tell.
+//! do, as far as an application can see.
 //!
 //! It runs the same ring code with the roles swapped, so a test against it
 //! exercises everything above the system calls. It keeps the kernel's part of
 //! the contract, for unaligned chunks as well, and panics where the kernel would
-//! refuse what it is given; [`SimulatedNic::inject_received`] and
+//! refuse what it gets; [`SimulatedNic::inject_received`] and
 //! [`SimulatedNic::inject_completion`] break it on purpose.
 #![expect(
     unsafe_code,
@@ -158,7 +158,7 @@ impl SimulatedNic {
 
     /// Receives `bytes` as a frame would be: into the next chunk of the fill
     /// ring, then onto the RX ring; into several if they do not fit one. `false`
-    /// when there is no chunk or no slot for some of them, or the queue was not
+    /// when there is no chunk or no slot for some of them, or the xsk was not
     /// made for frames in several chunks ([`MultiBuffer::Always`]); the frame is
     /// lost then.
     pub fn deliver(&mut self, bytes: &[u8]) -> bool {
@@ -203,8 +203,8 @@ impl SimulatedNic {
             .is_some_and(|(place, len)| self.inject_received(self.umem.geometry.addr(place), len))
     }
 
-    /// Sends the next frame of the TX ring: gives its bytes, and its chunks back
-    /// through the completion ring. `None` when there is none, or no slot to
+    /// Sends the next frame of the TX ring: returns its bytes, and posts its chunks
+    /// to the completion ring. `None` when there is none, or no slot to
     /// complete it.
     pub fn transmitted(&mut self) -> Option<Vec<u8>> {
         let (mut bytes, mut goes_on) = self.transmitted_part()?;
@@ -216,7 +216,7 @@ impl SimulatedNic {
         Some(bytes)
     }
 
-    /// Sends one chunk of a frame; gives its bytes, and whether the frame goes on.
+    /// Sends one chunk of a frame; returns its bytes, and whether the frame goes on.
     fn transmitted_part(&mut self) -> Option<(Vec<u8>, bool)> {
         let descriptor = self.transmit()?;
         let place = self.umem.geometry.place(descriptor.addr)?;
@@ -341,7 +341,7 @@ impl std::fmt::Debug for SimulatedNic {
 }
 
 /// One ring's memory, seen from both sides. The indices start just before
-/// their wrap, so that every use of a simulated queue crosses it.
+/// their wrap, so that every use of a simulated xsk crosses it.
 fn ring<T: Copy>(entries: u32) -> Result<(RingMemory<T>, RingMemory<T>), XskErrorKind> {
     let page = page_size() as usize;
     let len = page + entries as usize * size_of::<T>();

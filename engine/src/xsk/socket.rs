@@ -126,7 +126,7 @@ impl Socket {
         })
     }
 
-    /// Binds the socket to a queue, and gives it with the mode it really got.
+    /// Binds the socket to a queue, and returns it with the mode it really got.
     ///
     /// Waits until `deadline` while the queue is busy: a socket that was closed
     /// holds its queue for another 20 to 55 ms (6.18), because the kernel tears

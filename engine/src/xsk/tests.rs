@@ -1,5 +1,5 @@
-//! A queue against the simulated NIC: ownership, conservation and what the
-//! ledger does with descriptors that no kernel should give.
+//! An xsk against the simulated NIC: ownership, conservation and what the
+//! ledger does with descriptors that no kernel should post.
 
 use proptest::prelude::*;
 
@@ -142,7 +142,7 @@ fn senseless_descriptors_never_become_frames() {
     let (umem, mut queue, mut nic) = queue(256);
     let chunk = u64::from(umem.chunk_size());
     // Free chunk, beyond the UMEM, far beyond, and a length that leaves the
-    // chunk, for a chunk that was lent (the first ones were).
+    // chunk, for a chunk that was posted (the first ones were).
     let free = chunk * 200;
     for (addr, len) in [
         (free, 60),
@@ -158,7 +158,7 @@ fn senseless_descriptors_never_become_frames() {
 
     assert_eq!(queue.violations(), 5);
     let audit = umem.audit();
-    assert_eq!(audit.quarantined, 2, "the two that were lent");
+    assert_eq!(audit.quarantined, 2, "the two that were posted");
     assert!(audit.is_balanced());
 }
 
@@ -167,7 +167,7 @@ fn frame_delivered_twice_is_one_frame() {
     let (umem, mut queue, mut nic) = queue(256);
     assert!(nic.deliver(b"once"));
     let frame = queue.receive(1).next().expect("delivered");
-    let addr = 256; // The first chunk lent, with XDP's headroom.
+    let addr = 256; // The first chunk posted, with XDP's headroom.
 
     assert!(nic.inject_received(addr, 4));
 
@@ -183,7 +183,7 @@ fn nic_leaves_bytes_alone_that_an_injected_descriptor_made_the_applications() {
         nic.inject_received(256, 4),
         "the first chunk of the fill ring"
     );
-    let frame = queue.receive(1).next().expect("a chunk that was lent");
+    let frame = queue.receive(1).next().expect("a chunk that was posted");
     let before = frame.to_vec();
 
     assert!(!nic.deliver(b"EVIL"));

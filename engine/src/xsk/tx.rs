@@ -118,7 +118,7 @@ impl<'a> XskTx<'a> {
     }
 
     /// The most chunks that a frame may lie in to be sent here: 1 unless the
-    /// queue was bound for frames in several
+    /// xsk was bound for frames in several
     /// ([`BindReport::multi_buffer`](crate::BindReport::multi_buffer)).
     #[must_use]
     pub fn most_chunks(&self) -> u32 {
@@ -389,8 +389,8 @@ impl TxHalf {
 }
 
 impl Drop for TxHalf {
-    /// Chunks that the kernel has returned or never had come home, those that it
-    /// still has are written off.
+    /// Chunks that the kernel has returned or never had go back to the pool, those
+    /// that it still has are written off.
     fn drop(&mut self) {
         self.settle();
         self.complete();

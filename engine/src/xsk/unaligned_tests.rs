@@ -19,7 +19,7 @@ fn queue(bytes: u32, headroom: u32) -> (Umem, Xsk, SimulatedNic) {
     (umem, queue, nic)
 }
 
-/// Bytes that tell where they belong.
+/// Bytes that say where they belong.
 #[expect(clippy::cast_possible_truncation, reason = "any byte will do")]
 fn pattern(seed: u32, len: u32) -> Vec<u8> {
     (0..len)
@@ -95,7 +95,7 @@ fn completion_that_lost_bit_zero_frees_the_right_chunk() {
 fn senseless_descriptors_never_become_frames() {
     let (umem, mut queue, mut nic) = queue(3000, 0);
     let at = |chunk: u64, offset: u64| (chunk * 3000) | (offset << 48);
-    // In turn: a chunk that was not lent, beyond the UMEM, an offset that leaves
+    // In turn: a chunk that was not posted, beyond the UMEM, an offset that leaves
     // the chunk, one that ends behind the UMEM, a length that leaves the chunk,
     // nonsense, and a length that overflows.
     for (addr, len) in [

@@ -7,7 +7,6 @@
 //! (`__xsk_generic_xmit` in `net/xdp/xsk.c`), and `ENXIO` or `ENETDOWN` that the
 //! interface is gone or down.
 
-
 use super::send_error::WakeError;
 use super::tx::TxHalf;
 use crate::kernel::CopyMode;

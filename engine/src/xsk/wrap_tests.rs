@@ -56,7 +56,7 @@ fn frames_go_round_one_by_one_across_the_wrap_of_all_four_rings() {
         queue.recycle();
         let (rx, mut tx) = queue.split();
         assert_eq!((tx.in_flight(), tx.room()), (0, RING));
-        assert_eq!(rx.charged(), RING, "as many are lent as before");
+        assert_eq!(rx.charged(), RING, "as many are posted as before");
     }
 
     assert_wrapped(&nic);
@@ -76,7 +76,7 @@ fn full_rings_are_full_at_every_place_around_the_wrap() {
     let (umem, mut queue, mut nic) = queue();
 
     for round in 0..2 * RING {
-        // One further each round, so that the wrap meets every place of a full ring.
+        // One further each round, so that the wrap meets every slot of a full ring.
         for number in 0..RING {
             assert!(nic.deliver(&[0; 60]), "round {round}, frame {number}");
         }

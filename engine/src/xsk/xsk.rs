@@ -95,6 +95,7 @@ use crate::memory::Frame;
 ///
 /// `engine/examples/own_program.rs` is the whole of it. An
 /// [`Engine`](crate::Engine) always brings its own program.
+///
 /// # Exchanging
 ///
 /// An xsk is one value: exchanging two with [`std::mem::swap`] exchanges which
@@ -255,7 +256,7 @@ impl Xsk {
     /// The socket, to wait for frames on. `None` for a simulated xsk.
     ///
     /// Waiting on it with `poll(2)` in copy mode also sends what is in the TX
-    /// ring, and swallows errors that tell of lost frames: [wake](Self::wake) the
+    /// ring, and swallows errors that report lost frames: [wake](Self::wake) the
     /// kernel until nothing is pending before.
     ///
     /// It also goes into the XSKMAP of an [XDP program of your

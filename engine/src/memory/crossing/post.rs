@@ -32,20 +32,20 @@ impl Posting<'_> {
 
 impl UmemState {
     /// Takes up to `most` chunks from the pool for the fill ring of the queue of
-    /// `records`, and charges the queue. `give` posts them all. Returns their number.
+    /// `records`, and charges the queue. `post_all` posts them. Returns their number.
     #[inline]
     pub(crate) fn post(
         &self,
         records: &XskRecords,
         most: u32,
-        give: impl FnOnce(Rev<Iter<'_, Cell<u32>>>, Posting<'_>),
+        post_all: impl FnOnce(Rev<Iter<'_, Cell<u32>>>, Posting<'_>),
     ) -> u32 {
         let posting = Posting {
             records: self.ledger.records(),
             posted: records.posted,
             stride: u64::from(self.geometry.stride()),
         };
-        let posted = self.pool.take_row(most, |chunks| give(chunks, posting));
+        let posted = self.pool.take_row(most, |chunks| post_all(chunks, posting));
         self.ledger.charge(records.queue, posted);
         posted
     }

@@ -6,7 +6,7 @@ use super::frame::Frame;
 use super::segments::{Segments, SegmentsMut};
 use crate::memory::links::{Next, Part};
 
-/// A frame cannot be the end of another. Each case gives it back.
+/// A frame cannot be the end of another. Each case returns it.
 #[derive(Debug, Error)]
 pub enum AppendError {
     /// Its UMEM is not the other frame's.
@@ -34,7 +34,7 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// [`AppendError`] gives `end` back: when it is of another UMEM, or when its
+    /// [`AppendError`] returns `end`: when it is of another UMEM, or when its
     /// first chunk has no bytes.
     pub fn append(&mut self, end: Frame) -> Result<(), AppendError> {
         if self.pointer() != end.pointer() {

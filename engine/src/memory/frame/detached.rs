@@ -72,7 +72,7 @@ impl DetachedFrame {
         }
     }
 
-    /// Whether the frame's UMEM is the one of `home`.
+    /// Whether the frame's UMEM is the one of `backing`.
     fn is_from(&self, backing: &Arc<BackingStore>) -> bool {
         Arc::ptr_eq(&self.backing, backing)
     }
@@ -108,7 +108,7 @@ impl Umem {
     ///
     /// # Errors
     ///
-    /// A frame of another UMEM is given back.
+    /// A frame of another UMEM, which is returned.
     pub fn attach(&self, detached: DetachedFrame) -> Result<Frame, DetachedFrame> {
         if !detached.is_from(self.shared().backing()) {
             return Err(detached);

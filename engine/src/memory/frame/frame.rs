@@ -26,7 +26,7 @@ use crate::memory::umem::{Umem, UmemState};
 /// the frame check sequence: to all of them if it [is
 /// contiguous](Self::is_contiguous), as every frame is whose interface has an
 /// MTU that fits a chunk, and else to those in its first chunk.
-/// [`segments`](Self::segments) gives all of them, whatever the number of chunks.
+/// [`segments`](Self::segments) returns all of them, whatever the number of chunks.
 ///
 /// Dropping it puts its chunks back into the pool, in a few instructions each.
 /// It stays on the thread of its UMEM; [`detach`](Self::detach) makes it fit to
@@ -46,7 +46,7 @@ use crate::memory::umem::{Umem, UmemState};
 /// address in that chunk as the geometry makes it, and the number of bytes from there
 /// that the lower half of `extent` says lies inside the chunk. The upper half of
 /// `extent` names the first of the parts: it leads to chunks that the ledger has as
-/// parts, each of them once and from this frame alone, whose links tell of bytes
+/// parts, each of them once and from this frame alone, whose links name bytes
 /// inside them.
 pub struct Frame {
     umem: Handle,
@@ -182,7 +182,7 @@ impl Frame {
     }
 
     /// Takes `bytes` off the front: a header that is done with. A frame in
-    /// several chunks has at most those of its first to give.
+    /// several chunks loses at most those of its first.
     ///
     /// # Errors
     ///

@@ -45,7 +45,7 @@ impl Frame {
     pub fn metadata(&self, len_bytes: u32) -> Option<&[u8]> {
         let place = in_front_of(self.place(), len_bytes)?;
         let start = self.umem().region().bytes(place, len_bytes);
-        // SAFETY: `bytes` gives the address of `len_bytes` mapped bytes, zeroed once
+        // SAFETY: `bytes` returns the address of `len_bytes` mapped bytes, zeroed once
         // and so initialised, of the chunk that this frame alone owns, by its
         // invariant: the kernel writes none of it, and other Rust code reaches it
         // through `self` only.

@@ -54,7 +54,7 @@ impl<'a> Iterator for Segments<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let part = self.advance()?;
         let start = self.backing.region.bytes(part.place, part.len);
-        // SAFETY: `bytes` gives the address of `len` mapped bytes of a chunk
+        // SAFETY: `bytes` returns the address of `len` mapped bytes of a chunk
         // that the borrowed frame owns, by its invariant: the kernel does not
         // write them, and nobody else may while the frame is borrowed.
         Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), part.len as usize) })
@@ -68,7 +68,7 @@ impl<'a> Iterator for SegmentsMut<'a> {
         let part = self.walk.advance()?;
         let start = self.walk.backing.region.bytes(part.place, part.len);
         // SAFETY: as for `Segments`, with the frame borrowed mutably. A chunk is
-        // in a frame once, so no two slices overlap, and each is given once.
+        // in a frame once, so no two slices overlap, and each is returned once.
         Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), part.len as usize) })
     }
 }

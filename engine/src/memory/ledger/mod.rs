@@ -12,7 +12,7 @@
 //! was is read off the record, an [`XskId`].
 //!
 //! A frame in several chunks has one of them by its claim and in its own name;
-//! the others are recorded as its parts, so that frames can be told from chunks:
+//! the others are recorded as its parts, so that frames are counted as frames:
 //! behind the first while the application has it, before the last in transmit,
 //! where the kernel is done with the frame as it is done with the last.
 //!

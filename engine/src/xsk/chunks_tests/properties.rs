@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use proptest::prelude::*;
 
-use super::{CHUNKS, RING, USABLE, assert_all_home, bytes, config};
+use super::{CHUNKS, RING, USABLE, assert_all_returned, bytes, config};
 use crate::memory::frame::{AppendError, Frame};
 use crate::memory::{Umem, UmemConfig};
 use crate::xsk::layouts::{any_addr, any_layout, chunk_of};
@@ -175,7 +175,7 @@ proptest! {
         let total: usize = lengths.iter().sum();
         prop_assert_eq!((rx.counters().frames, rx.counters().bytes), (out as u64, total as u64));
         prop_assert_eq!((tx.counters().completed, tx.counters().bytes), (out as u64, total as u64));
-        assert_all_home(&umem);
+        assert_all_returned(&umem);
         prop_assert_eq!(umem.audit().fill, RING);
     }
 }

@@ -32,7 +32,7 @@ pub(super) unsafe fn read_slot<T: Copy>(slot: NonNull<Slot<T>>) -> T {
     #[cfg(loom)]
     // SAFETY: live by the caller's promise; loom checks the rest.
     let entry = unsafe { slot.as_ref() }.0.with(|entry| {
-        // SAFETY: loom gives a valid pointer, and checks that nobody writes.
+        // SAFETY: loom passes a valid pointer, and checks that nobody writes.
         unsafe { *entry }
     });
     entry
@@ -52,8 +52,8 @@ pub(super) unsafe fn write_slot<T: Copy>(slot: NonNull<Slot<T>>, entry: T) {
     }
     #[cfg(loom)]
     // SAFETY: live by the caller's promise; loom checks the rest.
-    unsafe { slot.as_ref() }.0.with_mut(|place| {
-        // SAFETY: loom gives a valid pointer, and checks that nobody else uses it.
-        unsafe { *place = entry };
+    unsafe { slot.as_ref() }.0.with_mut(|current| {
+        // SAFETY: loom passes a valid pointer, and checks that nobody else uses it.
+        unsafe { *current = entry };
     });
 }

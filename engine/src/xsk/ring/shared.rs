@@ -82,7 +82,7 @@ impl<T: Copy> RingMemory<T> {
     ///
     /// # Safety
     ///
-    /// As the type's invariants say, with the caller in the place of `memory`.
+    /// As the type's invariants say, with the caller instead of `memory`.
     #[cfg(test)]
     pub(super) unsafe fn from_parts(
         [producer, consumer, flags]: [NonNull<AtomicU32>; 3],
