@@ -6,7 +6,8 @@
 //!   us ── TxRing::give ────────► kernel ── CompletionRing::take ─► us
 //! ```
 //!
-//! These four methods are all that moves a chunk across the kernel boundary.
+//! These four methods are all that moves a chunk across the kernel boundary, with
+//! [`CompletionRing::take_to`], which takes and gives at once.
 //! Each moves as many as lie in a row (`row`). They know addresses and descriptors;
 //! what an address means, and whether the kernel may name it, is for the ledger
 //! (`memory::ledger`).
