@@ -159,8 +159,7 @@ impl Worker {
             // What has been counted since is published at the end of the sleep.
             timeout = timeout.min(self.publisher.due_in() + Duration::from_millis(1));
         }
-        let mut descriptors = PollSet::default();
-        descriptors.push(alarm);
+        let mut descriptors = PollSet::new(alarm);
         for (rx, tx) in self.xsks.halves() {
             let awaited = tx.pending() == 0 && !rx.has_frames();
             if !awaited || tx.in_flight() > 0 {

@@ -85,8 +85,7 @@ impl AddressWatch {
             if left.is_zero() {
                 return Ok(false);
             }
-            let mut set = PollSet::default();
-            set.push(self.notifications.as_fd());
+            let set = PollSet::new(self.notifications.as_fd());
             set.wait(left)?;
         }
     }

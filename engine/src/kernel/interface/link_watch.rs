@@ -133,8 +133,7 @@ impl LinkWatch {
             if !self.events.is_empty() || left.is_zero() {
                 return Ok(self.events.drain(..).collect());
             }
-            let mut set = PollSet::default();
-            set.push(self.notifications.as_fd());
+            let set = PollSet::new(self.notifications.as_fd());
             set.wait(left)?;
         }
     }

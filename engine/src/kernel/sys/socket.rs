@@ -181,8 +181,7 @@ pub(crate) fn kick_rx(fd: BorrowedFd<'_>) -> io::Result<()> {
     match rustix::net::recv(fd, &mut [0; 0], RecvFlags::DONTWAIT) {
         Ok(_) => Ok(()),
         Err(Errno::OPNOTSUPP) => {
-            let mut set = PollSet::default();
-            set.push(fd);
+            let set = PollSet::new(fd);
             set.wait(Duration::ZERO)
         }
         Err(error) => Err(error.into()),

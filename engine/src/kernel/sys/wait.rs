@@ -8,14 +8,41 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::thread::MembarrierCommand;
 
-/// Descriptors to wait for until one of them is readable.
-#[derive(Debug, Default)]
-pub(crate) struct PollSet<'fd>(Vec<PollFd<'fd>>);
+/// Descriptors to wait for until one of them is readable. A set of up to [`FEW`]
+/// takes no memory from the heap.
+#[derive(Debug)]
+pub(crate) struct PollSet<'fd> {
+    /// The first `len` of them count.
+    few: [PollFd<'fd>; FEW],
+    len: usize,
+    /// All of them, once they are more than a few.
+    many: Vec<PollFd<'fd>>,
+}
+
+/// An engine's worker has one descriptor per xsk and one more.
+const FEW: usize = 32;
 
 impl<'fd> PollSet<'fd> {
+    /// A set of one descriptor.
+    pub(crate) fn new(first: BorrowedFd<'fd>) -> Self {
+        Self {
+            few: std::array::from_fn(|_| readable(first)),
+            len: 1,
+            many: Vec::new(),
+        }
+    }
+
     /// Adds a descriptor.
     pub(crate) fn push(&mut self, fd: BorrowedFd<'fd>) {
-        self.0.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        if let Some(free) = self.few.get_mut(self.len) {
+            *free = readable(fd);
+            self.len += 1;
+            return;
+        }
+        if self.many.is_empty() {
+            self.many.extend_from_slice(&self.few);
+        }
+        self.many.push(readable(fd));
     }
 
     /// Sleeps until a descriptor is readable or has an error, or until
@@ -23,11 +50,20 @@ impl<'fd> PollSet<'fd> {
     pub(crate) fn wait(mut self, timeout: Duration) -> io::Result<()> {
         // One that does not fit 64 bits of seconds is for ever.
         let timeout = Timespec::try_from(timeout).ok();
-        match rustix::event::poll(&mut self.0, timeout.as_ref()) {
+        let descriptors = if self.many.is_empty() {
+            &mut self.few[..self.len]
+        } else {
+            &mut self.many[..]
+        };
+        match rustix::event::poll(descriptors, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, PollFlags::IN)
 }
 
 /// An eventfd: wakes a thread that waits on it in a [`PollSet`].
@@ -72,7 +108,8 @@ mod tests {
     #[test]
     fn eventfd_ends_a_wait_unless_it_is_left_out() {
         let event = EventFd::new().expect("an eventfd");
-        let mut set = PollSet::default();
+        let silent = EventFd::new().expect("an eventfd");
+        let mut set = PollSet::new(silent.as_fd());
         set.push(event.as_fd());
         event.signal();
 
@@ -80,7 +117,7 @@ mod tests {
         set.wait(Duration::from_secs(60)).expect("a wait");
         assert!(started.elapsed() < Duration::from_secs(30), "woken");
 
-        let without = PollSet::default();
+        let without = PollSet::new(silent.as_fd());
         without.wait(Duration::from_millis(10)).expect("a wait");
         assert!(started.elapsed() >= Duration::from_millis(10), "not woken");
     }
@@ -88,10 +125,26 @@ mod tests {
     #[test]
     fn wait_without_an_end_is_one_that_no_clock_can_tell() {
         let event = EventFd::new().expect("an eventfd");
-        let mut set = PollSet::default();
-        set.push(event.as_fd());
+        let set = PollSet::new(event.as_fd());
         event.signal();
 
         set.wait(Duration::MAX).expect("it is readable");
+    }
+
+    #[test]
+    fn last_descriptor_ends_a_wait_however_many_there_are() {
+        for silents in [1, FEW - 1, FEW, FEW + 1, 3 * FEW] {
+            let event = EventFd::new().expect("an eventfd");
+            let silent = EventFd::new().expect("an eventfd");
+            let mut set = PollSet::new(silent.as_fd());
+            (1..silents).for_each(|_| set.push(silent.as_fd()));
+            set.push(event.as_fd());
+            event.signal();
+
+            let started = std::time::Instant::now();
+            set.wait(Duration::from_secs(60)).expect("a wait");
+
+            assert!(started.elapsed() < Duration::from_secs(30), "{silents}");
+        }
     }
 }

@@ -82,8 +82,7 @@ fn supervise(
         if let Some(addresses) = &mut addresses {
             addresses.follow()?;
         }
-        let mut set = PollSet::default();
-        set.push(links.watch.as_fd());
+        let mut set = PollSet::new(links.watch.as_fd());
         set.push(shutdown.supervisor_alarm());
         if let Some(addresses) = &addresses {
             set.push(addresses.as_fd());
