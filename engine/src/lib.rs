@@ -64,9 +64,9 @@ pub use memory::{
     UmemConfig, UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
 };
 pub use runtime::{
-    Application, ConfigError, DropReason, Drops, Engine, EngineBuilder, EngineReport, Error, Idle,
-    InterfaceReport, KeepManagement, ManagementReport, Outbox, SimulatedWorker, Snapshot, Summary,
-    Totals, Wait, WorkerContext, WorkerReport, WorkerStats, XskStats,
+    Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,
+    Error, Idle, InterfaceReport, KeepManagement, ManagementReport, Outbox, SimulatedWorker,
+    Snapshot, Summary, Wait, WorkerContext, WorkerReport, WorkerStats, XskStats,
 };
 pub use steering::rules::{
     Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,

@@ -115,9 +115,8 @@ fn management(engine: &Engine) -> u64 {
 /// Frames that went to the kernel because that was decided, and not because no
 /// xsk was there yet: idle hosts speak, too, when they have IPv6.
 fn passed(stats: &Snapshot) -> u64 {
-    let queues = stats.queues.iter();
-    let decided = queues.map(|queue| queue.frames_passed - queue.frames_passed_no_xsk);
-    decided.sum()
+    let totals = stats.totals();
+    totals.frames_passed - totals.frames_passed_no_xsk
 }
 
 fn management_of_the_default_routes_interface_stays_with_the_kernel(attach: Attach) {

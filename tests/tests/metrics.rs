@@ -92,39 +92,48 @@ fn metrics_equal_the_summary_by_interface_and_queue() {
     assert_conserved(&summary);
     let counters = read(&snapshotter);
     let mut received = 0;
-    for queue in &summary.stats.queues {
-        let interface = ["left", "right"][queue.interface.0];
-        let index = queue.queue.to_string();
+    for xsk in &summary.stats.xsks {
+        let interface = ["left", "right"][xsk.interface.0];
+        let index = xsk.queue.to_string();
         let labels = [("interface", interface), ("queue", index.as_str())];
         let value = |name| {
             counter(&counters, name, &labels).unwrap_or_else(|| panic!("no {name} of {labels:?}"))
         };
         assert_eq!(
             value("wharf_rx_frames_total"),
-            queue.rx_frames,
+            xsk.counters.rx_frames,
             "{labels:?}"
         );
-        assert_eq!(value("wharf_rx_bytes_total"), queue.rx_bytes, "{labels:?}");
+        assert_eq!(
+            value("wharf_rx_bytes_total"),
+            xsk.counters.rx_bytes,
+            "{labels:?}"
+        );
         assert_eq!(
             value("wharf_tx_frames_total"),
-            queue.tx_frames,
+            xsk.counters.tx_frames,
             "{labels:?}"
         );
-        assert_eq!(value("wharf_tx_bytes_total"), queue.tx_bytes, "{labels:?}");
+        assert_eq!(
+            value("wharf_tx_bytes_total"),
+            xsk.counters.tx_bytes,
+            "{labels:?}"
+        );
         assert_eq!(
             value("wharf_tx_wakeups_total"),
-            queue.tx_wakeups,
+            xsk.counters.tx_wakeups,
             "{labels:?}"
         );
         for reason in DropReason::ALL {
             let [interface, queue_label] = labels;
             let labels = [interface, queue_label, ("reason", reason.label())];
             let dropped = counter(&counters, "wharf_drops_total", &labels);
-            // Known only when the workers, who tell the recorder, are gone.
-            let told = (reason != DropReason::RxUndelivered).then(|| queue.drops.get(reason));
-            assert_eq!(dropped, told, "{labels:?}");
+            // Known only when the workers, which report to the recorder, are gone.
+            let reported =
+                (reason != DropReason::RxUndelivered).then(|| xsk.counters.drops.get(reason));
+            assert_eq!(dropped, reported, "{labels:?}");
         }
-        received += queue.rx_frames;
+        received += xsk.counters.rx_frames;
     }
     assert_eq!(received, 960, "and there was something to count");
     let dropped = summary.stats.totals().drops.get(DropReason::Application);

@@ -111,7 +111,7 @@ fn each_xsk_of_an_engine_gets_the_flow_that_a_rule_names(attach: Attach) {
     }
     // Each xsk is counted by itself, and what came in on one left on the one of
     // the same number.
-    let stats: Vec<_> = summary.stats.queues.iter().collect();
+    let stats: Vec<_> = summary.stats.xsks.iter().collect();
     assert_eq!(stats.len(), 6);
     for (place, stats) in stats.into_iter().enumerate() {
         let (interface, xsk) = (place / 3, place % 3);
@@ -119,7 +119,8 @@ fn each_xsk_of_an_engine_gets_the_flow_that_a_rule_names(attach: Attach) {
             (stats.interface.0, usize::from(stats.xsk)),
             (interface, xsk)
         );
-        let counted = (stats.frames_in, stats.rx_frames, stats.tx_frames);
+        let counters = stats.counters;
+        let counted = (counters.frames_in, counters.rx_frames, counters.tx_frames);
         let expected = if interface == 0 {
             (COUNT, COUNT, 0)
         } else {

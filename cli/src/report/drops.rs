@@ -44,24 +44,6 @@ impl Serialize for DropCounts {
     }
 }
 
-/// Whether frames dropped for `reason` are counted where they came in, rather
-/// than where they were to go out.
-pub fn is_on_the_way_in(reason: DropReason) -> bool {
-    match reason {
-        DropReason::RxNoChunk
-        | DropReason::RxRingFull
-        | DropReason::RxUndelivered
-        | DropReason::RxThrottled
-        | DropReason::RxInvalid
-        | DropReason::Application => true,
-        DropReason::TxRingFull
-        | DropReason::TxRefused
-        | DropReason::TxKernel
-        | DropReason::TxInvalid
-        | DropReason::TxUnfinished => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use wharf::{InterfaceId, Snapshot, WorkerStats, XskStats};
+use wharf::{InterfaceId, Snapshot, WorkerStats};
 
-use super::drops::{DropCounts, is_on_the_way_in};
+use super::drops::DropCounts;
 use super::setup::Setup;
 use crate::forwarder::DIRECTIONS;
 
@@ -107,20 +107,17 @@ fn sums(snapshot: &Snapshot, from: InterfaceId, to: InterfaceId) -> Sums {
         snapshot.interface_totals(from),
         snapshot.interface_totals(to),
     );
-    let queues = snapshot.queues.iter();
-    let of_source = queues.filter(|queue| queue.interface == from);
-    let at_source = |count: fn(&XskStats) -> u64| of_source.clone().map(count).sum();
     let counts = DirectionCounts {
         frames_in: source.frames_in,
         rx_frames: source.rx_frames,
         rx_bytes: source.rx_bytes,
         tx_frames: sink.tx_frames,
         tx_bytes: sink.tx_bytes,
-        frames_passed: at_source(|queue| queue.frames_passed),
-        frames_dropped_by_rule: at_source(|queue| queue.frames_dropped_by_rule),
+        frames_passed: source.frames_passed,
+        frames_dropped_by_rule: source.frames_dropped_by_rule,
     };
     let drops = DropCounts::from_fn(|reason| {
-        let side = if is_on_the_way_in(reason) {
+        let side = if reason.is_on_the_way_in() {
             &source
         } else {
             &sink
@@ -202,37 +199,30 @@ fn share(part: Duration, whole: Duration) -> f64 {
 
 #[cfg(test)]
 pub mod tests {
+    use wharf::XskStats;
+
     use super::*;
     use crate::report::setup::tests::setup;
 
     /// Both interfaces after `seconds`, with `frames` of 100 bytes each that
     /// went from the first to the second.
     pub fn snapshot(seconds: u64, frames: u64) -> Snapshot {
-        let queue = |interface| XskStats {
-            interface: InterfaceId(interface),
-            ..Default::default()
-        };
-        Snapshot {
-            elapsed: Duration::from_secs(seconds),
-            queues: vec![
-                XskStats {
-                    frames_in: frames,
-                    rx_frames: frames,
-                    rx_bytes: frames * 100,
-                    ..queue(0)
-                },
-                XskStats {
-                    tx_frames: frames,
-                    tx_bytes: frames * 100,
-                    ..queue(1)
-                },
-            ],
-            workers: vec![WorkerStats {
-                cpu: Some(1),
-                cpu_time: Duration::from_millis(seconds * 250),
-                ..Default::default()
-            }],
-        }
+        let (mut first, mut second) = (XskStats::default(), XskStats::default());
+        first.interface = InterfaceId(0);
+        first.counters.frames_in = frames;
+        first.counters.rx_frames = frames;
+        first.counters.rx_bytes = frames * 100;
+        second.interface = InterfaceId(1);
+        second.counters.tx_frames = frames;
+        second.counters.tx_bytes = frames * 100;
+        let mut worker = WorkerStats::default();
+        worker.cpu = Some(1);
+        worker.cpu_time = Duration::from_millis(seconds * 250);
+        let mut snapshot = Snapshot::default();
+        snapshot.elapsed = Duration::from_secs(seconds);
+        snapshot.xsks = vec![first, second];
+        snapshot.workers = vec![worker];
+        snapshot
     }
 
     #[test]
@@ -252,9 +242,9 @@ pub mod tests {
     #[test]
     fn frames_that_rules_kept_away_belong_to_the_direction_they_came_from() {
         let mut now = snapshot(1, 0);
-        now.queues[0].frames_passed = 7;
-        now.queues[1].frames_passed = 2;
-        now.queues[1].frames_dropped_by_rule = 5;
+        now.xsks[0].counters.frames_passed = 7;
+        now.xsks[1].counters.frames_passed = 2;
+        now.xsks[1].counters.frames_dropped_by_rule = 5;
 
         let interval = Interval::between(&setup(), &snapshot(0, 0), &now);
 

@@ -1,7 +1,7 @@
 //! The whole run, once it is over.
 
 use serde::Serialize;
-use wharf::{Audit, Snapshot, WorkerStats, XskStats};
+use wharf::{Audit, Snapshot, WorkerStats};
 
 use super::drops::DropCounts;
 use super::interval::{Direction, directions_between};
@@ -103,7 +103,6 @@ impl Summary {
         let held: u64 = end.audits.iter().map(Audit::held).sum();
         let failure = end.outcome.as_ref().err();
         let hits: Vec<Hits> = end.rule_hits.iter().cloned().map(Hits::from).collect();
-        let sum = |count: fn(&XskStats) -> u64| end.stats.queues.iter().map(count).sum();
         Self {
             outcome: if failure.is_some() {
                 Ending::Failed
@@ -122,8 +121,8 @@ impl Summary {
                 tx_bytes: totals.tx_bytes,
                 dropped_frames: totals.drops.total(),
                 held_frames: held,
-                frames_passed: sum(|queue| queue.frames_passed),
-                frames_dropped_by_rule: sum(|queue| queue.frames_dropped_by_rule),
+                frames_passed: totals.frames_passed,
+                frames_dropped_by_rule: totals.frames_dropped_by_rule,
                 unaccounted_frames: clamped(totals.unaccounted() - i128::from(held)),
             },
             drops: DropCounts::from(&totals.drops),
@@ -258,20 +257,16 @@ pub mod tests {
     /// A run of three seconds that carried `frames_in` and sent `tx_frames`.
     pub fn summary(frames_in: u64, tx_frames: u64) -> Summary {
         let mut stats = snapshot(3, frames_in);
-        stats.queues[1].tx_frames = tx_frames;
-        let end = wharf::Summary {
-            stats,
-            audits: vec![Audit {
-                pool: 4000,
-                pooled: 4000,
-                fill: 96,
-                total: 4096,
-                ..Audit::default()
-            }],
-            rule_hits: Vec::new(),
-            workers: 1,
-            outcome: Ok(()),
-        };
+        stats.xsks[1].counters.tx_frames = tx_frames;
+        let mut audit = Audit::default();
+        audit.pool = 4000;
+        audit.pooled = 4000;
+        audit.fill = 96;
+        audit.total = 4096;
+        let mut end = wharf::Summary::default();
+        end.stats = stats;
+        end.audits = vec![audit];
+        end.workers = 1;
         let fake = Fake::default();
         let rules = Editor::new(&fake, ForwarderInfo::default()).close();
         Summary {

@@ -3,8 +3,41 @@
 
 use std::fmt::{Debug, Display, Formatter, Result};
 
+use crate::kernel::KernelStatistics;
 use crate::memory::Audit;
-use crate::runtime::stats::{Drops, Snapshot, Summary, Totals};
+use crate::runtime::counters::Counters;
+use crate::runtime::drops::Drops;
+use crate::runtime::stats::{Snapshot, Summary};
+
+/// Only what is not zero, drops by reason.
+impl Debug for Counters {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let counts = [
+            ("frames_in", self.frames_in),
+            ("frames_passed", self.frames_passed),
+            ("frames_passed_no_xsk", self.frames_passed_no_xsk),
+            ("frames_dropped_by_rule", self.frames_dropped_by_rule),
+            ("frames_made", self.frames_made),
+            ("rx_frames", self.rx_frames),
+            ("rx_bytes", self.rx_bytes),
+            ("tx_frames", self.tx_frames),
+            ("tx_bytes", self.tx_bytes),
+            ("tx_in_flight", self.tx_in_flight),
+            ("tx_wakeups", self.tx_wakeups),
+        ];
+        let mut counters = f.debug_struct("Counters");
+        for (name, count) in counts.into_iter().filter(|(_, count)| *count != 0) {
+            counters.field(name, &count);
+        }
+        if self.drops.total() != 0 {
+            counters.field("drops", &self.drops);
+        }
+        if self.kernel != KernelStatistics::default() {
+            counters.field("kernel", &self.kernel);
+        }
+        counters.finish()
+    }
+}
 
 /// By reason, only what is not zero.
 impl Debug for Drops {
@@ -34,8 +67,8 @@ impl Display for Drops {
 impl Display for Snapshot {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         write!(f, "after {:.1} seconds:", self.elapsed.as_secs_f64())?;
-        let several = self.queues.iter().any(|xsk| xsk.xsk != 0);
-        for xsk in &self.queues {
+        let several = self.xsks.iter().any(|xsk| xsk.xsk != 0);
+        for xsk in &self.xsks {
             write!(f, "\n  interface {} queue {}", xsk.interface.0, xsk.queue)?;
             if several {
                 write!(f, " xsk {}", xsk.xsk)?;
@@ -43,10 +76,10 @@ impl Display for Snapshot {
             write!(
                 f,
                 ": {} frames in, {} out, {} passed; dropped: {}",
-                grouped(xsk.frames_in),
-                grouped(xsk.tx_frames),
-                grouped(xsk.frames_passed),
-                xsk.drops,
+                grouped(xsk.counters.frames_in),
+                grouped(xsk.counters.tx_frames),
+                grouped(xsk.counters.frames_passed),
+                xsk.counters.drops,
             )?;
         }
         Ok(())
@@ -63,7 +96,7 @@ impl Display for Summary {
         }
         let totals = self.stats.totals();
         let held: u64 = self.audits.iter().map(Audit::held).sum();
-        let Totals {
+        let Counters {
             frames_in,
             frames_made,
             tx_frames,
@@ -138,7 +171,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::runtime::stats::{DropReason, XskStats};
+    use crate::runtime::drops::DropReason;
+    use crate::runtime::stats::XskStats;
 
     fn summary(tx_frames: u64) -> Summary {
         let mut drops = Drops::default();
@@ -147,10 +181,13 @@ mod tests {
         Summary {
             stats: Snapshot {
                 elapsed: Duration::from_millis(1500),
-                queues: vec![XskStats {
-                    frames_in: 12_345,
-                    tx_frames,
-                    drops,
+                xsks: vec![XskStats {
+                    counters: Counters {
+                        frames_in: 12_345,
+                        tx_frames,
+                        drops,
+                        ..Counters::default()
+                    },
                     ..XskStats::default()
                 }],
                 ..Snapshot::default()
@@ -193,5 +230,20 @@ mod tests {
 
         assert_eq!(drops.to_string(), "tx_kernel 1 234");
         assert_eq!(format!("{drops:?}"), r#"{"tx_kernel": 1234}"#);
+    }
+
+    #[test]
+    fn counters_name_only_what_is_not_zero() {
+        let mut counters = Counters::default();
+        assert_eq!(format!("{counters:?}"), "Counters");
+
+        counters.tx_frames = 7;
+        counters.drops.set(DropReason::Application, 2);
+        counters.kernel.rx_ring_full = 3;
+
+        assert_eq!(
+            format!("{counters:?}"),
+            r#"Counters { tx_frames: 7, drops: {"application": 2}, kernel: {"rx_ring_full": 3} }"#
+        );
     }
 }

@@ -1,394 +1,131 @@
-//! A worker's counters on their way out: to whoever asks the engine, and to the
-//! `metrics` recorder that the program installed.
+//! What is counted of frames, in one shape for an xsk, an interface, a worker and a
+//! whole run.
 //!
-//! The worker counts in plain integers of its own. Every 50 ms, and before it
-//! sleeps, it publishes them: never per frame, and never waiting for a reader.
+//! # Conservation
+//!
+//! A frame that the XDP program saw was steered to a queue, passed on to the
+//! kernel, or dropped because a rule says so. One that was steered to a queue is
+//! *in*. From there it is
+//! transmitted (*out*), dropped for a [`DropReason`], or still on its way. Once the
+//! engine has stopped nothing is on its way, and
+//! `frames_in + frames_made == tx_frames + drops`, to the last frame.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::iter::Sum;
+use std::ops::AddAssign;
 
-use metrics::{Counter, Unit, counter, describe_counter};
+use crate::kernel::KernelStatistics;
+use crate::runtime::drops::{DropReason, Drops};
 
-use crate::runtime::guard::guarded;
-use crate::runtime::stats::{DropReason, WorkerStats, XskStats};
-
-/// The last published counters of one worker.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Published {
-    pub(crate) worker: WorkerStats,
-    pub(crate) queues: Vec<XskStats>,
+/// Counts since the engine started: of one xsk in [`XskStats`](crate::XskStats), and
+/// [summed](crate::Snapshot::totals) over several.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Frames the XDP program redirected to the xsk. It counts by queue, so where
+    /// several xsks share one, the others have the frames that they took or
+    /// dropped, and the first has the rest.
+    pub frames_in: u64,
+    /// Frames the XDP program passed on to the kernel from the queue. With
+    /// `frames_in` and `frames_dropped_by_rule` it adds up to all that it saw.
+    /// Where several xsks share the queue, this and the next two are with the
+    /// first, and zero for the others.
+    pub frames_passed: u64,
+    /// Those of them that were to go to an xsk that is not there.
+    pub frames_passed_no_xsk: u64,
+    /// Frames the XDP program dropped, as rules or flows say.
+    pub frames_dropped_by_rule: u64,
+    /// Frames the application made itself and sent, or tried to send, on the xsk
+    /// ([`Outbox::allocate`](crate::Outbox::allocate)).
+    pub frames_made: u64,
+    /// Frames the worker took from the RX ring.
+    pub rx_frames: u64,
+    /// Bytes of those frames, without the frame check sequence.
+    pub rx_bytes: u64,
+    /// Frames posted to the TX ring, less those the kernel dropped
+    /// ([`DropReason::TxKernel`], [`DropReason::TxInvalid`]) and those whose
+    /// completion is still to come.
+    pub tx_frames: u64,
+    /// Bytes of all frames posted to the TX ring.
+    pub tx_bytes: u64,
+    /// Frames posted to the TX ring whose completion is still to come.
+    pub tx_in_flight: u64,
+    /// System calls made to wake the kernel's TX side.
+    pub tx_wakeups: u64,
+    /// Frames that did not make it.
+    pub drops: Drops,
+    /// The kernel's counters of the socket.
+    pub kernel: KernelStatistics,
 }
 
-/// Where a worker publishes, and the engine reads.
-pub(crate) type Board = Arc<Mutex<Published>>;
+impl Counters {
+    /// Frames in and made that are neither out nor dropped: on their way while
+    /// the engine runs (a snapshot is not one instant, so it may even be
+    /// negative then), and zero over all interfaces after it has stopped.
+    #[must_use]
+    pub fn unaccounted(&self) -> i128 {
+        i128::from(self.frames_in) + i128::from(self.frames_made)
+            - i128::from(self.tx_frames)
+            - i128::from(self.drops.total())
+    }
 
-/// What the counters of one xsk are told apart by. The label `xsk` is there only
-/// where queues have several, so that the usual series keep their names.
-pub(crate) struct Labels {
-    pub(crate) interface: String,
-    pub(crate) queue: u32,
-    pub(crate) xsk: Option<u8>,
-}
-
-impl Labels {
-    fn pairs(self) -> Vec<(&'static str, String)> {
-        let mut pairs = vec![
-            ("interface", self.interface),
-            ("queue", self.queue.to_string()),
+    /// Frames that reached the xsk, or were dropped on the way and counted for it.
+    pub(crate) fn received_or_dropped(&self) -> u64 {
+        let dropped = [
+            DropReason::RxNoChunk,
+            DropReason::RxRingFull,
+            DropReason::RxThrottled,
+            DropReason::RxInvalid,
         ];
-        pairs.extend(self.xsk.map(|xsk| ("xsk", xsk.to_string())));
-        pairs
+        let dropped = dropped.into_iter().map(|reason| self.drops.get(reason));
+        self.rx_frames + dropped.sum::<u64>()
     }
 }
 
-/// Publishes a worker's counters.
-pub(crate) struct Publisher {
-    board: Board,
-    queues: Vec<XskMetrics>,
-    due: Instant,
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        // Whole, so that a count that is added later is not forgotten here.
+        let Self {
+            frames_in,
+            frames_passed,
+            frames_passed_no_xsk,
+            frames_dropped_by_rule,
+            frames_made,
+            rx_frames,
+            rx_bytes,
+            tx_frames,
+            tx_bytes,
+            tx_in_flight,
+            tx_wakeups,
+            drops,
+            kernel,
+        } = other;
+        self.frames_in += frames_in;
+        self.frames_passed += frames_passed;
+        self.frames_passed_no_xsk += frames_passed_no_xsk;
+        self.frames_dropped_by_rule += frames_dropped_by_rule;
+        self.frames_made += frames_made;
+        self.rx_frames += rx_frames;
+        self.rx_bytes += rx_bytes;
+        self.tx_frames += tx_frames;
+        self.tx_bytes += tx_bytes;
+        self.tx_in_flight += tx_in_flight;
+        self.tx_wakeups += tx_wakeups;
+        self.drops += drops;
+        self.kernel += kernel;
+    }
 }
 
-/// Time between two publications.
-const INTERVAL: Duration = Duration::from_millis(50);
-
-impl Publisher {
-    /// A publisher for xsks.
-    ///
-    /// # Errors
-    ///
-    /// What a panic of the recorder said.
-    pub(crate) fn new(board: Board, xsks: Vec<Labels>) -> Result<Self, String> {
-        Ok(Self {
-            board,
-            queues: guarded(|| xsks.into_iter().map(XskMetrics::new).collect())?,
-            due: Instant::now(),
+impl Sum for Counters {
+    fn sum<I: Iterator<Item = Self>>(counters: I) -> Self {
+        counters.fold(Self::default(), |mut sum, each| {
+            sum += each;
+            sum
         })
     }
-
-    /// Whether it is time to publish.
-    pub(crate) fn is_due(&self) -> bool {
-        Instant::now() >= self.due
-    }
-
-    /// Publishes. A reader that holds the board at this moment gets the counters
-    /// next time; the `metrics` recorder always gets them.
-    ///
-    /// # Errors
-    ///
-    /// What a panic of the recorder said. It gets nothing more.
-    pub(crate) fn publish(&mut self, counters: Published) -> Result<(), String> {
-        let recorded = self.record(&counters);
-        if let Ok(mut board) = self.board.try_lock() {
-            *board = counters;
-        }
-        self.due = Instant::now() + INTERVAL;
-        recorded
-    }
-
-    fn record(&mut self, counters: &Published) -> Result<(), String> {
-        let mut queues = std::mem::take(&mut self.queues);
-        // A panic drops the recorder's counters, inside the guard: that is the
-        // recorder's code, too.
-        self.queues = guarded(move || {
-            for (metrics, stats) in queues.iter_mut().zip(&counters.queues) {
-                metrics.publish(stats);
-            }
-            queues
-        })?;
-        Ok(())
-    }
-
-    /// Time until the next publication is due.
-    pub(crate) fn due_in(&self) -> Duration {
-        self.due.saturating_duration_since(Instant::now())
-    }
-
-    /// Publishes the last counters, waiting for the reader.
-    ///
-    /// # Errors
-    ///
-    /// What a panic of the recorder said.
-    pub(crate) fn publish_last(mut self, counters: Published) -> Result<(), String> {
-        let recorded = self.record(&counters);
-        *self.board.lock().unwrap_or_else(PoisonError::into_inner) = counters;
-        recorded.and(guarded(|| drop(self.queues)))
-    }
 }
 
-/// The value of a counter in a queue's statistics.
-type Value = fn(&XskStats) -> u64;
-
-/// The counters of one queue at the recorder.
-struct XskMetrics {
-    counters: Vec<(Told, Value)>,
-    drops: Vec<(Told, DropReason)>,
-}
-
-/// A counter, and what it has been told so far.
-struct Told {
-    counter: Counter,
-    value: u64,
-}
-
-impl Told {
-    fn new(counter: Counter) -> Self {
-        Self { counter, value: 0 }
-    }
-
-    /// Tells the counter what it is now. A value may fall for a moment (a frame
-    /// that the kernel dropped is taken off those it sent before it has come
-    /// back); what is told never does.
-    fn tell(&mut self, value: u64) {
-        if value > self.value {
-            self.counter.increment(value - self.value);
-            self.value = value;
-        }
-    }
-}
-
-/// Name, unit, description and value of each counter of a queue.
-const QUEUE_COUNTERS: [(&str, Unit, &str, Value); 11] = [
-    (
-        "wharf_rx_frames_total",
-        Unit::Count,
-        "Frames received",
-        |s| s.rx_frames,
-    ),
-    ("wharf_rx_bytes_total", Unit::Bytes, "Bytes received", |s| {
-        s.rx_bytes
-    }),
-    (
-        "wharf_tx_frames_total",
-        Unit::Count,
-        "Frames sent and completed",
-        |s| s.tx_frames,
-    ),
-    (
-        "wharf_tx_bytes_total",
-        Unit::Bytes,
-        "Bytes handed to the kernel to send",
-        |s| s.tx_bytes,
-    ),
-    (
-        "wharf_tx_wakeups_total",
-        Unit::Count,
-        "System calls that woke the TX side",
-        |s| s.tx_wakeups,
-    ),
-    (
-        "wharf_kernel_rx_dropped_total",
-        Unit::Count,
-        "XDP_STATISTICS rx_dropped",
-        |s| s.kernel.rx_dropped,
-    ),
-    (
-        "wharf_kernel_rx_ring_full_total",
-        Unit::Count,
-        "XDP_STATISTICS rx_ring_full",
-        |s| s.kernel.rx_ring_full,
-    ),
-    (
-        "wharf_kernel_rx_fill_ring_empty_total",
-        Unit::Count,
-        "XDP_STATISTICS rx_fill_ring_empty_descs",
-        |s| s.kernel.rx_fill_ring_empty_descs,
-    ),
-    (
-        "wharf_kernel_rx_invalid_total",
-        Unit::Count,
-        "XDP_STATISTICS rx_invalid_descs",
-        |s| s.kernel.rx_invalid_descs,
-    ),
-    (
-        "wharf_kernel_tx_invalid_total",
-        Unit::Count,
-        "XDP_STATISTICS tx_invalid_descs",
-        |s| s.kernel.tx_invalid_descs,
-    ),
-    (
-        "wharf_kernel_tx_ring_empty_total",
-        Unit::Count,
-        "XDP_STATISTICS tx_ring_empty_descs",
-        |s| s.kernel.tx_ring_empty_descs,
-    ),
-];
-
-const DROPS_COUNTER: &str = "wharf_drops_total";
-
-impl XskMetrics {
-    fn new(labels: Labels) -> Self {
-        let labels = labels.pairs();
-        let counters = QUEUE_COUNTERS
-            .into_iter()
-            .map(|(name, unit, description, value)| {
-                describe_counter!(name, unit, description);
-                (Told::new(counter!(name, &labels)), value)
-            })
-            .collect();
-        describe_counter!(
-            DROPS_COUNTER,
-            Unit::Count,
-            "Frames that did not make it, by reason"
-        );
-        let drops = DropReason::ALL
-            .into_iter()
-            // Known only when the workers are gone.
-            .filter(|reason| *reason != DropReason::RxUndelivered)
-            .map(|reason| {
-                let mut labels = labels.clone();
-                labels.push(("reason", reason.label().to_owned()));
-                (Told::new(counter!(DROPS_COUNTER, &labels)), reason)
-            })
-            .collect();
-        Self { counters, drops }
-    }
-
-    fn publish(&mut self, stats: &XskStats) {
-        for (counter, value) in &mut self.counters {
-            counter.tell(value(stats));
-        }
-        for (counter, reason) in &mut self.drops {
-            counter.tell(stats.drops.get(*reason));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic::panic_any;
-
-    use metrics::{
-        CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString,
-        with_local_recorder,
-    };
-
-    use super::*;
-
-    /// Where a recorder panics.
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Breaks {
-        Registration,
-        Increment,
-        Drop,
-    }
-
-    /// A payload that panics when it is dropped.
-    struct Again;
-
-    impl std::ops::Drop for Again {
-        fn drop(&mut self) {
-            panic!("the payload is dropped");
-        }
-    }
-
-    struct Broken(Breaks);
-
-    impl CounterFn for Broken {
-        fn increment(&self, _: u64) {
-            if self.0 == Breaks::Increment {
-                panic_any(Again);
-            }
-        }
-
-        fn absolute(&self, _: u64) {}
-    }
-
-    impl std::ops::Drop for Broken {
-        fn drop(&mut self) {
-            // One at a time, as a second while the first unwinds aborts.
-            if self.0 == Breaks::Drop && !std::thread::panicking() {
-                panic_any(Again);
-            }
-        }
-    }
-
-    impl Recorder for Broken {
-        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-            if self.0 == Breaks::Registration {
-                panic_any(Again);
-            }
-            Counter::from_arc(Arc::new(Self(self.0)))
-        }
-
-        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-            Gauge::noop()
-        }
-
-        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-            Histogram::noop()
-        }
-    }
-
-    fn labels() -> Labels {
-        Labels {
-            interface: "eth0".to_owned(),
-            queue: 0,
-            xsk: None,
-        }
-    }
-
-    fn published(rx_frames: u64) -> Published {
-        Published {
-            queues: vec![XskStats {
-                rx_frames,
-                ..XskStats::default()
-            }],
-            ..Published::default()
-        }
-    }
-
-    #[test]
-    fn recorder_that_panics_keeps_no_counters_from_the_board() {
-        for (breaks, outcomes) in [
-            (Breaks::Increment, [false, true]),
-            (Breaks::Drop, [true, false]),
-        ] {
-            // The recorder itself is dropped by nobody.
-            let recorder = std::mem::ManuallyDrop::new(Broken(breaks));
-            let board = Board::default();
-            with_local_recorder(&*recorder, || {
-                let publisher = Publisher::new(Arc::clone(&board), vec![labels()]);
-                let mut publisher = publisher.expect("it registers");
-
-                let first = publisher.publish(published(3));
-                let last = publisher.publish_last(published(5));
-
-                assert_eq!([first.is_ok(), last.is_ok()], outcomes);
-            });
-            assert_eq!(board.lock().expect("no panic").queues[0].rx_frames, 5);
-        }
-    }
-
-    #[test]
-    fn recorder_that_panics_at_registration_is_an_error() {
-        let recorder = Broken(Breaks::Registration);
-
-        let publisher = with_local_recorder(&recorder, || {
-            Publisher::new(Board::default(), vec![labels()])
-        });
-
-        assert!(publisher.is_err());
-    }
-
-    #[test]
-    fn label_xsk_is_there_only_where_a_queue_has_several() {
-        let keys = |xsk| -> Vec<_> {
-            let labels = Labels {
-                interface: "eth0".to_owned(),
-                queue: 3,
-                xsk,
-            };
-            labels.pairs()
-        };
-        let pair = |key, value: &str| (key, value.to_owned());
-
-        let usual = [pair("interface", "eth0"), pair("queue", "3")];
-        assert_eq!(keys(None), usual);
-        let [interface, queue] = usual;
-        assert_eq!(keys(Some(0)), [interface, queue, pair("xsk", "0")]);
+impl<'a> Sum<&'a Counters> for Counters {
+    fn sum<I: Iterator<Item = &'a Self>>(counters: I) -> Self {
+        counters.copied().sum()
     }
 }

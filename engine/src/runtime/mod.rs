@@ -5,10 +5,12 @@ mod account;
 mod application;
 mod config;
 mod counters;
+mod drops;
 mod engine;
 mod error;
 mod guard;
 mod outbox;
+mod publisher;
 mod routes;
 mod shutdown;
 mod simulated;
@@ -19,6 +21,8 @@ mod xsk_set;
 
 pub use application::{Application, Idle, WorkerContext};
 pub use config::{ConfigError, Wait};
+pub use counters::Counters;
+pub use drops::{DropReason, Drops};
 pub use engine::{
     Engine, EngineBuilder, EngineReport, InterfaceReport, KeepManagement, ManagementReport,
     WorkerReport,
@@ -26,4 +30,4 @@ pub use engine::{
 pub use error::Error;
 pub use outbox::Outbox;
 pub use simulated::SimulatedWorker;
-pub use stats::{DropReason, Drops, Snapshot, Summary, Totals, WorkerStats, XskStats};
+pub use stats::{Snapshot, Summary, WorkerStats, XskStats};

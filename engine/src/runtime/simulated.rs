@@ -58,7 +58,7 @@ pub struct SimulatedWorker<A> {
 }
 
 impl<A: Application> SimulatedWorker<A> {
-    /// Frames that an application is handed at once, as an engine does by
+    /// Frames that an application receives at once, as an engine does by
     /// [default](crate::EngineBuilder::DEFAULT_BATCH_SIZE).
     const BATCH_SIZE: u32 = DEFAULT_BATCH_SIZE;
 
@@ -101,7 +101,7 @@ impl<A: Application> SimulatedWorker<A> {
         Ok((worker, nics))
     }
 
-    /// The most frames that the application is handed at once;
+    /// The most frames that the application receives at once;
     /// [`DEFAULT_BATCH_SIZE`](crate::EngineBuilder::DEFAULT_BATCH_SIZE) unless this
     /// is called. Zero counts as one.
     #[must_use]
@@ -166,17 +166,16 @@ fn snapshot(
     elapsed: Duration,
 ) -> Snapshot {
     for xsk in &mut counters {
-        xsk.frames_in = xsk.received_or_dropped();
+        xsk.counters.frames_in = xsk.counters.received_or_dropped();
     }
     let worker = WorkerStats {
         rounds,
-        frames_made: xsks.frames_made(),
         violations: xsks.violations(),
         ..WorkerStats::default()
     };
     Snapshot {
         elapsed,
-        queues: counters,
+        xsks: counters,
         workers: vec![worker],
     }
 }
@@ -195,8 +194,8 @@ mod tests {
     use crate::kernel::{InterfaceId, RingCapacity};
     use crate::memory::UmemConfig;
     use crate::runtime::application::Idle;
+    use crate::runtime::drops::DropReason;
     use crate::runtime::outbox::Outbox;
-    use crate::runtime::stats::DropReason;
     use crate::xsk::Batch;
 
     const RING: u32 = 64;
@@ -280,8 +279,8 @@ mod tests {
         worker.round();
 
         assert_eq!(nics[3].transmitted().as_deref(), Some(&[1][..]));
-        let received = worker.stats().queues;
-        let received: Vec<_> = received.iter().map(|xsk| xsk.rx_frames).collect();
+        let received = worker.stats().xsks;
+        let received: Vec<_> = received.iter().map(|xsk| xsk.counters.rx_frames).collect();
         assert_eq!(received, [0, 0, 1, 0]);
     }
 

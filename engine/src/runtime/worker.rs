@@ -14,7 +14,7 @@ use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::Wait;
 use crate::runtime::application::Application;
-use crate::runtime::counters::{Board, Labels, Published, Publisher};
+use crate::runtime::publisher::{Labels, Publisher, SharedCounters, WorkerCounters};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::WorkerStats;
 use crate::runtime::waiting::Waiting;
@@ -27,8 +27,8 @@ const CLOCK_ROUNDS: u64 = 32;
 /// published and detached frames are collected.
 const IDLE_SLEEP: Duration = Duration::from_millis(100);
 
-/// The longest sleep while something is under way that no descriptor tells of:
-/// frames the kernel has not taken, or has not given back.
+/// The longest sleep while something is under way that no descriptor announces:
+/// frames the kernel has not taken, or has not completed.
 const BUSY_SLEEP: Duration = Duration::from_millis(1);
 
 /// How long a stopping worker waits for frames in flight.
@@ -51,7 +51,7 @@ pub(crate) struct WorkerParts {
     pub(crate) cpu: Option<usize>,
     pub(crate) xsks: XskSet,
     pub(crate) wait: Wait,
-    pub(crate) board: Board,
+    pub(crate) shared: SharedCounters,
 }
 
 impl Worker {
@@ -66,7 +66,7 @@ impl Worker {
             queue: rx.queue().get(),
             xsk: shared.then_some(rx.xsk().0),
         });
-        let publisher = Publisher::new(parts.board, labels.collect())?;
+        let publisher = Publisher::new(parts.shared, labels.collect())?;
         Ok(Self {
             xsks,
             waiting: Waiting::new(parts.wait),
@@ -112,7 +112,7 @@ impl Worker {
 
     /// Handles what is still on its way after the program was detached: runs the
     /// application over frames in the RX rings, and waits until the kernel has
-    /// sent what it was given, for a second at the most.
+    /// sent what it has, for a second at the most.
     pub(crate) fn drain(&mut self, application: &mut impl Application) {
         let started = Instant::now();
         let mut active = started;
@@ -137,8 +137,8 @@ impl Worker {
     /// audit, an error is what a panic of the `metrics` recorder said.
     pub(crate) fn finish(mut self) -> (Audit, Result<(), String>) {
         let audit = self.xsks.abandon();
-        let last = Published {
-            queues: self.xsks.last_counters(self.stats.worker),
+        let last = WorkerCounters {
+            xsks: self.xsks.last_counters(self.stats.worker),
             worker: self.worker_stats(),
         };
         (audit, self.publisher.publish_last(last))
@@ -148,7 +148,7 @@ impl Worker {
     /// after what is under way.
     ///
     /// In copy mode, waiting on a socket sends what is in its TX ring and
-    /// swallows the error that tells of a lost frame, so a socket whose ring is
+    /// swallows the error that reports a lost frame, so a socket whose ring is
     /// not empty is left out; so is one whose frames the application does not
     /// take now, which would end the wait at once.
     fn sleep(&mut self, alarm: BorrowedFd<'_>) -> Result<(), Error> {
@@ -178,8 +178,8 @@ impl Worker {
     }
 
     fn publish(&mut self) -> Result<(), Error> {
-        let counters = Published {
-            queues: self.xsks.counters(self.stats.worker),
+        let counters = WorkerCounters {
+            xsks: self.xsks.counters(self.stats.worker),
             worker: self.worker_stats(),
         };
         let published = self.publisher.publish(counters);
@@ -190,7 +190,6 @@ impl Worker {
     }
 
     fn worker_stats(&mut self) -> WorkerStats {
-        self.stats.frames_made = self.xsks.frames_made();
         self.stats.violations = self.xsks.violations();
         self.stats.cpu_time = thread_cpu_time();
         self.stats.clone()

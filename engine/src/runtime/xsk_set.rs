@@ -14,10 +14,12 @@ use crate::kernel::KernelStatistics;
 use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, Idle};
+use crate::runtime::counters::Counters;
+use crate::runtime::drops::{DropReason, Drops};
 use crate::runtime::outbox::{Outbox, Refusals};
 use crate::runtime::routes::{Endpoint, Routes};
 use crate::runtime::shutdown::{REMOVED, SET_DOWN};
-use crate::runtime::stats::{DropReason, Drops, XskStats};
+use crate::runtime::stats::XskStats;
 use crate::xsk::{RxHalf, TxHalf, WakeError, Xsk};
 
 /// What a round did.
@@ -188,7 +190,7 @@ impl XskSet {
         outcome
     }
 
-    /// Whether the kernel has frames that it can still give back.
+    /// Whether the kernel has frames that can still complete.
     pub(crate) fn has_frames_in_flight(&self) -> bool {
         let mut all = self.tx.iter().zip(&self.dead);
         all.any(|(tx, dead)| !dead && tx.borrow().in_flight() > 0)
@@ -214,13 +216,6 @@ impl XskSet {
     pub(crate) fn abandon(&mut self) -> Audit {
         self.rx.iter_mut().for_each(RxHalf::abandon);
         self.umem.audit()
-    }
-
-    /// Frames that the application made and sent, or tried to.
-    pub(crate) fn frames_made(&self) -> u64 {
-        let made = self.tx.iter().map(|tx| tx.borrow().counters().made);
-        let refused = self.refusals.iter().map(|refusals| refusals.made);
-        made.chain(refused).sum()
     }
 
     /// Ring entries from the kernel that failed a check.
@@ -249,8 +244,11 @@ impl XskSet {
         let mut all = self.counters(worker);
         for (stats, tx) in all.iter_mut().zip(&mut self.tx) {
             let unfinished = u64::from(tx.get_mut().in_flight());
-            stats.drops.set(DropReason::TxUnfinished, unfinished);
-            stats.tx_in_flight = 0;
+            stats
+                .counters
+                .drops
+                .set(DropReason::TxUnfinished, unfinished);
+            stats.counters.tx_in_flight = 0;
         }
         all
     }
@@ -275,21 +273,21 @@ impl XskSet {
             queue: rx.queue().get(),
             xsk: rx.xsk().0,
             worker,
-            // What the XDP program counted is the engine's to add.
-            frames_in: 0,
-            frames_passed: 0,
-            frames_passed_no_xsk: 0,
-            frames_dropped_by_rule: 0,
-            rx_frames: received.frames,
-            rx_bytes: received.bytes,
-            tx_frames: sent
-                .completed
-                .saturating_sub(sent.dropped_by_kernel + kernel.tx_invalid_descs),
-            tx_bytes: sent.bytes,
-            tx_in_flight: u64::from(tx.in_flight()),
-            drops,
-            tx_wakeups: sent.wakeups,
-            kernel,
+            counters: Counters {
+                frames_made: sent.made + refusals.made,
+                rx_frames: received.frames,
+                rx_bytes: received.bytes,
+                tx_frames: sent
+                    .completed
+                    .saturating_sub(sent.dropped_by_kernel + kernel.tx_invalid_descs),
+                tx_bytes: sent.bytes,
+                tx_in_flight: u64::from(tx.in_flight()),
+                drops,
+                tx_wakeups: sent.wakeups,
+                kernel,
+                // What the XDP program counted is the engine's to add.
+                ..Counters::default()
+            },
         }
     }
 }

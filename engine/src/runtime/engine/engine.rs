@@ -22,10 +22,11 @@ use crate::kernel::privileges::{self, Reading};
 use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
-use crate::runtime::counters::Board;
+use crate::runtime::drops::DropReason;
 use crate::runtime::guard::message_of;
+use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
-use crate::runtime::stats::{DropReason, Snapshot, Summary};
+use crate::runtime::stats::{Snapshot, Summary, XskStats};
 use crate::steering::{Steering, SteeringConfig};
 use crate::xsk;
 
@@ -80,7 +81,7 @@ pub struct Engine {
 struct RunningWorker {
     /// `None` once joined.
     thread: Option<JoinHandle<Option<Audit>>>,
-    board: Board,
+    shared: SharedCounters,
 }
 
 /// How often [`Engine::run_until`] looks at its flag.
@@ -162,11 +163,11 @@ impl Engine {
         let application = Arc::new(application);
         let (ready, readiness) = channel();
         for plan in plans {
-            let board = Board::default();
+            let shared = SharedCounters::default();
             let thread = WorkerThread {
                 config: config.clone(),
                 interfaces: interfaces.to_vec(),
-                board: Arc::clone(&board),
+                shared: Arc::clone(&shared),
                 shutdown: Arc::clone(&self.shutdown),
                 plan,
             };
@@ -181,7 +182,7 @@ impl Engine {
                 })?;
             self.workers.push(RunningWorker {
                 thread: Some(thread),
-                board,
+                shared,
             });
         }
         drop(ready);
@@ -228,14 +229,14 @@ impl Engine {
             ..Snapshot::default()
         };
         for worker in &self.workers {
-            let board = worker.board.lock().unwrap_or_else(PoisonError::into_inner);
-            snapshot.queues.extend(board.queues.iter().cloned());
-            snapshot.workers.push(board.worker.clone());
+            let shared = worker.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            snapshot.xsks.extend(&shared.xsks);
+            snapshot.workers.push(shared.worker.clone());
         }
         snapshot
-            .queues
-            .sort_by_key(|queue| (queue.interface, queue.queue, queue.xsk));
-        self.steering.count(&mut snapshot.queues);
+            .xsks
+            .sort_by_key(|xsk| (xsk.interface, xsk.queue, xsk.xsk));
+        self.steering.count(&mut snapshot.xsks);
         snapshot
     }
 
@@ -257,9 +258,10 @@ impl Engine {
     pub fn stop(mut self) -> Summary {
         let audits = self.halt();
         let mut stats = self.stats();
-        for queue in &mut stats.queues {
-            let undelivered = queue.frames_in.saturating_sub(queue.received_or_dropped());
-            queue.drops.set(DropReason::RxUndelivered, undelivered);
+        for XskStats { counters, .. } in &mut stats.xsks {
+            let received = counters.received_or_dropped();
+            let undelivered = counters.frames_in.saturating_sub(received);
+            counters.drops.set(DropReason::RxUndelivered, undelivered);
         }
         Summary {
             stats,

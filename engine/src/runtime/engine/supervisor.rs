@@ -101,7 +101,7 @@ fn is_loss(event: &LinkEvent) -> bool {
     matches!(event.state, LinkState::Down | LinkState::Removed)
 }
 
-/// What became of the interface that `lost` speaks of.
+/// What became of the interface in `lost`.
 ///
 /// One that is deleted or moved goes down first, and all of it happens under one
 /// hold of the kernel's RTNL lock (`rtnl_dellink`, `net/core/rtnetlink.c`). So

@@ -1,5 +1,5 @@
 //! A worker's thread from its first moment to its last: it pins itself, builds
-//! its UMEM and queues, tells the engine, and runs.
+//! its UMEM and queues, reports to the engine, and runs.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::kernel::interface_id::InterfaceId;
 use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
-use crate::runtime::counters::Board;
 use crate::runtime::guard::guarded;
 use crate::runtime::outbox::Outbox;
+use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::worker::{Worker, WorkerParts};
 use crate::runtime::xsk_set::XskSet;
@@ -48,19 +48,19 @@ pub(super) struct WorkerThread {
     pub(super) plan: WorkerPlan,
     pub(super) config: Settings,
     pub(super) interfaces: Vec<Interface>,
-    pub(super) board: Board,
+    pub(super) shared: SharedCounters,
     pub(super) shutdown: Arc<Shutdown>,
 }
 
-/// How long the supervisor may take to tell what became of an interface.
+/// How long the supervisor may take to find out what became of an interface.
 const EXPLANATION: Duration = Duration::from_secs(1);
 
 /// A worker's queues with what each of them got.
 type Bound = Vec<(Xsk, BindReport)>;
 
 impl WorkerThread {
-    /// Runs to the end, and returns the audit unless the setup failed. Says on
-    /// `ready` how the setup went, and hangs up.
+    /// Runs to the end, and returns the audit unless the setup failed. Sends
+    /// on `ready` how the setup went, and closes it.
     pub(super) fn run<A, F>(
         mut self,
         ready: Sender<Result<Ready, Error>>,
@@ -189,7 +189,7 @@ impl WorkerThread {
                 self.config.batch_size,
             ),
             wait: self.config.wait,
-            board: Arc::clone(&self.board),
+            shared: Arc::clone(&self.shared),
         };
         let mut worker = match Worker::new(parts) {
             Ok(worker) => worker,
@@ -242,7 +242,7 @@ impl WorkerThread {
         }
     }
 
-    /// Whether the supervisor tells why `error` happened: a socket cannot tell an
+    /// Whether the supervisor knows why `error` happened: a socket cannot distinguish an
     /// interface that is set down from one that is about to go.
     fn supervisor_explains(&self, error: &Error) -> bool {
         matches!(error, Error::InterfaceLost { .. }) && self.shutdown.wait_for_failure(EXPLANATION)

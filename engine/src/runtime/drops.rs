@@ -1,0 +1,137 @@
+//! Frames that did not make it, by reason.
+
+/// Why a frame did not make it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The kernel found no chunk in the fill ring, or the frame was longer than
+    /// a chunk (`rx_dropped` of `XDP_STATISTICS`).
+    RxNoChunk,
+    /// The kernel found the RX ring full: the worker was too slow
+    /// (`rx_ring_full` of `XDP_STATISTICS`, Linux 5.9).
+    RxRingFull,
+    /// The XDP program redirected the frame, but the worker never got it, and it
+    /// is in none of the socket's counters: the queue was not bound yet or any
+    /// more, or the frame was still in the RX ring at the end. Known, and not
+    /// zero, only in the [`Summary`]; it is not among the `metrics`.
+    RxUndelivered,
+    /// The application held so many chunks that too few were left to receive
+    /// into.
+    RxThrottled,
+    /// The kernel's descriptor failed the ledger's checks.
+    RxInvalid,
+    /// The application dropped the frame.
+    Application,
+    /// The TX ring had no free slot when the application sent the frame.
+    TxRingFull,
+    /// The application sent a frame that cannot be sent: empty, to an
+    /// interface on which the worker has no queue that sends, or of another
+    /// UMEM.
+    TxRefused,
+    /// The kernel took the frame and dropped it (`EBUSY` from `sendto`: the
+    /// peer is down or its queue is full, or the frame exceeds the MTU).
+    TxKernel,
+    /// The kernel called the TX descriptor invalid (`tx_invalid_descs`).
+    TxInvalid,
+    /// The frame was still with the kernel when the engine stopped.
+    TxUnfinished,
+}
+
+impl DropReason {
+    /// Every reason, in the order frames meet them.
+    pub const ALL: [Self; 11] = [
+        Self::RxNoChunk,
+        Self::RxRingFull,
+        Self::RxUndelivered,
+        Self::RxThrottled,
+        Self::RxInvalid,
+        Self::Application,
+        Self::TxRingFull,
+        Self::TxRefused,
+        Self::TxKernel,
+        Self::TxInvalid,
+        Self::TxUnfinished,
+    ];
+
+    /// Whether such a frame was lost where it came in, rather than where it was to
+    /// go out.
+    #[must_use]
+    pub fn is_on_the_way_in(self) -> bool {
+        match self {
+            Self::RxNoChunk
+            | Self::RxRingFull
+            | Self::RxUndelivered
+            | Self::RxThrottled
+            | Self::RxInvalid
+            | Self::Application => true,
+            Self::TxRingFull
+            | Self::TxRefused
+            | Self::TxKernel
+            | Self::TxInvalid
+            | Self::TxUnfinished => false,
+        }
+    }
+
+    /// The reason as a label for metrics and JSON, in `snake_case`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::RxNoChunk => "rx_no_chunk",
+            Self::RxRingFull => "rx_ring_full",
+            Self::RxUndelivered => "rx_undelivered",
+            Self::RxThrottled => "rx_throttled",
+            Self::RxInvalid => "rx_invalid",
+            Self::Application => "application",
+            Self::TxRingFull => "tx_ring_full",
+            Self::TxRefused => "tx_refused",
+            Self::TxKernel => "tx_kernel",
+            Self::TxInvalid => "tx_invalid",
+            Self::TxUnfinished => "tx_unfinished",
+        }
+    }
+}
+
+/// Frames dropped, by reason.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Drops([u64; DropReason::ALL.len()]);
+
+impl Drops {
+    /// Frames dropped for `reason`.
+    #[must_use]
+    pub fn get(&self, reason: DropReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// Sets the count of `reason`.
+    pub(crate) fn set(&mut self, reason: DropReason, frames: u64) {
+        self.0[reason as usize] = frames;
+    }
+
+    /// Frames dropped for any reason.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Each reason with its count, zero counts included.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.into_iter().zip(self.0)
+    }
+
+    /// What came on top of `earlier`, reason by reason.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self(std::array::from_fn(|i| {
+            self.0[i].saturating_sub(earlier.0[i])
+        }))
+    }
+}
+
+impl std::ops::AddAssign for Drops {
+    fn add_assign(&mut self, other: Self) {
+        for (sum, frames) in self.0.iter_mut().zip(other.0) {
+            *sum += frames;
+        }
+    }
+}
