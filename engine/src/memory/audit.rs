@@ -2,6 +2,7 @@
 
 /// Where every chunk of a UMEM was at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Audit {
     /// Free.
     pub pool: u32,

@@ -26,6 +26,7 @@ pub struct UmemConfig {
 
 /// The pages that the memory of a UMEM is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pages {
     /// Those of the machine, mostly of 4 KiB.
     #[default]

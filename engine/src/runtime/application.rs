@@ -40,6 +40,7 @@ pub trait Application {
 
 /// What an application wants after a round without frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Idle {
     /// The worker may wait for frames, as its [`Wait`](crate::Wait) policy says.
     Sleep,
@@ -49,6 +50,7 @@ pub enum Idle {
 
 /// What an application knows of its worker when it is made.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WorkerContext {
     /// The worker, from 0.
     pub worker: usize,

@@ -6,11 +6,12 @@ use crate::kernel::OutOfRange;
 use crate::memory::UmemConfigError;
 use crate::steering::rules::RulesError;
 
-/// Frames that an application is handed at once, where nothing else is asked for.
+/// Frames that an application receives at once, where nothing else is asked for.
 pub(crate) const DEFAULT_BATCH_SIZE: u32 = 64;
 
 /// What a worker does when there is nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Wait {
     /// Spins for a short while after the last frame, then sleeps in `poll(2)`:
     /// low latency under load, and next to no CPU when idle.

@@ -87,7 +87,7 @@ impl Shutdown {
         self.changed.notify_all();
     }
 
-    /// Waits for a failure; gives whether there is one.
+    /// Waits for a failure, and returns whether there is one.
     pub(crate) fn wait_for_failure(&self, timeout: Duration) -> bool {
         let wait = self
             .changed

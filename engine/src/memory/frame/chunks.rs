@@ -8,6 +8,7 @@ use crate::memory::links::{Next, Part};
 
 /// A frame cannot be the end of another. Each case returns it.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum AppendError {
     /// Its UMEM is not the other frame's.
     #[error("the frame belongs to another UMEM")]

@@ -136,7 +136,7 @@ impl EngineBuilder {
         self
     }
 
-    /// The most frames that an application is handed at once,
+    /// The most frames that an application receives at once,
     /// [`DEFAULT_BATCH_SIZE`](Self::DEFAULT_BATCH_SIZE) by default.
     #[must_use]
     pub fn batch_size(mut self, frames: u32) -> Self {

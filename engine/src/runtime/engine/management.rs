@@ -45,7 +45,7 @@ impl ManagementReport {
     ///
     /// # Errors
     ///
-    /// [`InterfaceError`] when the kernel does not tell the routes.
+    /// [`InterfaceError`] when the routes cannot be read.
     pub fn of(requested: KeepManagement, interface: &Interface) -> Result<Self, InterfaceError> {
         Ok(Self {
             requested,

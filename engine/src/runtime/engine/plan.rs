@@ -16,7 +16,7 @@ use crate::runtime::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WorkerPlan {
     pub(super) worker: usize,
-    /// The CPU to pin to; `None` where the system does not tell of any.
+    /// The CPU to pin to; `None` where the system lists none.
     pub(super) cpu: Option<usize>,
     pub(super) queues: Vec<(InterfaceId, QueueIndex)>,
 }

@@ -11,6 +11,7 @@ use crate::xsk::BindReport;
 
 /// What an engine got: see [`Engine::report`](crate::Engine::report).
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct EngineReport {
     /// One entry per interface, in the builder's order.
     pub interfaces: Vec<InterfaceReport>,
@@ -20,6 +21,7 @@ pub struct EngineReport {
 
 /// An interface of an engine.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct InterfaceReport {
     /// Its number.
     pub id: InterfaceId,
@@ -62,6 +64,7 @@ impl InterfaceReport {
 
 /// A worker of an engine.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct WorkerReport {
     /// Its number, from 0.
     pub worker: usize,
