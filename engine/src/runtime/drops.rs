@@ -14,7 +14,7 @@ pub enum DropReason {
     /// The XDP program redirected the frame, but the worker never got it, and it
     /// is in none of the socket's counters: the queue was not bound yet or any
     /// more, or the frame was still in the RX ring at the end. Known, and not
-    /// zero, only in the [`Summary`]; it is not among the `metrics`.
+    /// zero, only in the [`Summary`](crate::Summary); it is not among the `metrics`.
     RxUndelivered,
     /// The application held so many chunks that too few were left to receive
     /// into.
