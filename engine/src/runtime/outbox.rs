@@ -11,6 +11,18 @@ use crate::runtime::routes::RoutesFrom;
 use crate::xsk::{TransmitError, TxHalf};
 
 /// Where a worker's application sends frames.
+///
+/// It ends with the call that it was handed to:
+///
+/// ```compile_fail
+/// struct Keeps<'a>(Option<&'a mut wharf::Outbox<'a>>);
+///
+/// impl<'a> wharf::Application for Keeps<'a> {
+///     fn receive(&mut self, _: wharf::Batch<'_>, out: &mut wharf::Outbox<'_>) {
+///         self.0 = Some(out);
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Outbox<'a> {
     umem: &'a Umem,

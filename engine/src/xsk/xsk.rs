@@ -110,6 +110,31 @@ use crate::memory::Frame;
 /// # let (mut b, _) = Xsk::simulated(&umem, &config).unwrap();
 /// std::mem::swap(&mut a.rx(), &mut b.tx());
 /// ```
+///
+/// A half is borrowed once at a time, and not beyond its xsk:
+///
+/// ```compile_fail,E0499
+/// # fn twice(xsk: &mut wharf::Xsk) {
+/// let (mut first, mut second) = (xsk.tx(), xsk.tx());
+/// std::mem::swap(&mut first, &mut second);
+/// # }
+/// ```
+///
+/// ```compile_fail,E0505
+/// # fn beyond(mut xsk: wharf::Xsk) {
+/// let mut tx = xsk.tx();
+/// drop(xsk);
+/// tx.publish();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0499
+/// # fn two_batches(xsk: &mut wharf::Xsk) {
+/// let batch = xsk.receive(64);
+/// let another = xsk.receive(64);
+/// drop(batch);
+/// # }
+/// ```
 pub struct Xsk {
     rx: RxHalf,
     tx: TxHalf,

@@ -1,0 +1,8 @@
+//! Whatever safe code exchanges, forgets or drops, every chunk has one owner: each
+//! pair of ours that an application can get hold of, and then all of them at random.
+#![forbid(unsafe_code)]
+
+mod pairs;
+mod random;
+mod tagged;
+mod world;
