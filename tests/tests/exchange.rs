@@ -5,8 +5,8 @@
 use std::mem::swap;
 
 use wharf::{
-    Attach, Frame, Interface, NicQueue, QueueIndex, RingCapacity, Steering, SteeringConfig, Umem,
-    UmemConfig, Xsk, XskConfig,
+    Attach, Frame, Interface, NicQueue, QueueIndex, RingCapacity, Steering, SteeringConfig,
+    SteeringErrorKind, Umem, UmemConfig, Xsk, XskConfig, XskIndex,
 };
 use wharf_testbed::{PacketSocket, Testbed, Wire, require_privileges};
 use wharf_tests::{SOON, assert_all_home, in_both_modes, quiet_flow, wait_until};
@@ -38,9 +38,7 @@ impl Side {
         };
         let queue = NicQueue::new(umem, &interface, QueueIndex::new(0).expect("small"));
         let (xsk, _) = queue.bind(&config).expect("it binds");
-        steering
-            .insert(0, xsk.socket().expect("it is bound"))
-            .expect("there is a slot");
+        steering.insert(&xsk).expect("there is a slot");
         Self {
             steering,
             queue,
@@ -129,8 +127,14 @@ fn exchanged_xsks_and_sockets_in_the_wrong_steering_are_harmless(attach: Attach)
 
     swap(&mut left.xsk, &mut right.xsk);
     for side in [&mut left, &mut right] {
+        let refused = side.steering.insert(&side.xsk).expect_err("of another");
+        assert!(matches!(
+            refused.kind(),
+            SteeringErrorKind::OtherInterface { .. }
+        ));
         let socket = side.xsk.socket().expect("it is bound");
-        side.steering.insert(0, socket).expect("there is a slot");
+        let forced = side.steering.insert_fd(0, XskIndex(0), socket);
+        forced.expect("there is a slot");
     }
     sender.send_batch(&frames).expect("the link takes them");
     wait_until("frames are steered", SOON, || {
@@ -142,8 +146,7 @@ fn exchanged_xsks_and_sockets_in_the_wrong_steering_are_harmless(attach: Attach)
         assert_eq!((xsk.receive(64).count(), xsk.violations()), (0, 0));
     }
     swap(&mut left.xsk, &mut right.xsk);
-    let socket = left.xsk.socket().expect("it is bound");
-    left.steering.insert(0, socket).expect("there is a slot");
+    left.steering.insert(&left.xsk).expect("its own");
     sender.send_batch(&frames).expect("the link takes them");
     let mut received = Vec::new();
     wait_until("frames come", SOON, || {
