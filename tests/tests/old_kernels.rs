@@ -200,7 +200,7 @@ fn assert_done_without(answer: fn() -> Answer, topic: &str, finding: &str) {
 
 #[test]
 fn kernel_that_sends_few_frames_at_a_time_is_told_and_works() {
-    assert_done_without(without_tx_budget, "TX budget", "32 frames at the most");
+    assert_done_without(without_tx_budget, "TX budget", "at most 32 frames");
 }
 
 #[test]
