@@ -115,9 +115,17 @@ rm -f "$logs/results"
 run "$list" "^(${filter#|})"
 
 if [ -n "$tried" ]; then
-    grep -E '^(hole on|PASSES on|holes tried)' "$report" >"$report.holes" || { cat "$report" >&2; exit 1; }
+    grep -E '^(hole on|PASSES on|NOT TRIED on|holes tried)' "$report" >"$report.holes" || { cat "$report" >&2; exit 1; }
     cat "$report.holes"
-    { echo "$(date +%F): $(tail -n 1 "$report.holes")."; sed -n 's/^PASSES on/- /p' "$report.holes"; } >"$report.text"
+    {
+        echo "$(date +%F): $(tail -n 1 "$report.holes")."
+        echo
+        sed -n 's/^\(PASSES\|NOT TRIED\) on/- \1 on/p' "$report.holes"
+        # What a case said when it failed tells whether it failed for its reason.
+        awk -F '\t' '
+            $2 == "hole" { text = "- " $1 ": " $5; if (!seen[text]++) order[++count] = text }
+            END { for (i = 1; i <= count; i++) print order[i] ": " seen[order[i]] (seen[order[i]] == 1 ? " case" : " cases") }' "$logs/results"
+    } >"$report.text"
     [ "$kernels,$scenarios" != "$all,.*" ] || record holes "$report.text"
     exit
 fi
@@ -192,7 +200,7 @@ awk -F '\t' -v kernels="$kernels" -v host="$host" -v scenarios="$scenarios" -v w
     }' $here/rows $here/holes "$logs/results" >"$report.table"
 
 {
-    echo "$(date +%F), \`tests/matrix.sh\`, $((SECONDS / 60)) min $((SECONDS % 60)) s on $(nproc) CPUs, builds included."
+    echo "$(date +%F), \`tests/matrix.sh\`, $((SECONDS / 60)) min $((SECONDS % 60)) s on $(nproc) CPUs, with what there was to build."
     echo
     for kernel in ${list//,/ }; do
         version=$(sed -n 's/^@@KERNEL //p' "$logs/$kernel.log" 2>/dev/null | head -n 1 | tr -d '\r')

@@ -257,7 +257,7 @@ for kernel in "${kernels[@]}"; do
             for (i = 1; i <= count; i++) {
                 name = order[i]
                 if (kind[name] == "skip") print kernel, "skip", 0, name, reasons[name]
-                else if (kind[name] == "hole") print kernel, verdict[name] == "pass" ? "passes" : "hole", seconds[name] + 0, name, reasons[name] (said[name] ? " (" said[name] ")" : "")
+                else if (kind[name] == "hole") print kernel, !(name in verdict) ? "untried" : verdict[name] == "pass" ? "passes" : "hole", seconds[name] + 0, name, reasons[name] (said[name] ? " (" said[name] ")" : "")
                 else if (name in verdict) print kernel, verdict[name], seconds[name] + 0, name, said[name]
                 else print kernel, "FAIL", 0, name, (death ? death : "the run ended") " before"
             }
@@ -276,7 +276,7 @@ for kernel in "${kernels[@]}"; do
     [ ! -e "$logs/$kernel.console2" ] || echo "booted again after a boot that died: $kernel, see $logs/$kernel.console1"
     echo "kernel $kernel: $(sed -n 's/^@@KERNEL //p' "$logs/$kernel.log" | head -n 1)"
 done
-awk -F '\t' '$2 == "hole" { print "hole on " $1 ": " $4 ": " $5 } $2 == "passes" { print "PASSES on " $1 ": " $4 ": " $5 }' "$logs/results"
+awk -F '\t' '$2 == "hole" { print "hole on " $1 ": " $4 ": " $5 } $2 == "passes" { print "PASSES on " $1 ": " $4 ": " $5 } $2 == "untried" { print "NOT TRIED on " $1 ": " $4 ": the guest died before" }' "$logs/results"
 awk -F '\t' '$2 == "skip" { print "skipped on " $1 ": " $4 ": " $5 }' "$logs/results"
 cat "$logs"/*.complaints 2>/dev/null | tr -d '\r' | sed 's/\(.*\)\t\(.*\)\t.*\(BUG\|Oops\)/the kernel complained on \1: \2: \3/' || true
 while IFS=$'\t' read -r kernel _ _ name reason; do
@@ -286,7 +286,7 @@ while IFS=$'\t' read -r kernel _ _ name reason; do
     echo "    ($logs/$kernel.log, $logs/$kernel.console*)"
 done < <(awk -F '\t' '$2 == "FAIL"' "$logs/results")
 echo
-[ -z "$tried" ] || awk -F '\t' '{ n[$2]++ } END { print "holes tried: " NR ", of which pass: " n["passes"] + 0 }' "$logs/results"
+[ -z "$tried" ] || awk -F '\t' '{ n[$2]++ } END { print "holes tried: " NR - n["untried"] ", of which pass: " n["passes"] + 0 (n["untried"] ? "; not tried: " n["untried"] : "") }' "$logs/results"
 [ -n "$tried" ] || awk -F '\t' '{ n[$2]++ }
     END { printf "test result: %s. %d passed; %d failed; %d skipped, in guests\n", n["FAIL"] ? "FAILED" : "ok", n["pass"], n["FAIL"], n["skip"]; exit n["FAIL"] > 0 }' \
     "$logs/results"
