@@ -70,7 +70,7 @@ impl End {
         assert!(audit.is_balanced(), "{audit:?}");
         assert_eq!((audit.held(), audit.transmit, audit.quarantined), (0, 0, 0));
         assert_eq!(self.queue.violations(), 0);
-        let mut rx = self.queue.rx();
+        let rx = self.queue.rx();
         let kernel = rx.kernel_statistics().expect("the socket is open");
         assert_eq!(kernel.tx_invalid_descs, 0);
         let counts = self.steering.counts(0).expect("there is a slot");

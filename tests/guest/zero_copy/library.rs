@@ -2,7 +2,7 @@
 
 use wharf::{
     Application, Attach, Batch, ChunkSize, CopyMode, Engine, Interface, InterfaceId, Mode,
-    NicQueue, Outbox, QueueIndex, RingCapacity, Umem, UmemConfig, Xsk, XskConfig,
+    NicQueue, Outbox, QueueIndex, RingCapacity, Umem, UmemConfig, XskConfig,
 };
 use wharf_tests::assert_nothing_dropped;
 
