@@ -1,6 +1,8 @@
 //! An xsk against the simulated NIC: ownership, conservation and what the
 //! ledger does with descriptors that no kernel should post.
 
+use std::rc::Rc;
+
 use proptest::prelude::*;
 
 use super::layouts::{any_addr, any_layout, chunk_of};
@@ -36,6 +38,41 @@ fn received_frame_has_the_bytes_and_is_owned() {
     drop(frames);
     assert!(umem.audit().is_balanced());
     assert_eq!(umem.audit().application, 0);
+}
+
+/// Frames hold their UMEM by a count that is changed once a batch: one that is too
+/// high keeps the memory for ever.
+#[test]
+fn memory_goes_with_the_last_that_holds_it() {
+    let (umem, mut queue, mut nic) = queue(256);
+    let memory = Rc::downgrade(umem.shared());
+    for _ in 0..4 {
+        for byte in 0..16 {
+            assert!(nic.deliver(&[byte]));
+        }
+        let (mut rx, mut tx) = queue.split();
+        // Some are sent, some are dropped, some stay in the ring.
+        for (number, frame) in rx.receive(RING).take(12).enumerate() {
+            if number % 3 == 0 {
+                tx.transmit(frame).expect("room");
+            }
+        }
+        let made = umem.allocate().expect("a free chunk");
+        assert!(tx.transmit(made).is_err(), "it is empty");
+        queue.wake().expect("nothing to wake");
+        while nic.transmitted().is_some() {}
+        queue.recycle();
+    }
+    std::mem::forget(queue.receive(RING));
+    let kept = queue.receive(1).next().expect("some are left");
+    let detached = queue.receive(1).next().expect("some are left").detach();
+
+    drop((umem, nic, queue));
+
+    assert!(memory.upgrade().is_some(), "a frame holds it");
+    drop(kept);
+    assert!(memory.upgrade().is_none(), "nothing holds it");
+    drop(detached);
 }
 
 #[test]
