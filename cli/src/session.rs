@@ -1,5 +1,5 @@
-//! Watches a running engine: sends the renderer one [`Interval`] a second, and
-//! returns a [`Summary`] at the end.
+//! Watches a running engine: sends the renderer one [`Interval`] a second and each
+//! [`InterfaceEvent`] as it happens, and returns a [`Summary`] at the end.
 //!
 //! The last interval ends with the engine, so that the intervals add up to the
 //! summary's totals to the last frame.
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use wharf::{Engine, Snapshot};
 
 use crate::control::{Editor, ForwarderInfo, Server, Socket};
-use crate::report::{Ending, Interval, Renderer, Setup, Summary};
+use crate::report::{Ending, InterfaceEvent, Interval, Renderer, Setup, Summary};
 
 /// How a run ended.
 pub struct Outcome {
@@ -43,13 +43,18 @@ impl Session<'_> {
         let info = ForwarderInfo::of(&engine, self.flow_capacity);
         let control = self.control.map(Socket::path);
         let setup = Setup::of(engine.report()).steered(&engine.rules(), &info, control);
-        let mut output = Output {
+        let output = Output {
             stop: self.stop,
             result: self.renderer.setup(&setup),
         };
         output.stop_if_lost();
 
-        let mut before = Snapshot::default();
+        let mut reporter = Reporter {
+            renderer: self.renderer,
+            output,
+            setup: &setup,
+            before: Snapshot::default(),
+        };
         let editor = Editor::new(&engine, info);
         thread::scope(|scope| {
             let server = self
@@ -59,51 +64,73 @@ impl Session<'_> {
                 // Standard error may be closed.
                 let _ = writeln!(io::stderr(), "wharf: cannot take requests: {error}");
             }
-            watch(&engine, is_over, || {
-                let now = engine.stats();
-                let interval = Interval::between(&setup, &before, &now);
-                output.write(|| self.renderer.interval(&interval));
-                before = now;
-            });
+            watch(&engine, is_over, &mut reporter);
         });
         // The server has ended, so the rules do not change any more.
         let rules = editor.close();
 
         let was_stopped = self.stop.load(Ordering::Relaxed);
         let end = engine.stop();
-        output.write(|| {
-            let interval = Interval::between(&setup, &before, &end.stats);
-            self.renderer.interval(&interval)
-        });
-        let ending = match (&output.result, was_stopped) {
+        reporter.interval(end.stats.clone());
+        let written = reporter.output.result;
+        let ending = match (&written, was_stopped) {
             (Err(_), _) => Ending::OutputLost,
             (Ok(()), true) => Ending::Interrupted,
             (Ok(()), false) => Ending::Finished,
         };
         Outcome {
             summary: Summary::of(setup, &end, &rules, ending),
-            output: output.result,
+            output: written,
         }
     }
 }
 
-/// Calls `interval` once a second until it is over or the engine fails.
-fn watch(engine: &Engine, is_over: impl Fn(Duration) -> bool, mut interval: impl FnMut()) {
+/// Reports once a second, and what happens at once, until it is over or the engine
+/// fails.
+fn watch(engine: &Engine, is_over: impl Fn(Duration) -> bool, reporter: &mut Reporter<'_>) {
     let begin = Instant::now();
     let mut next_interval = INTERVAL;
     loop {
         let elapsed = begin.elapsed();
+        reporter.events(engine);
         if is_over(elapsed) {
             return;
         }
         if elapsed >= next_interval {
-            interval();
+            reporter.interval(engine.stats());
             // Whole seconds, and no burst of intervals after a pause.
             next_interval = Duration::from_secs(elapsed.as_secs()) + INTERVAL;
         }
         let is_running = engine.wait(next_interval.saturating_sub(elapsed).min(POLL_INTERVAL));
         if !is_running {
+            reporter.events(engine);
             return;
+        }
+    }
+}
+
+/// Shows what happens while the engine runs.
+struct Reporter<'a> {
+    renderer: &'a mut dyn Renderer,
+    output: Output<'a>,
+    setup: &'a Setup,
+    /// The counters of the last interval.
+    before: Snapshot,
+}
+
+impl Reporter<'_> {
+    /// Shows what was counted up to `now` since the last call.
+    fn interval(&mut self, now: Snapshot) {
+        let interval = Interval::between(self.setup, &self.before, &now);
+        self.output.write(|| self.renderer.interval(&interval));
+        self.before = now;
+    }
+
+    /// Shows what happened to the interfaces since the last call.
+    fn events(&mut self, engine: &Engine) {
+        for event in engine.events() {
+            let event = InterfaceEvent::of(&event);
+            self.output.write(|| self.renderer.event(&event));
         }
     }
 }

@@ -65,8 +65,8 @@ pub use memory::{
 };
 pub use runtime::{
     Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,
-    Error, Idle, InterfaceReport, KeepManagement, ManagementReport, Outbox, SimulatedWorker,
-    Snapshot, Summary, Wait, WorkerContext, WorkerReport, WorkerStats, XskStats,
+    Error, Event, EventKind, Idle, InterfaceReport, KeepManagement, ManagementReport, Outbox,
+    SimulatedWorker, Snapshot, Summary, Wait, WorkerContext, WorkerReport, WorkerStats, XskStats,
 };
 pub use steering::rules::{
     Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::event::InterfaceEvent;
 use super::interval::Interval;
 use super::renderer::Renderer;
 use super::setup::Setup;
@@ -47,6 +48,12 @@ impl<W: Write + Send> Renderer for Json<W> {
         write_line(&mut self.out, &Line::Interval(interval))
     }
 
+    fn event(&mut self, event: &InterfaceEvent) -> io::Result<()> {
+        // Lost with standard error; the same is in the object.
+        let _ = writeln!(io::stderr(), "wharf: {}", event.sentence);
+        write_line(&mut self.out, &Line::Event(event))
+    }
+
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
         write_line(&mut self.out, &Line::Summary(summary))
     }
@@ -57,6 +64,7 @@ impl<W: Write + Send> Renderer for Json<W> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line<'a> {
     Interval(&'a Interval),
+    Event(&'a InterfaceEvent),
     Summary(&'a Summary),
 }
 
@@ -65,6 +73,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::report::event::tests::event;
     use crate::report::interval::tests::snapshot;
     use crate::report::setup::tests::setup;
     use crate::report::summary::tests::summary;
@@ -90,6 +99,24 @@ mod tests {
         assert_eq!(json["directions"][0]["gbit_per_second"], 0.0008);
         assert_eq!(json["directions"][0]["drops"]["tx_kernel"], 0);
         assert_eq!(json["workers"][0]["cpu_percent"], 25.0);
+    }
+
+    #[test]
+    fn event_line_has_what_happened_and_its_details() {
+        let json = written(|json| json.event(&event()));
+
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "type": "event",
+                "elapsed_seconds": 1.5,
+                "interface": "eth0",
+                "event": "mtu_changed",
+                "mtu_bytes_before": 1500,
+                "mtu_bytes": 9000,
+                "longest_received_bytes": 3840,
+            })
+        );
     }
 
     #[test]

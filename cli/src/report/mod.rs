@@ -1,7 +1,8 @@
 //! What the command shows: one view model, two renderers.
 //!
 //! ```text
-//!  setup, interval, summary    the view model, computed once from the engine's counters
+//!  setup, interval, event,
+//!  summary                     the view model, computed once from the engine's counters
 //!  text, drops, rules          numbers, names and rows
 //!  setup_text, summary_text    the view model as text
 //!  renderer ◄── table, json    the two renderers show the same values
@@ -9,6 +10,7 @@
 //! ```
 
 mod drops;
+mod event;
 mod format;
 mod interval;
 mod json;
@@ -21,6 +23,7 @@ mod summary_text;
 mod table;
 mod text;
 
+pub use event::InterfaceEvent;
 pub use format::Format;
 pub use interval::Interval;
 pub use json::write_line;

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use super::event::InterfaceEvent;
 use super::interval::Interval;
 use super::renderer::Renderer;
 use super::setup::Setup;
@@ -62,6 +63,13 @@ impl<W: Write + Send> Renderer for Table<W> {
             loads.clear();
         }
         self.out.flush()
+    }
+
+    fn event(&mut self, event: &InterfaceEvent) -> io::Result<()> {
+        // A line of its own between the rows, which are written whole. Standard error
+        // may be closed.
+        let _ = writeln!(io::stderr(), "wharf: {}", event.sentence);
+        Ok(())
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {

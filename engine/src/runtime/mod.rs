@@ -8,6 +8,7 @@ mod counters;
 mod drops;
 mod engine;
 mod error;
+mod events;
 mod guard;
 mod outbox;
 mod publisher;
@@ -28,6 +29,7 @@ pub use engine::{
     WorkerReport,
 };
 pub use error::Error;
+pub use events::{Event, EventKind};
 pub use outbox::Outbox;
 pub use simulated::SimulatedWorker;
 pub use stats::{Snapshot, Summary, WorkerStats, XskStats};

@@ -23,6 +23,7 @@ use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::drops::DropReason;
+use crate::runtime::events::{Event, Events};
 use crate::runtime::guard::message_of;
 use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
@@ -73,6 +74,7 @@ pub struct Engine {
     /// Held for their drop, which undoes it.
     promiscuous: Vec<Promiscuous>,
     supervisor: Option<Supervisor>,
+    events: Events,
     workers: Vec<RunningWorker>,
     report: EngineReport,
     started: Instant,
@@ -114,6 +116,7 @@ impl Engine {
             steering: Arc::default(),
             promiscuous: Vec::new(),
             supervisor: None,
+            events: Events::new(config.interfaces.iter().cloned()),
             workers: Vec::new(),
             shutdown,
             started: Instant::now(),
@@ -142,7 +145,7 @@ impl Engine {
         } else {
             Some(AddressFollower::start(&engine.steering, kept)?)
         };
-        let supervisor = Supervisor::start(links, addresses, &engine.shutdown)?;
+        let supervisor = Supervisor::start(links, addresses, &engine.events, &engine.shutdown)?;
         engine.supervisor = Some(supervisor);
         engine.start_workers(&config, &interfaces, plans, application)?;
         engine.started = Instant::now();
@@ -238,6 +241,20 @@ impl Engine {
             .sort_by_key(|xsk| (xsk.interface, xsk.queue, xsk.xsk));
         self.steering.count(&mut snapshot.xsks);
         snapshot
+    }
+
+    /// What happened to the interfaces since the last call, oldest first. Makes no
+    /// system call. Call it now and then: up to 1024 events wait for it, and then the
+    /// oldest are dropped, and counted by [`events_lost`](Self::events_lost).
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.events.take(self.started)
+    }
+
+    /// Events that were dropped because [`events`](Self::events) was not called in time.
+    #[must_use]
+    pub fn events_lost(&self) -> u64 {
+        self.events.lost()
     }
 
     /// Waits for up to `timeout`, and returns whether the engine still runs. When

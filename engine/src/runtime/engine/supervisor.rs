@@ -1,4 +1,4 @@
-//! A thread that notices when an interface goes away, and when the host's own
+//! A thread that notices what happens to the interfaces, and when the host's own
 //! addresses change. A socket never says so: `poll` reports no error on an xsk
 //! whose interface is gone.
 
@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::own_addresses::AddressFollower;
 use crate::kernel::interface::{Interface, InterfaceErrorKind, LinkEvent, LinkState, LinkWatch};
 use crate::kernel::sys::wait::PollSet;
+use crate::kernel::{InterfaceId, InterfaceIndex};
 use crate::runtime::Error;
+use crate::runtime::events::{EventKind, Events};
 use crate::runtime::shutdown::{REMOVED, SET_DOWN, Shutdown};
 
 /// Ends its thread on drop.
@@ -27,13 +29,15 @@ impl Supervisor {
     pub(super) fn start(
         mut links: Links,
         mut addresses: Option<AddressFollower>,
+        events: &Events,
         shutdown: &Arc<Shutdown>,
     ) -> Result<Self, Error> {
         let flag = Arc::clone(shutdown);
+        let events = events.clone();
         let thread = Builder::new()
             .name("wharf-links".to_owned())
             .spawn(move || {
-                if let Err(error) = supervise(&mut links, addresses.as_mut(), &flag) {
+                if let Err(error) = supervise(&mut links, addresses.as_mut(), &events, &flag) {
                     flag.fail(error);
                 }
             })
@@ -66,18 +70,35 @@ impl Links {
             interfaces: interfaces.to_vec(),
         })
     }
+
+    /// The number that the engine gave to an interface.
+    fn id(&self, index: InterfaceIndex) -> Option<InterfaceId> {
+        let mut interfaces = self.interfaces.iter();
+        interfaces
+            .position(|interface| interface.index() == index)
+            .map(InterfaceId)
+    }
 }
 
 fn supervise(
     links: &mut Links,
     mut addresses: Option<&mut AddressFollower>,
+    events: &Events,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
     while !shutdown.is_requested() {
         // First, because news may have come while the watch was set up.
-        let events = links.watch.poll(Duration::ZERO)?;
-        if let Some(lost) = events.into_iter().find(is_loss) {
-            return Err(name_loss(&links.interfaces, lost));
+        for event in links.watch.poll(Duration::ZERO)? {
+            let kind = match event.state {
+                LinkState::Up => EventKind::CarrierBack,
+                LinkState::CarrierLost => EventKind::CarrierLost,
+                LinkState::Down | LinkState::Removed => {
+                    return Err(name_loss(&links.interfaces, event));
+                }
+            };
+            if let Some(interface) = links.id(event.index) {
+                events.report(interface, kind);
+            }
         }
         if let Some(addresses) = &mut addresses {
             addresses.follow()?;
@@ -93,12 +114,6 @@ fn supervise(
         })?;
     }
     Ok(())
-}
-
-/// Without a carrier the kernel drops what is sent, and counts it: no loss of
-/// the interface.
-fn is_loss(event: &LinkEvent) -> bool {
-    matches!(event.state, LinkState::Down | LinkState::Removed)
 }
 
 /// What became of the interface in `lost`.
