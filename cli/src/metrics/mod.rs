@@ -1,0 +1,60 @@
+//! The engine's counters over HTTP in Prometheus' text format.
+//!
+//! ```text
+//!  scraper ──► server ──► answer ──► recorder ◄── engine
+//! ```
+//!
+//! Everybody who reaches the address may connect, so nothing grows with what they
+//! do: clients, the bytes of a request and its time are bounded.
+
+mod answer;
+mod server;
+
+use std::net::SocketAddr;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use crate::exit::Failure;
+use server::Server;
+
+/// Serves the metrics at `http://<address>/metrics` from a thread of its own
+/// until the process ends.
+///
+/// Has to come before the engine starts: its counters go to the recorder that
+/// is installed at that moment.
+pub fn serve(address: SocketAddr) -> Result<(), Failure> {
+    let server = Server::bind(address).map_err(|error| {
+        Failure::Run(format!(
+            "cannot serve metrics at {address}: {error}; choose another --metrics address"
+        ))
+    })?;
+    let cannot = |error: &dyn std::fmt::Display| {
+        Failure::Run(format!("cannot serve metrics at {address}: {error}"))
+    };
+    let recorder = PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(|error| cannot(&error))?;
+    let render = move || {
+        // It only matters to histograms, which keep each value until then.
+        recorder.run_upkeep();
+        recorder.render()
+    };
+    server.start(render).map_err(|error| cannot(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn address_in_use_is_a_run_failure_that_names_it() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("a bound listener");
+
+        let failure = serve(address).expect_err("the port is taken");
+
+        assert!(matches!(&failure, Failure::Run(text) if text.contains(&address.to_string())));
+    }
+}
