@@ -1,14 +1,20 @@
 //! The forwarder's side of the socket: one thread that accepts, and one for each
 //! client. They end with the server: dropping it shuts every socket down, which
 //! wakes the threads that wait on one.
+//!
+//! A process that is out of descriptors cannot accept, so a client would wait for
+//! an answer that never comes. One descriptor is kept for that: it makes room to
+//! accept the client and to say why it is not served.
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use socket2::SockRef;
 
 use super::editor::Editor;
@@ -69,16 +75,43 @@ fn accept<'scope, 'a>(
     editor: &'a Editor<'a>,
     clients: &Arc<Mutex<Clients>>,
 ) {
+    let listener = socket.listener();
+    let mut spare = spare_descriptor();
     loop {
-        let accepted = socket.listener().accept();
+        // `accept` takes its descriptor before it waits (`__sys_accept4_file` in
+        // net/socket.c), so without one it fails although there is no client.
+        // A wait that fails ends in an `accept` that waits.
+        let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], None);
+        let accepted = listener.accept();
         if lock(clients).is_closed {
             return;
         }
         match accepted {
             Ok((stream, _)) => start_client(scope, Arc::new(stream), editor, clients),
             // Out of descriptors or memory: others may end soon.
-            Err(_) => std::thread::sleep(ACCEPT_PAUSE),
+            Err(_) => {
+                if spare.take().is_some() {
+                    refuse_next(listener);
+                }
+                spare = spare_descriptor();
+                std::thread::sleep(ACCEPT_PAUSE);
+            }
         }
+    }
+}
+
+fn spare_descriptor() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// Refuses the client that waits to be accepted.
+fn refuse_next(listener: &UnixListener) {
+    // Another thread may have taken what was given back.
+    if let Ok((stream, _)) = listener.accept()
+        && stream.set_write_timeout(Some(WRITE_LIMIT)).is_ok()
+    {
+        let error = "the forwarder has no file descriptor left: raise its limit (`ulimit -n`)";
+        refuse(&stream, RefusalCode::Busy, error);
     }
 }
 
@@ -97,13 +130,15 @@ fn start_client<'scope, 'a>(
         return;
     };
     let mine = Arc::clone(clients);
+    let told = Arc::clone(&stream);
     let thread = Builder::new().name("wharf-client".to_owned());
     let started = thread.spawn_scoped(scope, move || {
         serve(&stream, editor);
         unregister(&mine, number);
     });
-    if started.is_err() {
-        // The closure owned the stream, so that is closed.
+    if let Err(error) = started {
+        let reason = format!("the forwarder cannot start a thread: {error}");
+        refuse(&told, RefusalCode::Busy, &reason);
         unregister(clients, number);
     }
 }
