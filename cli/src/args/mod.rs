@@ -134,9 +134,9 @@ Exit codes: 0 success, 1 it failed, 2 wrong usage.";
 
 const FORWARD_NOTES: &str = "\
 Sets both interfaces to promiscuous mode while it runs. Prints, every second and
-for each direction, millions of frames per second (Mpps), Gbit/s without the frame
-check sequence, the CPU use of each worker, and dropped frames by reason. Ends with
-the totals and an account of every frame and every chunk.
+for each direction, the rates of frames in, out, passed to the kernel and dropped,
+bits per second without the frame check sequence, and the CPU use of the workers.
+Ends with the totals and an account of every frame and every chunk.
 Needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; CAP_PERFMON for rules, flows and
 management traffic; CAP_IPC_LOCK if packet memory exceeds `ulimit -l`.
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::verdict::Verdict;
-use crate::report::{Format, Summary, write_line, write_summary};
+use crate::report::{Format, Summary, filled, write_line, write_summary};
 
 /// Writes `verdict` and the run's `summary`.
 pub fn show(
@@ -25,11 +25,24 @@ fn write_text(out: &mut impl Write, verdict: &Verdict, summary: &Summary) -> io:
     writeln!(out)?;
     for check in verdict.checks() {
         let mark = if check.passed { "ok  " } else { "FAIL" };
-        writeln!(out, "  {mark}  {:<8}  {}", check.name, check.detail)?;
+        let mut pieces: Vec<String> = check
+            .detail
+            .split(", ")
+            .map(|part| format!("{part},"))
+            .collect();
+        if let Some(last) = pieces.last_mut() {
+            last.pop();
+        }
+        let lead = format!("  {mark}  {:<8} ", check.name);
+        pieces.insert(0, lead);
+        writeln!(out, "{}", filled(&pieces, &" ".repeat(INDENT)))?;
     }
     writeln!(out, "\nverdict: {}", verdict.label())?;
     out.flush()
 }
+
+/// The columns before a check's detail.
+const INDENT: usize = 18;
 
 /// The last object, told apart from the others by its `type`.
 #[derive(Serialize)]

@@ -86,7 +86,7 @@ impl Verdict {
 fn tcp(traffic: &Traffic) -> Check {
     let tcp = &traffic.tcp;
     let detail = format!(
-        "{} of {} bytes arrived intact over {} connections, both ways at once",
+        "{} of {} bytes arrived intact, over {} connections, both ways at once",
         grouped(tcp.received_bytes),
         grouped(tcp.sent_bytes),
         tcp.connections,

@@ -9,7 +9,7 @@ use super::drops::DropCounts;
 use super::setup::Setup;
 use crate::forwarder::DIRECTIONS;
 
-/// One second of the run, or what was left of it at the end.
+/// A part of the run, a second unless asked otherwise, or what was left at the end.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// Since the engine started.
@@ -32,6 +32,10 @@ pub struct Direction {
     pub frames_in_per_second: f64,
     /// Frames that went out, per second.
     pub frames_out_per_second: f64,
+    /// Frames that were left to the kernel's stack, per second.
+    pub frames_passed_per_second: f64,
+    /// Frames that rules dropped or that got lost, per second.
+    pub frames_dropped_per_second: f64,
     /// Sent, without the frame check sequence.
     pub gbit_per_second: f64,
     pub dropped_frames: u64,
@@ -137,6 +141,11 @@ impl Direction {
             counts,
             frames_in_per_second: rate(counts.frames_in, interval),
             frames_out_per_second: rate(counts.tx_frames, interval),
+            frames_passed_per_second: rate(counts.frames_passed, interval),
+            frames_dropped_per_second: rate(
+                counts.frames_dropped_by_rule + drops.total(),
+                interval,
+            ),
             gbit_per_second: rate(counts.tx_bytes, interval) * 8.0 / 1e9,
             dropped_frames: drops.total(),
             drops,

@@ -3,7 +3,7 @@
 //! ```text
 //!  setup, interval, event,
 //!  summary                     the view model, computed once from the engine's counters
-//!  text, drops, rules          numbers, names and rows
+//!  text, units, drops, rules   numbers, rates, names and rows
 //!  setup_text, summary_text    the view model as text
 //!  renderer ◄── table, json    the two renderers show the same values
 //!  format                      selects one of them
@@ -22,6 +22,7 @@ mod summary;
 mod summary_text;
 mod table;
 mod text;
+mod units;
 
 pub use event::InterfaceEvent;
 pub use format::Format;
@@ -34,4 +35,4 @@ pub use setup::Setup;
 pub use summary::tests;
 pub use summary::{ChunkAudit, Ending, Summary};
 pub use summary_text::write_summary;
-pub use text::{counted, grouped};
+pub use text::{counted, filled, grouped};

@@ -2,68 +2,125 @@
 
 use std::io::{self, Write};
 
+use super::interval::Direction;
 use super::rules::write_listing;
-use super::summary::Summary;
-use super::text::{direction_name, direction_width, drops, grouped};
+use super::summary::{ChunkAudit, Summary};
+use super::text::{direction_name, filled, grouped, name};
+use super::units::{bit_rate, frame_rate};
 
 /// Writes the totals, the rules' hits, and where every frame and chunk went.
 pub fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     writeln!(out, "\nafter {:.1} seconds:", summary.elapsed_seconds)?;
-    let width = direction_width(&summary.directions);
-    writeln!(
-        out,
-        "  {:width$}  {:>15}  {:>15}  {:>19}  {:>8}  {:>15}  dropped",
-        "direction", "frames in", "frames out", "bytes out", "Gbit/s", "passed",
-    )?;
-    for direction in &summary.directions {
-        writeln!(
-            out,
-            "  {:width$}  {:>15}  {:>15}  {:>19}  {:>8.4}  {:>15}  {}",
-            direction_name(direction),
-            grouped(direction.counts.frames_in),
-            grouped(direction.counts.tx_frames),
-            grouped(direction.counts.tx_bytes),
-            direction.gbit_per_second,
-            grouped(direction.counts.frames_passed),
-            drops(direction),
-        )?;
-    }
+    write_directions(out, &summary.directions)?;
     if summary.is_steered() {
         write_listing(out, &summary.rules)?;
     }
     for audit in &summary.audits {
-        let owners: Vec<String> = audit
-            .owners()
-            .into_iter()
-            .filter(|(_, chunks)| *chunks != 0)
-            .map(|(owner, chunks)| format!("{chunks} {owner}"))
-            .collect();
-        writeln!(
-            out,
-            "  chunks of worker {}: {}, {} in all: {}",
-            audit.worker,
-            owners.join(" + "),
-            audit.total,
-            if audit.balanced {
-                "balanced"
-            } else {
-                "NOT BALANCED"
-            },
-        )?;
+        write_audit(out, audit)?;
     }
     let totals = &summary.totals;
-    let in_frames = totals.frames_in + totals.frames_made;
-    writeln!(
-        out,
-        "  {}: {} frames in = {} out + {} dropped + {} unaccounted for",
-        if summary.conserved {
-            "conserved"
-        } else {
-            "NOT CONSERVED"
-        },
-        grouped(in_frames),
-        grouped(totals.tx_frames),
-        grouped(totals.dropped_frames),
-        totals.unaccounted_frames,
-    )
+    let state = if summary.conserved {
+        "conserved"
+    } else {
+        "NOT CONSERVED"
+    };
+    let pieces = [
+        format!(
+            "  {state}: {} frames in",
+            grouped(totals.frames_in + totals.frames_made)
+        ),
+        format!("= {} out", grouped(totals.tx_frames)),
+        format!("+ {} dropped", grouped(totals.dropped_frames)),
+        format!("+ {} unaccounted for", totals.unaccounted_frames),
+    ];
+    writeln!(out, "{}", filled(&pieces, "    "))
 }
+
+/// A row per count and a column per direction: so the widest counts fit.
+fn write_directions(out: &mut impl Write, directions: &[Direction]) -> io::Result<()> {
+    let mut rows = vec![(String::new(), headings(directions))];
+    let mut row = |label: &str, cell: &dyn Fn(&Direction) -> String| {
+        rows.push((label.to_owned(), directions.iter().map(cell).collect()));
+    };
+    let mut count = |label: &str, count: &dyn Fn(&Direction) -> u64| {
+        row(label, &|direction| grouped(count(direction)));
+    };
+    count("frames in", &|direction| direction.counts.frames_in);
+    count("frames out", &|direction| direction.counts.tx_frames);
+    count("bytes out", &|direction| direction.counts.tx_bytes);
+    count("passed to the kernel", &|direction| {
+        direction.counts.frames_passed
+    });
+    let by_rule = |direction: &Direction| direction.counts.frames_dropped_by_rule;
+    if directions.iter().any(|direction| by_rule(direction) > 0) {
+        count("dropped by rules", &by_rule);
+    }
+    let reasons = directions.first().map(|direction| direction.drops);
+    for (reason, _) in reasons.iter().flat_map(|drops| drops.iter()) {
+        let lost = |direction: &Direction| {
+            let mut all = direction.drops.iter();
+            all.find(|(other, _)| *other == reason)
+                .map_or(0, |(_, frames)| frames)
+        };
+        if directions.iter().any(|direction| lost(direction) > 0) {
+            count(&format!("lost: {}", reason.label()), &lost);
+        }
+    }
+    row("frames out per second", &|direction| {
+        frame_rate(direction.frames_out_per_second)
+    });
+    row("bits out per second", &|direction| {
+        bit_rate(direction.gbit_per_second * 1e9)
+    });
+
+    let labels = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+    let cells = rows.iter().flat_map(|(_, cells)| cells);
+    let width = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
+    for (label, cells) in rows {
+        write!(out, "  {label:labels$}")?;
+        for cell in cells {
+            write!(out, "  {cell:>width$}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// `A -> B` where that is no wider than the widest count, else `from A`.
+fn headings(directions: &[Direction]) -> Vec<String> {
+    let names: Vec<String> = directions.iter().map(direction_name).collect();
+    if names
+        .iter()
+        .all(|name| name.chars().count() <= WIDEST_COUNT)
+    {
+        return names;
+    }
+    let from = |direction: &Direction| format!("from {}", name(&direction.from));
+    directions.iter().map(from).collect()
+}
+
+fn write_audit(out: &mut impl Write, audit: &ChunkAudit) -> io::Result<()> {
+    let owners = audit.owners().into_iter();
+    let owners = owners.filter(|(_, chunks)| *chunks != 0);
+    let mut pieces: Vec<String> = owners
+        .map(|(owner, chunks)| format!("{chunks} {owner} +"))
+        .collect();
+    if let Some(last) = pieces.last_mut() {
+        last.truncate(last.len() - " +".len());
+        last.push(',');
+    }
+    pieces.insert(0, format!("  chunks of worker {}:", audit.worker));
+    pieces.push(format!("{} in all:", audit.total));
+    pieces.push(
+        if audit.balanced {
+            "balanced"
+        } else {
+            "NOT BALANCED"
+        }
+        .to_owned(),
+    );
+    writeln!(out, "{}", filled(&pieces, "    "))
+}
+
+/// The columns of the largest count: twenty digits in groups of three.
+const WIDEST_COUNT: usize = 26;

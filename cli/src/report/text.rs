@@ -27,49 +27,67 @@ pub fn mebibytes(bytes: u64) -> String {
     }
 }
 
-/// Why frames were dropped, each reason with its count: `rule` for frames dropped by
-/// rules, then the reasons for which frames got lost; `-` for none.
-pub fn drops(direction: &Direction) -> String {
-    let by_rule = ("rule", direction.counts.frames_dropped_by_rule);
-    let lost = direction.drops.iter();
-    let reasons: Vec<String> = std::iter::once(by_rule)
-        .chain(lost.map(|(reason, frames)| (reason.label(), frames)))
-        .filter(|(_, frames)| *frames != 0)
-        .map(|(reason, frames)| format!("{reason} {}", grouped(frames)))
+/// Why frames were lost, each reason with its count, as pieces for [`filled`]; none if
+/// none was.
+pub fn losses(direction: &Direction) -> Vec<String> {
+    let lost = direction.drops.iter().filter(|(_, frames)| *frames != 0);
+    let mut pieces: Vec<String> = lost
+        .map(|(reason, frames)| format!("{} {},", reason.label(), grouped(frames)))
         .collect();
-    if reasons.is_empty() {
-        "-".to_owned()
-    } else {
-        reasons.join(", ")
+    if let Some(last) = pieces.last_mut() {
+        last.pop();
+    }
+    pieces
+}
+
+/// The CPU use of the workers in percent, each of its CPU: `45`, or `12-98` from the
+/// least to the most.
+pub fn cpu_loads(workers: &[WorkerLoad]) -> String {
+    // The clocks of thread and interval are read one behind the other.
+    let percents = workers
+        .iter()
+        .map(|worker| format!("{:>3.0}", worker.cpu_percent.min(100.0)));
+    match (percents.clone().min(), percents.max()) {
+        (Some(least), Some(most)) if least == most => most.trim().to_owned(),
+        (Some(least), Some(most)) => format!("{}-{}", least.trim(), most.trim()),
+        _ => "-".to_owned(),
     }
 }
 
-/// The CPU use of each worker in percent, or their range if they are many.
-pub fn cpu_loads(workers: &[WorkerLoad]) -> String {
-    let percents = workers.iter().map(|worker| worker.cpu_percent);
-    if workers.len() <= MOST_LOADS {
-        let loads: Vec<String> = percents.map(|percent| format!("{percent:.0}")).collect();
-        loads.join(" ")
-    } else {
-        let least = percents.clone().fold(f64::INFINITY, f64::min);
-        let most = percents.fold(0.0, f64::max);
-        format!("{least:.0}..{most:.0}")
+/// The name of an interface in a column.
+pub fn name(interface: &str) -> String {
+    if interface.chars().count() <= NAME_COLUMNS {
+        return interface.to_owned();
     }
+    let mut name: String = interface.chars().take(NAME_COLUMNS - 1).collect();
+    name.push('~');
+    name
 }
 
 /// `from -> to`.
 pub fn direction_name(direction: &Direction) -> String {
-    format!("{} -> {}", direction.from, direction.to)
+    format!("{} -> {}", name(&direction.from), name(&direction.to))
 }
 
-/// The width of a column of these directions.
-pub fn direction_width(directions: &[Direction]) -> usize {
-    directions
-        .iter()
-        .map(|direction| direction_name(direction).len())
-        .max()
-        .unwrap_or(0)
-        .max("direction".len())
+/// `pieces` with blanks between them, on lines of up to [`COLUMNS`]. Lines after the
+/// first begin with `indent`.
+pub fn filled(pieces: &[impl AsRef<str>], indent: &str) -> String {
+    let mut text = String::new();
+    let mut used = 0;
+    for (index, piece) in pieces.iter().map(AsRef::as_ref).enumerate() {
+        let columns = piece.chars().count();
+        if index > 0 && used + 1 + columns > COLUMNS {
+            text.push('\n');
+            text.push_str(indent);
+            used = indent.chars().count();
+        } else if index > 0 {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(piece);
+        used += columns;
+    }
+    text
 }
 
 /// `1 rule`, `2 rules`.
@@ -78,8 +96,11 @@ pub fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> Strin
     format!("{count} {what}{plural}")
 }
 
-/// More would not fit the column.
-const MOST_LOADS: usize = 4;
+/// The width of a terminal that nobody has widened.
+pub const COLUMNS: usize = 80;
+
+/// `IFNAMSIZ` without the terminator: the longest name that the kernel takes.
+pub const NAME_COLUMNS: usize = 15;
 
 #[cfg(test)]
 mod tests {
@@ -109,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_reasons_that_dropped_something_are_named() {
+    fn only_reasons_that_lost_something_are_named() {
         let setup = setup();
         let none = Interval::between(&setup, &snapshot(0, 0), &snapshot(1, 0));
         let mut some = none.directions[0].clone();
@@ -118,23 +139,60 @@ mod tests {
             DropReason::TxKernel => 1234,
             _ => 0,
         });
-        some.counts.frames_dropped_by_rule = 56;
 
-        assert_eq!(drops(&some), "rule 56, rx_ring_full 4, tx_kernel 1 234");
-        assert_eq!(drops(&none.directions[0]), "-");
+        assert_eq!(losses(&some), ["rx_ring_full 4,", "tx_kernel 1 234"]);
+        assert!(losses(&none.directions[0]).is_empty());
     }
 
     #[test]
-    fn many_workers_share_one_range() {
-        let load = |cpu_percent| WorkerLoad {
-            worker: 0,
-            cpu: None,
-            cpu_percent,
+    fn several_workers_share_one_range() {
+        let loads = |percents: &[f64]| {
+            let workers: Vec<_> = percents
+                .iter()
+                .map(|percent| WorkerLoad {
+                    worker: 0,
+                    cpu: None,
+                    cpu_percent: *percent,
+                })
+                .collect();
+            cpu_loads(&workers)
         };
-        let few = [load(1.2), load(98.7)];
-        let many = [1.0, 2.0, 3.0, 4.0, 5.0].map(load);
 
-        assert_eq!(cpu_loads(&few), "1 99");
-        assert_eq!(cpu_loads(&many), "1..5");
+        assert_eq!(loads(&[98.7]), "99");
+        assert_eq!(loads(&[1.2, 98.7]), "1-99");
+        assert_eq!(loads(&[9.0, 10.0, 101.3]), "9-100");
+        assert_eq!(loads(&[100.2, 101.0]), "100");
+        assert_eq!(loads(&[]), "-");
+    }
+
+    #[test]
+    fn long_name_is_cut_and_the_longest_of_the_kernel_is_not() {
+        assert_eq!(name("enp123s0f0np012"), "enp123s0f0np012");
+        assert_eq!(name("enp123s0f0np0123"), "enp123s0f0np01~");
+    }
+
+    #[test]
+    fn line_is_broken_between_pieces_only_and_where_it_has_to_be() {
+        let piece = "x".repeat(38);
+        let pieces = [
+            piece.as_str(),
+            "12 345",
+            "12 345",
+            "= 1 234 567 890 123",
+            "end",
+        ];
+
+        let text = filled(&pieces, "    ");
+
+        assert_eq!(
+            text,
+            format!("{piece} 12 345 12 345 = 1 234 567 890 123 end")
+        );
+        let twice = filled(&[&piece, &piece, &piece], "    ");
+        assert_eq!(twice, format!("{piece} {piece}\n    {piece}"));
+        let exact = "y".repeat(41);
+        assert_eq!(filled(&[&piece, &exact], ""), format!("{piece} {exact}"));
+        let over = "y".repeat(42);
+        assert_eq!(filled(&[&piece, &over], ""), format!("{piece}\n{over}"));
     }
 }
