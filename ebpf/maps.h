@@ -8,7 +8,7 @@ enum { ACTION_PASS = 0, ACTION_REDIRECT = 1, ACTION_DROP = 2 };
 enum { ACTION_KIND = 0xff, ACTION_XSK_SHIFT = 8 };
 
 // Indices of `wharf_hits`; those of rules follow.
-enum { HIT_DEFAULT = 0, HIT_FLOWS = 1, HIT_MANAGEMENT = 2, HIT_RULES = 3 };
+enum { HIT_DEFAULT = 0, HIT_FLOWS = 1, HIT_MANAGEMENT = 2, HIT_NO_XSK = 3, HIT_RULES = 4 };
 enum { HIT_NONE = ~0U };
 
 // Bits of `fields`: what the rules ask for.
@@ -40,12 +40,14 @@ struct config {
 	__u32 default_action;
 	__u32 queue_slots;
 	__u32 xsks_per_queue;
+	__u32 no_xsk_verdict; // For frames whose slot is empty.
 };
 
 const volatile struct config wharf_config SEC(".rodata") = {
 	.default_action = ACTION_REDIRECT,
 	.queue_slots = 1,
 	.xsks_per_queue = 1,
+	.no_xsk_verdict = XDP_PASS,
 };
 
 enum { WORDS = 4, CLAUSES = WORDS * 64 };
@@ -106,8 +108,9 @@ struct tables wharf_tables;
 struct queue_counts {
 	__u64 redirected;    // Frames handed to the socket in the slot.
 	__u64 passed;	     // Frames left to the kernel, as was decided.
-	__u64 passed_no_xsk; // Frames left to the kernel: the slot was empty.
 	__u64 dropped;	     // Frames dropped, as was decided.
+	__u64 passed_no_xsk; // Frames left to the kernel: the slot was empty.
+	__u64 dropped_no_xsk; // Frames dropped: the slot was empty.
 };
 
 // The loader raises max_entries of all maps to what it needs, and gives a program

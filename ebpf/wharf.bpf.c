@@ -10,7 +10,9 @@
 //
 // Slot queue * xsks_per_queue + n of `wharf_xsks` holds the n-th socket bound to
 // the queue; the kernel empties it by itself when that socket is closed. A frame
-// whose slot is empty goes up the kernel's own stack.
+// whose slot is empty goes up the kernel's own stack or nowhere, as
+// `no_xsk_verdict` says. A hit is what became of a frame: one whose slot was empty
+// is no hit of the rule that redirected it, but of HIT_NO_XSK.
 //
 // Rules are compiled to clauses, conjunctions of questions each about one field.
 // A clause is a bit. Every field's value selects a mask of the clauses that it
@@ -84,12 +86,6 @@ static __always_inline int steer(struct xdp_md *ctx)
 
 	if (!counts)
 		return XDP_PASS; // It cannot be: the map has that many entries.
-	if (decision.hit != HIT_NONE) {
-		__u64 *hits = bpf_map_lookup_elem(&wharf_hits, &decision.hit);
-
-		if (hits)
-			(*hits)++;
-	}
 	switch (decision.action & ACTION_KIND) {
 	case ACTION_REDIRECT:
 		// The flags are the verdict for an empty slot (Linux 5.3). A slot
@@ -97,19 +93,33 @@ static __always_inline int steer(struct xdp_md *ctx)
 		verdict = bpf_redirect_map(&wharf_xsks,
 					   queue * wharf_config.xsks_per_queue +
 						   (decision.action >> ACTION_XSK_SHIFT),
-					   XDP_PASS);
-		if (verdict == XDP_REDIRECT)
+					   wharf_config.no_xsk_verdict);
+		if (verdict == XDP_REDIRECT) {
 			count(counts, redirected);
+			break;
+		}
+		if (decision.hit != HIT_NONE)
+			decision.hit = HIT_NO_XSK;
+		if (verdict == XDP_DROP)
+			count(counts, dropped_no_xsk);
 		else
 			count(counts, passed_no_xsk);
-		return verdict;
+		break;
 	case ACTION_DROP:
 		count(counts, dropped);
-		return XDP_DROP;
+		verdict = XDP_DROP;
+		break;
 	default:
 		count(counts, passed);
-		return XDP_PASS;
+		verdict = XDP_PASS;
 	}
+	if (decision.hit != HIT_NONE) {
+		__u64 *hits = bpf_map_lookup_elem(&wharf_hits, &decision.hit);
+
+		if (hits)
+			(*hits)++;
+	}
+	return verdict;
 }
 
 // Frames may span several buffers, so any MTU will do. Linux 5.18 and later.

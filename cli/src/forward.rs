@@ -26,6 +26,7 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?
         .rules(rules)
         .flow_capacity(steering.flow_capacity)
+        .no_xsk(steering.no_socket.into())
         .keep_management(arguments.management.into());
     builder.validate()?;
     let stop = signals::stop_flag()?;

@@ -7,7 +7,7 @@
 //!   flows, rules, default. [`Config`] turns stages on and off; as it is in the
 //!   object, every frame is redirected to the AF_XDP socket in the slot of
 //!   [`XSKS`] with the index `queue * xsks_per_queue`. When the slot is empty the
-//!   frame goes to the kernel's stack (`XDP_PASS`).
+//!   frame becomes what [`Config::no_xsk_verdict`] says: `XDP_PASS` in the object.
 //!   [`PROGRAM_ONE_BUFFER`] is the same for kernels before 5.18, which do not
 //!   know `BPF_F_XDP_HAS_FRAGS`: load one of the two.
 //! * Before loading, the loader sets the variable [`CONFIG`] and the map
@@ -51,7 +51,7 @@ pub const XSKS: &str = "wharf_xsks";
 pub const COUNTS: &str = "wharf_counts";
 
 /// The per-CPU array of frames (`u64`) decided: [`HIT_DEFAULT`], [`HIT_FLOWS`],
-/// [`HIT_MANAGEMENT`], and from [`HIT_RULES`] on by rule.
+/// [`HIT_MANAGEMENT`], [`HIT_NO_XSK`], and from [`HIT_RULES`] on by rule.
 pub const HITS: &str = "wharf_hits";
 
 /// In [`HITS`]: frames that nothing else decided.
@@ -60,8 +60,11 @@ pub const HIT_DEFAULT: u32 = 0;
 pub const HIT_FLOWS: u32 = 1;
 /// In [`HITS`]: frames that the host itself lives on.
 pub const HIT_MANAGEMENT: u32 = 2;
+/// In [`HITS`]: frames that were to be redirected to an xsk that is not there,
+/// whatever decided so.
+pub const HIT_NO_XSK: u32 = 3;
 /// In [`HITS`]: frames of the first rule.
-pub const HIT_RULES: u32 = 3;
+pub const HIT_RULES: u32 = 4;
 
 /// The hash: [`flow_key`] to action (`u32`).
 pub const FLOWS: &str = "wharf_flows";
@@ -115,7 +118,14 @@ pub struct Config {
     pub queue_slots: u32,
     /// Slots that each has.
     pub xsks_per_queue: u32,
+    /// What becomes of frames whose slot is empty.
+    pub no_xsk_verdict: u32,
 }
+
+/// In [`Config::no_xsk_verdict`]: such frames go to the kernel's stack.
+pub const NO_XSK_PASS: u32 = 2;
+/// In [`Config::no_xsk_verdict`]: such frames are dropped.
+pub const NO_XSK_DROP: u32 = 1;
 
 /// A bit of [`Config::fields`].
 pub const ASKS_ANYTHING: u32 = 1 << 31;
@@ -129,7 +139,7 @@ impl Config {
 
     /// The configuration as the program has it.
     #[must_use]
-    pub fn words(&self) -> [u32; 7] {
+    pub fn words(&self) -> [u32; 8] {
         [
             self.fields,
             self.words,
@@ -138,6 +148,7 @@ impl Config {
             self.default_action,
             self.queue_slots,
             self.xsks_per_queue,
+            self.no_xsk_verdict,
         ]
     }
 }
@@ -193,7 +204,7 @@ pub fn address_key(address: IpAddr) -> [u8; 16] {
 }
 
 /// What the program decided for the frames of a queue, on one CPU or summed over
-/// all of them. Each frame is in one of the four counts.
+/// all of them. Each frame is in one of the five counts.
 ///
 /// A redirect is a decision, not a delivery. Frames that were redirected, but are
 /// neither received nor counted in the socket's `XDP_STATISTICS`, are lost: the
@@ -206,11 +217,13 @@ pub struct QueueCounts {
     pub redirected: u64,
     /// Frames passed to the kernel's stack, as flows, rules or the default say.
     pub passed: u64,
+    /// Frames dropped, as flows, rules or the default say.
+    pub dropped: u64,
     /// Frames passed to the kernel's stack although they should be redirected: the
     /// slot was empty.
     pub passed_no_xsk: u64,
-    /// Frames dropped, as flows, rules or the default say.
-    pub dropped: u64,
+    /// Frames dropped although they should be redirected: the slot was empty.
+    pub dropped_no_xsk: u64,
 }
 
 impl QueueCounts {
@@ -220,16 +233,17 @@ impl QueueCounts {
     /// Reads a value as the kernel returns it, in the byte order of the machine.
     #[must_use]
     pub fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
-        let mut counts = [0; 4];
+        let mut counts = [0; 5];
         for (count, bytes) in counts.iter_mut().zip(bytes.as_chunks().0) {
             *count = u64::from_ne_bytes(*bytes);
         }
-        let [redirected, passed, passed_no_xsk, dropped] = counts;
+        let [redirected, passed, dropped, passed_no_xsk, dropped_no_xsk] = counts;
         Self {
             redirected,
             passed,
-            passed_no_xsk,
             dropped,
+            passed_no_xsk,
+            dropped_no_xsk,
         }
     }
 
@@ -239,6 +253,7 @@ impl QueueCounts {
         let seen = self.redirected.wrapping_add(self.passed);
         seen.wrapping_add(self.passed_no_xsk)
             .wrapping_add(self.dropped)
+            .wrapping_add(self.dropped_no_xsk)
     }
 }
 
@@ -250,8 +265,9 @@ impl Add for QueueCounts {
         Self {
             redirected: self.redirected.wrapping_add(other.redirected),
             passed: self.passed.wrapping_add(other.passed),
-            passed_no_xsk: self.passed_no_xsk.wrapping_add(other.passed_no_xsk),
             dropped: self.dropped.wrapping_add(other.dropped),
+            passed_no_xsk: self.passed_no_xsk.wrapping_add(other.passed_no_xsk),
+            dropped_no_xsk: self.dropped_no_xsk.wrapping_add(other.dropped_no_xsk),
         }
     }
 }
@@ -333,8 +349,8 @@ mod tests {
         let of = |kind: bpf_map_type| kind as u32;
         assert_eq!(object.maps.len(), 12, "with .rodata");
         assert_eq!(shape(XSKS), (of(BPF_MAP_TYPE_XSKMAP), (4, 4, 1)));
-        assert_eq!(shape(COUNTS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 32, 2)));
-        assert_eq!(shape(HITS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 8, 3)));
+        assert_eq!(shape(COUNTS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 40, 2)));
+        assert_eq!(shape(HITS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 8, 4)));
         assert_eq!(shape(FLOWS), (of(BPF_MAP_TYPE_HASH), (48, 4, 1)));
         assert_eq!(shape(OWN_ADDRESSES), (of(BPF_MAP_TYPE_HASH), (16, 4, 1)));
         assert_eq!(shape(MACS), (of(BPF_MAP_TYPE_HASH), (8, mask, 1)));
@@ -345,7 +361,7 @@ mod tests {
             assert_eq!(shape(name), (of(BPF_MAP_TYPE_LPM_TRIE), (20, mask, 1)));
         }
         assert_eq!(shape(TABLES), (of(BPF_MAP_TYPE_ARRAY), (4, tables, 1)));
-        assert_eq!(QueueCounts::SIZE, 32);
+        assert_eq!(QueueCounts::SIZE, 40);
         assert_eq!(size_of::<Mask>(), 32);
     }
 
@@ -371,12 +387,14 @@ mod tests {
         bytes[offset_of!(QueueCounts, passed)..][..8].copy_from_slice(&9_u64.to_ne_bytes());
         bytes[offset_of!(QueueCounts, passed_no_xsk)..][..8].copy_from_slice(&3_u64.to_ne_bytes());
         bytes[offset_of!(QueueCounts, dropped)..][..8].copy_from_slice(&4_u64.to_ne_bytes());
+        bytes[offset_of!(QueueCounts, dropped_no_xsk)..][..8].copy_from_slice(&5_u64.to_ne_bytes());
 
         let counts = QueueCounts::from_bytes(bytes);
 
         assert_eq!((counts.redirected, counts.passed), (7, 9));
         assert_eq!((counts.passed_no_xsk, counts.dropped), (3, 4));
-        assert_eq!(counts.frames(), 23);
+        assert_eq!(counts.dropped_no_xsk, 5);
+        assert_eq!(counts.frames(), 28);
     }
 
     #[test]

@@ -66,14 +66,15 @@ pub use memory::{
 pub use runtime::{
     Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,
     Error, Event, EventKind, Idle, InterfaceReport, KeepManagement, ManagementReport, Outbox,
-    SimulatedWorker, Snapshot, Summary, Wait, WorkerContext, WorkerReport, WorkerStats, XskStats,
+    QueueStats, SimulatedWorker, Snapshot, Summary, Wait, WorkerContext, WorkerReport, WorkerStats,
+    XskStats,
 };
 pub use steering::rules::{
     Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,
     Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag,
 };
 pub use steering::{
-    Attach, AttachReport, QueueCounts, RuleHits, Steering, SteeringConfig, SteeringError,
+    Attach, AttachReport, NoXsk, QueueCounts, RuleHits, Steering, SteeringConfig, SteeringError,
     SteeringErrorKind, Verdict,
 };
 pub use xsk::{

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use wharf::SteeringConfig;
 
 /// The rules to start with, and the way to change them.
@@ -19,6 +19,10 @@ pub struct SteeringArgs {
     /// standard input
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+    /// Choose what becomes of frames to redirect where no socket is there to take
+    /// them: while the forwarder starts and ends, and on queues beyond --queues
+    #[arg(long, value_enum, default_value_t)]
+    pub no_socket: NoSocketArg,
     /// Reserve room for N exact flows per interface, for `wharf steer flow`
     #[arg(
         long,
@@ -34,6 +38,25 @@ pub struct SteeringArgs {
     /// Do not listen for `wharf steer`
     #[arg(long)]
     pub no_control: bool,
+}
+
+/// [`wharf::NoXsk`] on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum NoSocketArg {
+    /// Pass them to the kernel, as without the forwarder
+    #[default]
+    Pass,
+    /// Drop them, so that none gets past the forwarder
+    Drop,
+}
+
+impl From<NoSocketArg> for wharf::NoXsk {
+    fn from(no_socket: NoSocketArg) -> Self {
+        match no_socket {
+            NoSocketArg::Pass => Self::Pass,
+            NoSocketArg::Drop => Self::Drop,
+        }
+    }
 }
 
 /// Sixteen million: a flow takes some 650 bytes over two interfaces.

@@ -60,6 +60,9 @@ impl ForwarderInfo {
             management: OtherEntry {
                 hits: by_interface(&|hits| hits.management),
             },
+            no_xsk: OtherEntry {
+                hits: by_interface(&|hits| hits.no_xsk),
+            },
             removed: OtherEntry {
                 hits: by_interface(&|hits| hits.removed),
             },

@@ -185,6 +185,9 @@ pub struct Listing {
     pub flows: FlowsEntry,
     /// Management traffic, which passes to the kernel before any rule.
     pub management: OtherEntry,
+    /// Frames that were to be redirected to an xsk that is not there: no hits of a
+    /// rule, but passed or dropped as `--no-socket` says.
+    pub no_xsk: OtherEntry,
     /// Frames decided by removed rules.
     pub removed: OtherEntry,
 }

@@ -10,6 +10,8 @@ pub struct Hits {
     pub default: u64,
     pub flows: u64,
     pub management: u64,
+    /// To be redirected to an xsk that is not there.
+    pub no_xsk: u64,
     /// By removed rules.
     pub removed: u64,
 }
@@ -56,6 +58,7 @@ impl From<RuleHits> for Hits {
             default: hits.default,
             flows: hits.flows,
             management: hits.management,
+            no_xsk: hits.no_xsk,
             removed: hits.removed,
         }
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use wharf::{InterfaceId, Snapshot, WorkerStats};
 
 use super::drops::DropCounts;
+use super::queues::{Queue, queues_between};
 use super::setup::Setup;
 use crate::forwarder::DIRECTIONS;
 
@@ -18,6 +19,7 @@ pub struct Interval {
     pub interval_seconds: f64,
     /// First interface to second, and back.
     pub directions: Vec<Direction>,
+    pub queues: Vec<Queue>,
     pub workers: Vec<WorkerLoad>,
 }
 
@@ -57,8 +59,13 @@ pub struct DirectionCounts {
     pub tx_bytes: u64,
     /// Frames the XDP program left to the kernel's stack.
     pub frames_passed: u64,
+    /// Of those, frames that were to go to a socket that is not there.
+    pub frames_passed_no_xsk: u64,
     /// Frames the XDP program dropped because a rule says so.
     pub frames_dropped_by_rule: u64,
+    /// Frames the XDP program dropped because the socket that they were to go to is
+    /// not there.
+    pub frames_dropped_no_xsk: u64,
 }
 
 /// How busy a worker was.
@@ -78,6 +85,7 @@ impl Interval {
             elapsed_seconds: now.elapsed.as_secs_f64(),
             interval_seconds: interval.as_secs_f64(),
             directions: directions_between(setup, before, now),
+            queues: queues_between(setup, before, now),
             workers: now
                 .workers
                 .iter()
@@ -118,7 +126,9 @@ fn sums(snapshot: &Snapshot, from: InterfaceId, to: InterfaceId) -> Sums {
         tx_frames: sink.tx_frames,
         tx_bytes: sink.tx_bytes,
         frames_passed: source.frames_passed,
+        frames_passed_no_xsk: source.frames_passed_no_xsk,
         frames_dropped_by_rule: source.frames_dropped_by_rule,
+        frames_dropped_no_xsk: source.frames_dropped_no_xsk,
     };
     let drops = DropCounts::from_fn(|reason| {
         let side = if reason.is_on_the_way_in() {
@@ -143,7 +153,7 @@ impl Direction {
             frames_out_per_second: rate(counts.tx_frames, interval),
             frames_passed_per_second: rate(counts.frames_passed, interval),
             frames_dropped_per_second: rate(
-                counts.frames_dropped_by_rule + drops.total(),
+                counts.frames_dropped_by_rule + counts.frames_dropped_no_xsk + drops.total(),
                 interval,
             ),
             gbit_per_second: rate(counts.tx_bytes, interval) * 8.0 / 1e9,
@@ -162,9 +172,15 @@ impl DirectionCounts {
             tx_frames: self.tx_frames.saturating_sub(earlier.tx_frames),
             tx_bytes: self.tx_bytes.saturating_sub(earlier.tx_bytes),
             frames_passed: self.frames_passed.saturating_sub(earlier.frames_passed),
+            frames_passed_no_xsk: self
+                .frames_passed_no_xsk
+                .saturating_sub(earlier.frames_passed_no_xsk),
             frames_dropped_by_rule: self
                 .frames_dropped_by_rule
                 .saturating_sub(earlier.frames_dropped_by_rule),
+            frames_dropped_no_xsk: self
+                .frames_dropped_no_xsk
+                .saturating_sub(earlier.frames_dropped_no_xsk),
         }
     }
 }
@@ -208,7 +224,7 @@ fn share(part: Duration, whole: Duration) -> f64 {
 
 #[cfg(test)]
 pub mod tests {
-    use wharf::XskStats;
+    use wharf::{QueueStats, XskStats};
 
     use super::*;
     use crate::report::setup::tests::setup;
@@ -251,9 +267,15 @@ pub mod tests {
     #[test]
     fn frames_that_rules_kept_away_belong_to_the_direction_they_came_from() {
         let mut now = snapshot(1, 0);
-        now.xsks[0].counters.frames_passed = 7;
-        now.xsks[1].counters.frames_passed = 2;
-        now.xsks[1].counters.frames_dropped_by_rule = 5;
+        let queue = |interface, passed, dropped| {
+            let mut queue = QueueStats::default();
+            queue.interface = InterfaceId(interface);
+            queue.queue = Some(0);
+            queue.counts.passed = passed;
+            queue.counts.dropped = dropped;
+            queue
+        };
+        now.queues = vec![queue(0, 7, 0), queue(1, 2, 5)];
 
         let interval = Interval::between(&setup(), &snapshot(0, 0), &now);
 

@@ -3,7 +3,8 @@
 //! ```text
 //!  setup, interval, event,
 //!  summary                     the view model, computed once from the engine's counters
-//!  text, units, drops, rules   numbers, rates, names and rows
+//!  text, units, drops, rules,
+//!  queues                      numbers, rates, names and rows
 //!  setup_text, summary_text    the view model as text
 //!  renderer ◄── table, json    the two renderers show the same values
 //!  format                      selects one of them
@@ -14,6 +15,7 @@ mod event;
 mod format;
 mod interval;
 mod json;
+mod queues;
 mod renderer;
 mod rules;
 mod setup;

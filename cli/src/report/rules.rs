@@ -22,6 +22,7 @@ pub fn write_listing(out: &mut impl Write, listing: &Listing) -> io::Result<()> 
     }
     for (entry, what) in [
         (&listing.management, "management traffic"),
+        (&listing.no_xsk, "to redirect, but no socket"),
         (&listing.removed, "removed rules"),
     ] {
         if entry.hits.hits > 0 {
@@ -62,6 +63,7 @@ pub mod tests {
                 hits: hits(0, 0),
             },
             management: OtherEntry { hits: hits(0, 0) },
+            no_xsk: OtherEntry { hits: hits(0, 0) },
             removed: OtherEntry { hits: hits(0, 0) },
         }
     }
@@ -93,12 +95,14 @@ pub mod tests {
         let mut listing = listing();
         listing.flows.capacity = 64;
         listing.management.hits.hits = 9;
+        listing.no_xsk.hits.hits = 7;
         listing.removed.hits.hits = 8;
 
         let rows = written(&listing);
 
         assert_eq!(rows[4], "0  flows: 0 of up to 64");
         assert!(rows[5].starts_with("9  management"), "{}", rows[5]);
-        assert!(rows[6].starts_with("8  removed rules"), "{}", rows[6]);
+        assert_eq!(rows[6], "7  to redirect, but no socket");
+        assert!(rows[7].starts_with("8  removed rules"), "{}", rows[7]);
     }
 }

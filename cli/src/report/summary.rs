@@ -5,6 +5,7 @@ use wharf::{Audit, Snapshot, WorkerStats};
 
 use super::drops::DropCounts;
 use super::interval::{Direction, directions_between};
+use super::queues::{Queue, queues_between};
 use super::setup::Setup;
 use crate::control::{FinalRules, Hits, Listing};
 
@@ -34,6 +35,7 @@ pub struct Summary {
     pub totals: Totals,
     pub drops: DropCounts,
     pub directions: Vec<Direction>,
+    pub queues: Vec<Queue>,
     /// The rules at the end and what they decided in all.
     pub rules: Listing,
     pub workers: Vec<WorkerTotals>,
@@ -59,6 +61,10 @@ pub struct Totals {
     pub frames_passed: u64,
     /// Dropped because a rule says so, and not among those that came in.
     pub frames_dropped_by_rule: u64,
+    /// Of `frames_passed`, and then dropped: for want of the socket that they were to
+    /// go to.
+    pub frames_passed_no_xsk: u64,
+    pub frames_dropped_no_xsk: u64,
     /// Zero, or something is wrong.
     pub unaccounted_frames: i64,
 }
@@ -123,10 +129,13 @@ impl Summary {
                 held_frames: held,
                 frames_passed: totals.frames_passed,
                 frames_dropped_by_rule: totals.frames_dropped_by_rule,
+                frames_passed_no_xsk: totals.frames_passed_no_xsk,
+                frames_dropped_no_xsk: totals.frames_dropped_no_xsk,
                 unaccounted_frames: clamped(totals.unaccounted() - i128::from(held)),
             },
             drops: DropCounts::from(&totals.drops),
             directions: directions_between(&setup, &Snapshot::default(), &end.stats),
+            queues: queues_between(&setup, &Snapshot::default(), &end.stats),
             rules: rules.listing(&hits),
             workers: end.stats.workers.iter().map(WorkerTotals::of).collect(),
             audits: end.audits.iter().enumerate().map(ChunkAudit::of).collect(),

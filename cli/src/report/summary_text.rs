@@ -37,6 +37,14 @@ pub fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> 
 }
 
 /// A row per count and a column per direction: so the widest counts fit.
+fn passed_no_xsk(direction: &Direction) -> u64 {
+    direction.counts.frames_passed_no_xsk
+}
+
+fn dropped_no_xsk(direction: &Direction) -> u64 {
+    direction.counts.frames_dropped_no_xsk
+}
+
 fn write_directions(out: &mut impl Write, directions: &[Direction]) -> io::Result<()> {
     let mut rows = vec![(String::new(), headings(directions))];
     let mut row = |label: &str, cell: &dyn Fn(&Direction) -> String| {
@@ -54,6 +62,14 @@ fn write_directions(out: &mut impl Write, directions: &[Direction]) -> io::Resul
     let by_rule = |direction: &Direction| direction.counts.frames_dropped_by_rule;
     if directions.iter().any(|direction| by_rule(direction) > 0) {
         count("dropped by rules", &by_rule);
+    }
+    for (label, frames) in [
+        ("passed: no socket", passed_no_xsk as fn(&Direction) -> u64),
+        ("dropped: no socket", dropped_no_xsk),
+    ] {
+        if directions.iter().any(|direction| frames(direction) > 0) {
+            count(label, &frames);
+        }
     }
     let reasons = directions.first().map(|direction| direction.drops);
     for (reason, _) in reasons.iter().flat_map(|drops| drops.iter()) {

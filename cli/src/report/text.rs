@@ -30,9 +30,13 @@ pub fn mebibytes(bytes: u64) -> String {
 /// Why frames were lost, each reason with its count, as pieces for [`filled`]; none if
 /// none was.
 pub fn losses(direction: &Direction) -> Vec<String> {
-    let lost = direction.drops.iter().filter(|(_, frames)| *frames != 0);
-    let mut pieces: Vec<String> = lost
-        .map(|(reason, frames)| format!("{} {},", reason.label(), grouped(frames)))
+    let no_xsk = ("no_socket", direction.counts.frames_dropped_no_xsk);
+    let lost = direction.drops.iter();
+    let lost = lost.map(|(reason, frames)| (reason.label(), frames));
+    let mut pieces: Vec<String> = std::iter::once(no_xsk)
+        .chain(lost)
+        .filter(|(_, frames)| *frames != 0)
+        .map(|(reason, frames)| format!("{reason} {},", grouped(frames)))
         .collect();
     if let Some(last) = pieces.last_mut() {
         last.pop();
@@ -140,7 +144,12 @@ mod tests {
             _ => 0,
         });
 
-        assert_eq!(losses(&some), ["rx_ring_full 4,", "tx_kernel 1 234"]);
+        some.counts.frames_dropped_no_xsk = 7;
+
+        assert_eq!(
+            losses(&some),
+            ["no_socket 7,", "rx_ring_full 4,", "tx_kernel 1 234"]
+        );
         assert!(losses(&none.directions[0]).is_empty());
     }
 

@@ -17,6 +17,7 @@ impl Debug for Counters {
             ("frames_passed", self.frames_passed),
             ("frames_passed_no_xsk", self.frames_passed_no_xsk),
             ("frames_dropped_by_rule", self.frames_dropped_by_rule),
+            ("frames_dropped_no_xsk", self.frames_dropped_no_xsk),
             ("frames_made", self.frames_made),
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
@@ -63,7 +64,7 @@ impl Display for Drops {
     }
 }
 
-/// A line per xsk.
+/// A line per xsk, and one per queue with frames that went to none.
 impl Display for Snapshot {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         write!(f, "after {:.1} seconds:", self.elapsed.as_secs_f64())?;
@@ -75,11 +76,26 @@ impl Display for Snapshot {
             }
             write!(
                 f,
-                ": {} frames in, {} out, {} passed; dropped: {}",
+                ": {} frames in, {} out; dropped: {}",
                 grouped(xsk.counters.frames_in),
                 grouped(xsk.counters.tx_frames),
-                grouped(xsk.counters.frames_passed),
                 xsk.counters.drops,
+            )?;
+        }
+        for queue in self.queues.iter().filter(|queue| queue.has_others()) {
+            let counts = &queue.counts;
+            write!(f, "\n  interface {} ", queue.interface.0)?;
+            match queue.queue {
+                Some(index) => write!(f, "queue {index}")?,
+                None => f.write_str("other queues")?,
+            }
+            write!(
+                f,
+                ": {} passed, {} dropped by rule; no xsk: {} passed, {} dropped",
+                grouped(counts.passed),
+                grouped(counts.dropped),
+                grouped(counts.passed_no_xsk),
+                grouped(counts.dropped_no_xsk),
             )?;
         }
         Ok(())
@@ -210,7 +226,7 @@ mod tests {
         assert_eq!(
             summary(11_110).to_string(),
             "after 1.5 seconds:\n  \
-             interface 0 queue 0: 12 345 frames in, 11 110 out, 0 passed; \
+             interface 0 queue 0: 12 345 frames in, 11 110 out; \
              dropped: application 1, tx_kernel 1 234\n  \
              chunks of worker 0: 4000 pool + 96 fill, 4096 in all: balanced\n  \
              conserved: 12 345 frames in = 11 110 out + 1 235 dropped + 0 unaccounted for"

@@ -25,15 +25,18 @@ pub struct Counters {
     /// several xsks share one, the others have the frames that they took or
     /// dropped, and the first has the rest.
     pub frames_in: u64,
-    /// Frames the XDP program passed on to the kernel from the queue. With
-    /// `frames_in` and `frames_dropped_by_rule` it adds up to all that it saw.
-    /// Where several xsks share the queue, this and the next two are with the
-    /// first, and zero for the others.
+    /// Frames the XDP program passed on to the kernel. With `frames_in` and the two
+    /// below that were dropped it adds up to all that it saw. These four are known
+    /// by [queue](crate::QueueStats), whether an xsk is bound to it or not, and so are
+    /// zero for an xsk and in [worker totals](crate::Snapshot::worker_totals).
     pub frames_passed: u64,
     /// Those of them that were to go to an xsk that is not there.
     pub frames_passed_no_xsk: u64,
-    /// Frames the XDP program dropped, as rules or flows say.
+    /// Frames the XDP program dropped, as rules, flows or the default say.
     pub frames_dropped_by_rule: u64,
+    /// Frames the XDP program dropped because they were to go to an xsk that is not
+    /// there ([`NoXsk::Drop`](crate::NoXsk::Drop)).
+    pub frames_dropped_no_xsk: u64,
     /// Frames the application made itself and sent, or tried to send, on the xsk
     /// ([`Outbox::allocate`](crate::Outbox::allocate)).
     pub frames_made: u64,
@@ -89,6 +92,7 @@ impl AddAssign for Counters {
             frames_passed,
             frames_passed_no_xsk,
             frames_dropped_by_rule,
+            frames_dropped_no_xsk,
             frames_made,
             rx_frames,
             rx_bytes,
@@ -103,6 +107,7 @@ impl AddAssign for Counters {
         self.frames_passed += frames_passed;
         self.frames_passed_no_xsk += frames_passed_no_xsk;
         self.frames_dropped_by_rule += frames_dropped_by_rule;
+        self.frames_dropped_no_xsk += frames_dropped_no_xsk;
         self.frames_made += frames_made;
         self.rx_frames += rx_frames;
         self.rx_bytes += rx_bytes;

@@ -256,6 +256,7 @@ mod tests {
         let queues = |rx, tx| InterfaceQueues {
             rx,
             tx,
+            rx_allocated: rx,
             source: QueuesSource::Driver,
         };
 

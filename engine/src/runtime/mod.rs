@@ -32,4 +32,4 @@ pub use error::Error;
 pub use events::{Event, EventKind};
 pub use outbox::Outbox;
 pub use simulated::SimulatedWorker;
-pub use stats::{Snapshot, Summary, WorkerStats, XskStats};
+pub use stats::{QueueStats, Snapshot, Summary, WorkerStats, XskStats};

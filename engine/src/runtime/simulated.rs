@@ -175,6 +175,7 @@ fn snapshot(
     };
     Snapshot {
         elapsed,
+        queues: Vec::new(),
         xsks: counters,
         workers: vec![worker],
     }

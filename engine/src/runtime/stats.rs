@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::kernel::InterfaceId;
 use crate::memory::Audit;
 use crate::runtime::counters::Counters;
-use crate::steering::RuleHits;
+use crate::steering::{QueueCounts, RuleHits};
 
 /// One xsk of one queue of one interface, and its counters; most queues have one
 /// xsk.
@@ -24,6 +24,40 @@ pub struct XskStats {
     pub worker: usize,
     /// What was counted since the engine started.
     pub counters: Counters,
+}
+
+/// One queue of one interface, and what the XDP program decided for its frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// The interface, in the builder's order.
+    pub interface: InterfaceId,
+    /// The queue's index on the interface; `None` stands for all queues that have no
+    /// slot in the program, which counts them together.
+    pub queue: Option<u32>,
+    /// The worker that drives the queue; `None` where no xsk is bound to it.
+    pub worker: Option<usize>,
+    /// What was counted since the engine started.
+    pub counts: QueueCounts,
+}
+
+impl QueueStats {
+    /// Whether frames went elsewhere than to an xsk.
+    pub(crate) fn has_others(&self) -> bool {
+        self.counts.frames() != self.counts.redirected
+    }
+
+    /// What of the counts belongs to the queue and to none of its xsks.
+    fn counters(&self) -> Counters {
+        let counts = &self.counts;
+        Counters {
+            frames_passed: counts.passed + counts.passed_no_xsk,
+            frames_passed_no_xsk: counts.passed_no_xsk,
+            frames_dropped_by_rule: counts.dropped,
+            frames_dropped_no_xsk: counts.dropped_no_xsk,
+            ..Counters::default()
+        }
+    }
 }
 
 /// The counters of one worker since the engine started.
@@ -56,23 +90,34 @@ pub struct Snapshot {
     pub elapsed: Duration,
     /// One entry per xsk, ordered by interface, then queue, then xsk.
     pub xsks: Vec<XskStats>,
+    /// One entry per queue that each interface has or had, with or without xsks, in
+    /// the same order, and one for those without a slot if it is not zero.
+    pub queues: Vec<QueueStats>,
     /// One entry per worker.
     pub workers: Vec<WorkerStats>,
 }
 
 impl Snapshot {
-    /// The sums over all xsks.
+    /// The sums over all xsks and queues.
     #[must_use]
     pub fn totals(&self) -> Counters {
-        self.xsks.iter().map(|xsk| &xsk.counters).sum()
+        self.sum(|_| true)
     }
 
-    /// The sums over the xsks of one interface.
+    /// The sums over the xsks and queues of one interface.
     #[must_use]
     pub fn interface_totals(&self, interface: InterfaceId) -> Counters {
-        let xsks = self.xsks.iter();
-        let of_interface = xsks.filter(|xsk| xsk.interface == interface);
-        of_interface.map(|xsk| &xsk.counters).sum()
+        self.sum(|of| of == interface)
+    }
+
+    fn sum(&self, is_wanted: impl Fn(InterfaceId) -> bool) -> Counters {
+        let xsks = self.xsks.iter().filter(|xsk| is_wanted(xsk.interface));
+        let queues = self.queues.iter().filter(|one| is_wanted(one.interface));
+        let xsks: Counters = xsks.map(|xsk| &xsk.counters).sum();
+        [xsks]
+            .into_iter()
+            .chain(queues.map(QueueStats::counters))
+            .sum()
     }
 
     /// The sums over the xsks of one worker.
@@ -169,5 +214,40 @@ mod tests {
             |sums: Vec<Counters>| -> Vec<_> { sums.iter().map(|sum| sum.frames_in).collect() };
         assert_eq!(frames_in(interfaces.collect()), [210, 3000]);
         assert_eq!(frames_in(workers.collect()), [10, 3200]);
+    }
+
+    #[test]
+    fn queues_without_xsks_count_for_their_interface() {
+        let queue = |interface, queue, passed_no_xsk| QueueStats {
+            interface: InterfaceId(interface),
+            queue,
+            counts: QueueCounts {
+                redirected: 1,
+                passed: 2,
+                dropped: 3,
+                passed_no_xsk,
+                dropped_no_xsk: 4,
+            },
+            ..QueueStats::default()
+        };
+        let snapshot = Snapshot {
+            queues: vec![
+                queue(0, Some(0), 0),
+                queue(1, Some(0), 5),
+                queue(1, None, 50),
+            ],
+            ..Snapshot::default()
+        };
+
+        let (here, there) = (
+            snapshot.interface_totals(InterfaceId(0)),
+            snapshot.interface_totals(InterfaceId(1)),
+        );
+
+        assert_eq!(here.frames_in, 0, "an xsk has those");
+        assert_eq!((here.frames_passed, here.frames_passed_no_xsk), (2, 0));
+        assert_eq!((there.frames_passed, there.frames_passed_no_xsk), (59, 55));
+        assert_eq!(there.frames_dropped_by_rule, 6);
+        assert_eq!(snapshot.totals().frames_dropped_no_xsk, 12);
     }
 }

@@ -22,6 +22,21 @@ pub struct SteeringConfig {
     /// SSH, ICMP errors and the connections that its sockets have. Fixed when the
     /// program is attached.
     pub keep_management: bool,
+    /// What becomes of frames that are to be redirected to an xsk which is not there;
+    /// [`NoXsk::Pass`] by default. Fixed when the program is attached.
+    pub no_xsk: NoXsk,
+}
+
+/// What becomes of a frame that flows, rules or the default redirect to an xsk, where
+/// none is in the slot: before it is [inserted](super::Steering::insert), after it
+/// closed, and on queues that have no slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NoXsk {
+    /// It goes to the kernel's stack, as it would without the program.
+    #[default]
+    Pass,
+    /// It is dropped, so that no such frame ever reaches the kernel's stack.
+    Drop,
 }
 
 impl Default for SteeringConfig {
@@ -31,6 +46,7 @@ impl Default for SteeringConfig {
             flow_capacity: 0,
             xsks_per_queue: 1,
             keep_management: false,
+            no_xsk: NoXsk::Pass,
         }
     }
 }

@@ -4,7 +4,7 @@ use wharf_ebpf::QueueCounts;
 
 use crate::steering::rules::{Rule, RuleSet};
 
-/// Frames by what decided about them, since [`Steering::attach`]. No count ever
+/// Frames by what became of them, since [`Steering::attach`]. No count ever
 /// falls, but for those of rules that are replaced: they move to `removed`. Together
 /// they are all frames that the program saw.
 ///
@@ -25,6 +25,11 @@ pub struct RuleHits {
     ///
     /// [`SteeringConfig::keep_management`]: super::SteeringConfig::keep_management
     pub management: u64,
+    /// Those that were to be redirected to an xsk that is not there, whatever decided
+    /// so: they became what [`SteeringConfig::no_xsk`] says, and are no hits of a rule.
+    ///
+    /// [`SteeringConfig::no_xsk`]: super::SteeringConfig::no_xsk
+    pub no_xsk: u64,
     /// By rules that are no longer in force.
     pub removed: u64,
 }
@@ -33,7 +38,13 @@ impl RuleHits {
     /// All frames that the program saw.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        let others = [self.default, self.flows, self.management, self.removed];
+        let others = [
+            self.default,
+            self.flows,
+            self.management,
+            self.no_xsk,
+            self.removed,
+        ];
         self.rules.iter().chain(&others).sum()
     }
 }
@@ -45,6 +56,7 @@ pub(super) struct Totals {
     pub(super) default: u64,
     pub(super) flows: u64,
     pub(super) management: u64,
+    pub(super) no_xsk: u64,
     pub(super) queues: Vec<QueueCounts>,
 }
 
@@ -103,6 +115,7 @@ impl PastCounts {
         self.hits.default += totals.default;
         self.hits.flows += totals.flows;
         self.hits.management += totals.management;
+        self.hits.no_xsk += totals.no_xsk;
     }
 
     fn add_rules(&mut self, hits: &[u64], from: &[Rule], to: &[Rule]) {
@@ -143,6 +156,7 @@ mod tests {
             default: 1,
             flows: 2,
             management: 3,
+            no_xsk: 4,
             queues: Vec::new(),
         };
         let mut past = PastCounts::new(&before, 1);
@@ -157,6 +171,7 @@ mod tests {
         assert_eq!(hits.rules, [1, 11, 31, 1]);
         assert_eq!(hits.removed, 20, "another action is another rule");
         assert_eq!((hits.default, hits.flows, hits.management), (2, 4, 6));
-        assert_eq!(hits.frames(), 66 + 4 + 6);
+        assert_eq!(hits.no_xsk, 8);
+        assert_eq!(hits.frames(), 66 + 4 + 6 + 8);
     }
 }

@@ -5,11 +5,11 @@ use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use wharf_ebpf::{
-    COUNTS, Config, HIT_DEFAULT, HIT_FLOWS, HIT_MANAGEMENT, HIT_RULES, HITS, MACS, Mask,
-    PREFIXES_V4, PREFIXES_V6, QueueCounts, TABLES, Tables, XSKS,
+    COUNTS, Config, HIT_DEFAULT, HIT_FLOWS, HIT_MANAGEMENT, HIT_NO_XSK, HIT_RULES, HITS, MACS,
+    Mask, NO_XSK_DROP, NO_XSK_PASS, PREFIXES_V4, PREFIXES_V6, QueueCounts, TABLES, Tables, XSKS,
 };
 
-use super::config::{OWN_ADDRESSES, SteeringConfig};
+use super::config::{NoXsk, OWN_ADDRESSES, SteeringConfig};
 use super::error::{SteeringError, SteeringErrorKind};
 use super::hits::Totals;
 use super::loader::create_maps;
@@ -105,9 +105,15 @@ impl Instance {
         Ok(Totals {
             rules: rules.map(hits).collect::<Result<_, _>>()?,
             default: if self.is_plain {
-                queues.iter().map(QueueCounts::frames).sum()
+                let decided = queues.iter().map(|counts| counts.frames() - no_xsk(counts));
+                decided.sum()
             } else {
                 hits(HIT_DEFAULT)?
+            },
+            no_xsk: if self.is_plain {
+                queues.iter().map(no_xsk).sum()
+            } else {
+                hits(HIT_NO_XSK)?
             },
             flows: hits(HIT_FLOWS)?,
             management: hits(HIT_MANAGEMENT)?,
@@ -126,6 +132,10 @@ impl Target<'_> {
             default_action: compiled.default_action,
             queue_slots: self.queue_slots,
             xsks_per_queue: u32::from(self.config.xsks_per_queue),
+            no_xsk_verdict: match self.config.no_xsk {
+                NoXsk::Pass => NO_XSK_PASS,
+                NoXsk::Drop => NO_XSK_DROP,
+            },
         }
     }
 
@@ -165,6 +175,11 @@ impl Target<'_> {
         }));
         sizes
     }
+}
+
+/// Frames that were to go to an xsk that is not there.
+fn no_xsk(counts: &QueueCounts) -> u64 {
+    counts.passed_no_xsk + counts.dropped_no_xsk
 }
 
 /// How large the maps are made that programs share.

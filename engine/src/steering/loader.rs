@@ -29,7 +29,7 @@ pub(super) fn create_maps(
 struct Loader {
     aya: EbpfLoader<'static>,
     /// Each configuration there was. The loader borrows them for as long as it
-    /// lives, which is for ever; a configuration takes 28 bytes, and there are as
+    /// lives, which is for ever; a configuration takes 32 bytes, and there are as
     /// many as the rules ask for different fields.
     configs: Vec<&'static Words>,
 }
@@ -56,4 +56,4 @@ static LOADER: LazyLock<Mutex<Loader>> = LazyLock::new(|| {
 });
 
 /// What [`Config::words`] returns.
-type Words = [u32; 7];
+type Words = [u32; 8];

@@ -36,7 +36,7 @@ mod verdict;
 pub use wharf_ebpf::QueueCounts;
 
 pub use attach::{Attach, AttachReport};
-pub use config::SteeringConfig;
+pub use config::{NoXsk, SteeringConfig};
 pub use error::{SteeringError, SteeringErrorKind};
 pub use handle::Steering;
 pub use hits::RuleHits;

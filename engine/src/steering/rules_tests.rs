@@ -80,9 +80,10 @@ fn assert_agrees(rules: &RuleSet, frames: &[Vec<u8>], program: Buffers) -> u32 {
                 Verdict::Redirect
             }
         };
-        match decision.rule {
-            Some(rule) => hits.rules[rule] += 1,
-            None => hits.default += 1,
+        match (decision.action, decision.rule) {
+            (Action::Redirect(XskIndex(1)), _) => hits.no_xsk += 1,
+            (_, Some(rule)) => hits.rules[rule] += 1,
+            (_, None) => hits.default += 1,
         }
         assert_eq!(verdict, expected, "{rules:?}\n{frame:02x?}");
         let now = steering.hits().expect("it is read");
@@ -253,11 +254,12 @@ fn switch_that_is_taken_back_keeps_rules_and_counts() {
     in_private_network(|| {
         let lo = Interface::by_name("lo").expect("every namespace has one");
         let ports = |ports: &[u16]| {
-            RuleSet::only(
-                ports
-                    .iter()
-                    .map(|&port| Rule::from(Expression::dst_port(port))),
-            )
+            // No xsk is there, and frames to redirect would be no hits of a rule.
+            let drop = |&port: &u16| Rule {
+                action: Action::Drop,
+                ..Rule::from(Expression::dst_port(port))
+            };
+            RuleSet::only(ports.iter().map(drop))
         };
         let (old, new) = (ports(&[1, 2]), ports(&[2, 3]));
         let config = config(old.clone());

@@ -403,6 +403,44 @@ fn empty_slot_passes_to_kernel() {
 }
 
 #[test]
+fn empty_slot_drops_where_it_is_to_and_is_no_hit_of_what_redirected() {
+    use crate::steering::rules::{Expression, Rule, RuleSet};
+    in_private_network(|| {
+        let one = veth_pair();
+        let everything = Rule::from(!Expression::dst_port(9));
+        // Without rules hits are made up of counts, with them they are counted.
+        for rules in [RuleSet::everything(), RuleSet::only([everything])] {
+            for (no_xsk, verdict) in [(NoXsk::Pass, Verdict::Pass), (NoXsk::Drop, Verdict::Drop)] {
+                let config = SteeringConfig {
+                    no_xsk,
+                    ..SteeringConfig::new(rules.clone())
+                };
+                let steering = Steering::attach(&one, Attach::Native, 1, &config);
+                let steering = steering.expect("it attaches");
+
+                // Queue 2 has no slot.
+                for queue in [0, 2] {
+                    let found = steering.test_run(queue, &FRAME).expect("Linux 5.15");
+                    assert_eq!(found, verdict, "queue {queue}");
+                }
+
+                let counts = [steering.counts(0), steering.counts_beyond()];
+                for counts in counts.map(|counts| counts.expect("they are read")) {
+                    let passed = u64::from(no_xsk == NoXsk::Pass);
+                    assert_eq!(
+                        (counts.passed_no_xsk, counts.dropped_no_xsk),
+                        (passed, 1 - passed)
+                    );
+                    assert_eq!(counts.frames(), 1);
+                }
+                let hits = steering.hits().expect("they are read");
+                assert_eq!((hits.no_xsk, hits.frames()), (2, 2));
+            }
+        }
+    });
+}
+
+#[test]
 fn filled_slot_redirects_until_it_is_removed() {
     in_private_network(|| {
         let mut steering = attach(&veth_pair(), Attach::Auto);

@@ -22,6 +22,8 @@ pub struct InterfaceQueues {
     pub rx: u32,
     /// TX queues.
     pub tx: u32,
+    /// The RX queues that were allocated, which it may come to use while it exists.
+    pub rx_allocated: u32,
     /// Where the numbers come from.
     pub source: QueuesSource,
 }
@@ -51,11 +53,13 @@ pub(super) fn of(socket: BorrowedFd<'_>, link: &Link) -> io::Result<InterfaceQue
         Ok(channels) => Ok(InterfaceQueues {
             rx: channels.combined.saturating_add(channels.rx),
             tx: channels.combined.saturating_add(channels.tx),
+            rx_allocated: link.rx_queues_allocated,
             source: QueuesSource::Driver,
         }),
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(InterfaceQueues {
             rx: link.rx_queues_allocated,
             tx: link.tx_queues_allocated,
+            rx_allocated: link.rx_queues_allocated,
             source: QueuesSource::Allocated,
         }),
         Err(error) => Err(error),
@@ -77,6 +81,7 @@ mod tests {
             let queues = one.queue_counts().expect("veth says");
 
             assert_eq!((queues.rx, queues.tx), (4, 2));
+            assert_eq!(queues.rx_allocated, 4);
             assert_eq!(queues.source, QueuesSource::Driver);
             assert_eq!(queues.bindable(), 4);
         });

@@ -8,8 +8,8 @@ use crate::memory::Pages;
 use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, Wait};
 use crate::runtime::error::Error;
-use crate::steering::Attach;
 use crate::steering::rules::RuleSet;
+use crate::steering::{Attach, NoXsk};
 use crate::xsk::{Mode, MultiBuffer, XskConfig};
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
@@ -64,7 +64,8 @@ impl EngineBuilder {
     }
 
     /// Drives the queues `0..count` of every interface, instead of all of them.
-    /// Frames on other queues go to the kernel.
+    /// Rules hold on the other queues, too, and what is to be redirected there becomes
+    /// what [`no_xsk`](Self::no_xsk) says.
     #[must_use]
     pub fn queues(mut self, count: u32) -> Self {
         self.0.queues = Some(count);
@@ -187,6 +188,16 @@ impl EngineBuilder {
     #[must_use]
     pub fn rules(mut self, rules: RuleSet) -> Self {
         self.0.steering.rules = rules;
+        self
+    }
+
+    /// What becomes of frames that rules, flows or the default redirect where no xsk
+    /// is there to take them: while the engine starts and ends, and on queues that no
+    /// worker drives, as with [`queues`](Self::queues). [`NoXsk::Pass`] by default: such
+    /// frames go to the kernel's stack, as they do without the engine.
+    #[must_use]
+    pub fn no_xsk(mut self, no_xsk: NoXsk) -> Self {
+        self.0.steering.no_xsk = no_xsk;
         self
     }
 

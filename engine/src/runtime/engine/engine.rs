@@ -128,13 +128,16 @@ impl Engine {
                 keep_management: management.is_kept(),
                 ..config.steering.clone()
             };
-            let steering = Steering::attach(interface, config.attach, queues, &wanted)?;
+            let slots = plan::slots(interface)?;
+            let steering = Steering::attach(interface, config.attach, slots, &wanted)?;
             if management.is_kept() {
                 kept.push(id);
             }
             let report = InterfaceReport::new(id, interface, queues, &steering, management)?;
             engine.report.interfaces.push(report);
             engine.steering.lock().push(steering);
+            let counted = interface.queue_counts()?.rx;
+            engine.steering.count_queues(id, counted);
             if config.promiscuous {
                 engine.promiscuous.push(interface.promiscuous()?);
             }
@@ -239,7 +242,7 @@ impl Engine {
         snapshot
             .xsks
             .sort_by_key(|xsk| (xsk.interface, xsk.queue, xsk.xsk));
-        self.steering.count(&mut snapshot.xsks);
+        snapshot.queues = self.steering.count(&mut snapshot.xsks);
         snapshot
     }
 

@@ -35,6 +35,16 @@ pub(super) fn queue_count(config: &Settings, interface: &Interface) -> Result<u3
     }
 }
 
+/// Slots for the program: for all queues that the interface may come to have, so that
+/// each is counted by itself and can be driven.
+pub(super) fn slots(interface: &Interface) -> Result<u32, Error> {
+    let queues = interface.queue_counts()?;
+    Ok(queues.rx_allocated.min(MOST_SLOTS).max(queues.rx).max(1))
+}
+
+/// Slots for queues that an interface does not have yet: 40 bytes per slot and CPU.
+const MOST_SLOTS: u32 = 1024;
+
 /// A plan for each worker.
 pub(super) fn workers(
     config: &Settings,
