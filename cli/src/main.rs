@@ -4,10 +4,12 @@
 //! A module uses those below it only:
 //!
 //! ```text
-//!  commands    forward   demo   doctor   steer
+//!  commands    forward   demo   doctor   steer   rules
 //!  the run     session                           runs an engine, reports, serves steer
+//!  answers     explain                           what rules decide about frames
 //!  output      report                            one view model, two renderers
-//!  input       forwarder   rule_input            the engine to run, the rules to start with
+//!  input       forwarder   rule_input   frame_input
+//!                                                the engine, rules to start with, frames to ask about
 //!  parts       args   control   metrics   privileges   signals   stdout
 //!  ground      exit   checksum   flow_line   pair
 //! ```
@@ -23,14 +25,17 @@ mod control;
 mod demo;
 mod doctor;
 mod exit;
+mod explain;
 mod flow_line;
 mod forward;
 mod forwarder;
+mod frame_input;
 mod metrics;
 mod pair;
 mod privileges;
 mod report;
 mod rule_input;
+mod rules;
 mod session;
 mod signals;
 mod stdout;
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
     let outcome = match args::parse(std::env::args_os()) {
         Ok(Some(Command::Forward(arguments))) => forward::run(&arguments),
         Ok(Some(Command::Steer(arguments))) => steer::run(&arguments),
+        Ok(Some(Command::Rules(arguments))) => rules::run(&arguments),
         Ok(Some(Command::Demo(arguments))) => demo::run(&arguments),
         Ok(Some(Command::Doctor(arguments))) => doctor::run(&arguments),
         Ok(None) => Ok(()),

@@ -70,8 +70,9 @@ pub use runtime::{
     XskStats,
 };
 pub use steering::rules::{
-    Action, Decision, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports, Prefix,
-    Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, ValueError, VlanId, VlanTag,
+    Action, Decision, Explanation, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports,
+    Prefix, Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, UndecidedRule, Unread,
+    ValueError, VlanId, VlanTag,
 };
 pub use steering::{
     Attach, AttachReport, NoXsk, QueueCounts, RuleHits, Steering, SteeringConfig, SteeringError,

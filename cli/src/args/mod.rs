@@ -5,6 +5,7 @@
 
 mod engine;
 mod management;
+mod rules;
 mod steer;
 mod steering;
 
@@ -19,6 +20,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::exit::{Failure, one_line};
 pub use engine::EngineArgs;
 pub use management::ManagementArgs;
+pub use rules::{RulesArgs, RulesCommand};
 pub use steer::{FlowCommand, Guard, SteerArgs, SteerCommand};
 pub use steering::SteeringArgs;
 
@@ -63,6 +65,9 @@ pub enum Command {
     /// List and change the rules of a running forwarder
     #[command(after_help = STEER_NOTES)]
     Steer(SteerArgs),
+    /// Work on rules without an interface
+    #[command(after_help = rules::RULES_NOTES)]
+    Rules(RulesArgs),
     /// Send real TCP, UDP and ping through the forwarder, on virtual interfaces
     #[command(after_help = DEMO_NOTES)]
     Demo(DemoArgs),
@@ -129,6 +134,7 @@ Examples:
   sudo wharf forward eth0 eth1 --match 'tcp port 8080'
                                       forward only that; the kernel gets the rest
   sudo wharf steer list               list the rules of the running forwarder
+  wharf rules test RULES PCAP         see what rules decide about captured frames
 
 Exit codes: 0 success, 1 it failed, 2 wrong usage.";
 
@@ -182,6 +188,7 @@ Examples:
   sudo wharf steer remove 3 --revision 7
   sudo wharf steer replace rules.txt
   sudo wharf steer default pass
+  sudo wharf steer explain frames.pcap
   sudo wharf steer flow add 'tcp 10.0.0.1:1234 > 10.0.0.2:80'
   sudo wharf steer flow load flows.txt --action drop
 

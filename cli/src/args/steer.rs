@@ -63,6 +63,18 @@ pub enum SteerCommand {
         #[command(flatten)]
         guard: Guard,
     },
+    /// Print which rule or flow decides each frame, and why
+    ///
+    /// Management traffic is not told apart: it passes to the kernel before any rule.
+    Explain {
+        /// A frame in hexadecimal digits, a pcap or pcapng file, or `-` for standard
+        /// input
+        #[arg(value_name = "FRAME or PCAP", required = true)]
+        frames: Vec<String>,
+        /// Print one JSON object per frame and a final one
+        #[arg(long)]
+        json: bool,
+    },
     /// Add, remove and list exact flows, looked up by hash before the rules
     #[command(subcommand, subcommand_required = true, arg_required_else_help = false)]
     Flow(FlowCommand),

@@ -5,6 +5,7 @@
 //!  summary                     the view model, computed once from the engine's counters
 //!  text, units, drops, rules,
 //!  queues                      numbers, rates, names and rows
+//!  explained                   what rules decide about frames
 //!  setup_text, summary_text    the view model as text
 //!  renderer ◄── table, json    the two renderers show the same values
 //!  format                      selects one of them
@@ -12,6 +13,7 @@
 
 mod drops;
 mod event;
+mod explained;
 mod format;
 mod interval;
 mod json;
@@ -27,6 +29,7 @@ mod text;
 mod units;
 
 pub use event::InterfaceEvent;
+pub use explained::ExplainedFrames;
 pub use format::Format;
 pub use interval::Interval;
 pub use json::write_line;

@@ -2,6 +2,7 @@
 //!
 //! The input is read and checked first, so that a wrong request is never sent.
 
+mod explain;
 mod find;
 mod flows;
 
@@ -11,6 +12,8 @@ use std::path::Path;
 use crate::args::{FlowCommand, Guard, SteerArgs, SteerCommand};
 use crate::control::{Client, ClientError, Command, Edited, Listing};
 use crate::exit::Failure;
+use crate::explain::explain;
+use crate::frame_input::Frames;
 use crate::report::{counted, write_listing};
 use crate::rule_input;
 use crate::stdout::print;
@@ -42,6 +45,10 @@ pub fn run(arguments: &SteerArgs) -> Result<(), Failure> {
                 revision: guard.revision,
             };
             edited(&connect()?.edit(&command)?)
+        }
+        SteerCommand::Explain { frames, json } => {
+            let frames = Frames::open(frames)?;
+            return explain(&explain::ask(&mut connect()?)?, frames, *json);
         }
         SteerCommand::Flow(command) => return run_flow(command, connect),
     };

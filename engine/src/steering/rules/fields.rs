@@ -22,6 +22,7 @@ mod tests;
 use std::net::IpAddr;
 
 use super::primitive::{MacAddress, VlanId};
+use super::unread::Unread;
 
 /// What one field says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub(crate) struct Fields {
     pub(crate) tcp_flags: Field<u8>,
     pub(crate) icmp_type_v4: Field<u8>,
     pub(crate) icmp_type_v6: Field<u8>,
+    /// Why fields are undecided, if some are.
+    pub(crate) unread: Option<Unread>,
 }
 
 impl Fields {
@@ -74,6 +77,7 @@ impl Fields {
         tcp_flags: Field::Undecided,
         icmp_type_v4: Field::Undecided,
         icmp_type_v6: Field::Undecided,
+        unread: None,
     };
 
     /// Reads `frame`, which starts with its Ethernet header. Fields of a frame in
@@ -81,10 +85,12 @@ impl Fields {
     pub(crate) fn of(frame: &[u8]) -> Self {
         let mut fields = Self::UNDECIDED;
         if frame.len() < ETHERNET_HEADER {
+            fields.unread = Some(Unread::EthernetHeader);
             return fields;
         }
         fields.ether_destination = array(frame, 0).map(MacAddress).into();
         let Some((ether_type, behind)) = fields.read_tags(frame) else {
+            fields.unread = Some(Unread::VlanTag);
             return fields;
         };
         fields.ether_type = match ether_type {
@@ -131,6 +137,7 @@ impl Fields {
     }
 
     fn read_ipv4(&mut self, ip: &[u8]) {
+        self.unread = Some(Unread::IpHeader);
         let Some(header) = array::<20>(ip, 0) else {
             return;
         };
@@ -143,6 +150,7 @@ impl Fields {
         {
             return;
         }
+        self.unread = None;
         let packet = &ip[..total_bytes.min(ip.len())];
         let protocol = header[9];
         let offset = u16::from_be_bytes([header[6], header[7]]) & 0x1fff;
@@ -153,6 +161,7 @@ impl Fields {
         self.icmp_type_v6 = Field::Absent;
         // None of the upper layer's header is in a later fragment.
         let upper = if offset > 0 {
+            self.unread = Some(Unread::LaterFragment);
             &[]
         } else {
             &packet[header_bytes..]
@@ -163,9 +172,11 @@ impl Fields {
             Field::Absent
         };
         self.read_ports_and_flags(protocol, upper);
+        self.note_cut_upper();
     }
 
     fn read_ipv6(&mut self, ip: &[u8]) {
+        self.unread = Some(Unread::IpHeader);
         let Some(header) = array::<40>(ip, 0) else {
             return;
         };
@@ -177,9 +188,14 @@ impl Fields {
         self.source = array::<16>(ip, 8).map(IpAddr::from).into();
         self.destination = array::<16>(ip, 24).map(IpAddr::from).into();
         self.icmp_type_v4 = Field::Absent;
-        let Some(chain) = walk(header[6], &packet[40..]) else {
-            return;
+        let chain = match walk(header[6], &packet[40..]) {
+            Ok(chain) => chain,
+            Err(unread) => {
+                self.unread = Some(unread);
+                return;
+            }
         };
+        self.unread = chain.later_fragment.then_some(Unread::LaterFragment);
         self.later_fragment = Field::Is(chain.later_fragment);
         if is_extension(chain.protocol) {
             // Only a later fragment stops at one, and the chain's rest is in the
@@ -193,6 +209,21 @@ impl Fields {
             Field::Absent
         };
         self.read_ports_and_flags(chain.protocol, chain.upper);
+        self.note_cut_upper();
+    }
+
+    /// Says so where the upper layer is there and cannot be read.
+    fn note_cut_upper(&mut self) {
+        let is_cut = self.destination_port == Field::Undecided
+            || self.tcp_flags == Field::Undecided
+            || self.icmp_type_v4 == Field::Undecided
+            || self.icmp_type_v6 == Field::Undecided;
+        if is_cut && self.unread.is_none() {
+            self.unread = Some(Unread::UpperHeader);
+        }
+        if !is_cut {
+            self.unread = None;
+        }
     }
 
     fn read_ports_and_flags(&mut self, protocol: u8, upper: &[u8]) {
@@ -219,22 +250,28 @@ struct Chain<'a> {
     upper: &'a [u8],
 }
 
-/// Walks the extension headers. None when there are too many or one is cut off.
-fn walk(first: u8, mut rest: &[u8]) -> Option<Chain<'_>> {
+/// Walks the extension headers.
+///
+/// # Errors
+///
+/// When there are too many, or one is cut off.
+fn walk(first: u8, mut rest: &[u8]) -> Result<Chain<'_>, Unread> {
+    let cut = Unread::ExtensionHeader;
     let mut next = first;
     for _ in 0..MOST_EXTENSIONS {
         if !is_extension(next) {
             break;
         }
+        let length = || rest.get(1).copied().map(usize::from).ok_or(cut);
         let bytes = match next {
             44 => 8,
-            51 => (usize::from(*rest.get(1)?) + 2) * 4,
-            _ => (usize::from(*rest.get(1)?) + 1) * 8,
+            51 => (length()? + 2) * 4,
+            _ => (length()? + 1) * 8,
         };
-        let header = rest.get(..bytes)?;
-        let offset = u16_at(header, 2)? >> 3;
+        let header = rest.get(..bytes).ok_or(cut)?;
+        let offset = u16_at(header, 2).ok_or(cut)? >> 3;
         if next == 44 && offset > 0 {
-            return Some(Chain {
+            return Ok(Chain {
                 protocol: header[0],
                 later_fragment: true,
                 upper: &[],
@@ -243,7 +280,10 @@ fn walk(first: u8, mut rest: &[u8]) -> Option<Chain<'_>> {
         next = header[0];
         rest = &rest[bytes..];
     }
-    (!is_extension(next)).then_some(Chain {
+    if is_extension(next) {
+        return Err(Unread::ManyExtensionHeaders);
+    }
+    Ok(Chain {
         protocol: next,
         later_fragment: false,
         upper: rest,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::expression::Expression;
+use super::fields::{Field, Fields};
 use super::primitive::{Ports, Prefix, Primitive, Side};
 
 /// One direction of a flow: protocol, addresses and ports, exactly. Frames are
@@ -17,6 +18,36 @@ pub struct Flow {
     pub source: SocketAddr,
     /// The receiver.
     pub destination: SocketAddr,
+}
+
+impl Flow {
+    /// The flow that `frame` is of, if it is of one: its protocol has ports, and they
+    /// can be read.
+    #[must_use]
+    pub fn of(frame: &[u8]) -> Option<Self> {
+        let fields = Fields::of(frame);
+        let (
+            Field::Is(protocol),
+            Field::Is(source),
+            Field::Is(destination),
+            Field::Is(source_port),
+            Field::Is(destination_port),
+        ) = (
+            fields.protocol,
+            fields.source,
+            fields.destination,
+            fields.source_port,
+            fields.destination_port,
+        )
+        else {
+            return None;
+        };
+        Some(Self {
+            protocol,
+            source: SocketAddr::new(source, source_port),
+            destination: SocketAddr::new(destination, destination_port),
+        })
+    }
 }
 
 impl From<Flow> for Expression {

@@ -8,7 +8,8 @@
 //! which is the documentation of [`Expression`]; here is what keeps them:
 //!
 //! - `parse` and `display`: text to values and back.
-//! - `fields` and `reference`: the plain evaluation, which is the definition.
+//! - `fields` and `reference`: the plain evaluation, which is the definition;
+//!   `explanation` and `unread` say why it comes to its answer.
 //! - `clause`: the same as alternatives of `literal`s, for the XDP program's tables;
 //!   `exclusion` and `contradiction` say which of them no frame satisfies.
 //! - `compile` and `table`: clauses to tables.
@@ -19,6 +20,7 @@ mod contradiction;
 mod display;
 mod error;
 mod exclusion;
+mod explanation;
 mod expression;
 mod fields;
 mod flow;
@@ -31,9 +33,11 @@ mod rule;
 #[cfg(test)]
 pub(crate) mod samples;
 mod table;
+mod unread;
 
 pub(crate) use compile::{Compiled, action_code, compile};
 pub use error::RulesError;
+pub use explanation::{Explanation, UndecidedRule};
 pub use expression::Expression;
 pub use flow::Flow;
 pub use parse::ParseError;
@@ -42,3 +46,4 @@ pub use primitive::{
 };
 pub use reference::{Decision, Truth};
 pub use rule::{Action, Rule, RuleSet};
+pub use unread::Unread;

@@ -33,11 +33,14 @@ impl RuleSet {
     /// Makes no system call. Of a frame in several buffers, pass the first.
     #[must_use]
     pub fn decide(&self, frame: &[u8]) -> Decision {
-        let fields = Fields::of(frame);
+        self.decide_fields(&Fields::of(frame))
+    }
+
+    pub(super) fn decide_fields(&self, fields: &Fields) -> Decision {
         let rule = self
             .rules
             .iter()
-            .position(|rule| rule.expression.holds(&fields) == Truth::True);
+            .position(|rule| rule.expression.holds(fields) == Truth::True);
         Decision {
             action: rule.map_or(self.default, |index| self.rules[index].action),
             rule,
@@ -54,7 +57,7 @@ impl Expression {
         self.holds(&Fields::of(frame))
     }
 
-    fn holds(&self, fields: &Fields) -> Truth {
+    pub(super) fn holds(&self, fields: &Fields) -> Truth {
         match self {
             Self::Primitive(primitive) => primitive.holds(fields),
             Self::Not(inner) => inner.holds(fields).not(),
