@@ -50,6 +50,7 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
         stop: &stop,
         control: control.socket(),
         flow_capacity: steering.flow_capacity,
+        interval: (!arguments.quiet).then_some(arguments.interval),
     };
     let outcome = session.run(engine, is_over);
 

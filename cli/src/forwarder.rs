@@ -11,7 +11,7 @@ use wharf::{
     RingCapacity, WorkerContext,
 };
 
-use crate::args::EngineArgs;
+use crate::args::{CpuList, EngineArgs};
 use crate::checksum;
 
 /// The two ways through the wire: from the first interface to the second, and
@@ -103,8 +103,8 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
     if let Some(count) = arguments.queues {
         builder = builder.queues(count);
     }
-    if !arguments.cpus.is_empty() {
-        builder = builder.cpus(arguments.cpus.as_slice());
+    if let Some(CpuList(cpus)) = &arguments.cpus {
+        builder = builder.cpus(cpus.as_slice());
     }
     builder.validate()?;
     Ok(builder)
@@ -171,7 +171,7 @@ mod tests {
             ConfigError::OutOfRange(OutOfRange::UnalignedChunkSize { bytes: 4097, .. })
         ));
         assert!(matches!(
-            with(|a| a.cpus = vec![1, 1]),
+            with(|a| a.cpus = Some(CpuList(vec![1, 1]))),
             ConfigError::SameCpu(1)
         ));
     }

@@ -1,4 +1,4 @@
-//! Watches a running engine: sends the renderer one [`Interval`] a second and each
+//! Watches a running engine: sends the renderer an [`Interval`] a second, unless asked otherwise, and each
 //! [`InterfaceEvent`] as it happens, and returns a [`Summary`] at the end.
 //!
 //! The last interval ends with the engine, so that the intervals add up to the
@@ -31,6 +31,8 @@ pub struct Session<'a> {
     pub control: Option<&'a Socket>,
     /// The engine's room for flows, per interface.
     pub flow_capacity: u32,
+    /// The time between two intervals; `None` for no intervals.
+    pub interval: Option<Duration>,
 }
 
 impl Session<'_> {
@@ -54,6 +56,7 @@ impl Session<'_> {
             output,
             setup: &setup,
             before: Snapshot::default(),
+            interval: self.interval,
         };
         let editor = Editor::new(&engine, info);
         thread::scope(|scope| {
@@ -71,7 +74,9 @@ impl Session<'_> {
 
         let was_stopped = self.stop.load(Ordering::Relaxed);
         let end = engine.stop();
-        reporter.interval(end.stats.clone());
+        if self.interval.is_some() {
+            reporter.interval(end.stats.clone());
+        }
         let written = reporter.output.result;
         let ending = match (&written, was_stopped) {
             (Err(_), _) => Ending::OutputLost,
@@ -85,28 +90,38 @@ impl Session<'_> {
     }
 }
 
-/// Reports once a second, and what happens at once, until it is over or the engine
+/// Reports each interval, and what happens at once, until it is over or the engine
 /// fails.
 fn watch(engine: &Engine, is_over: impl Fn(Duration) -> bool, reporter: &mut Reporter<'_>) {
     let begin = Instant::now();
-    let mut next_interval = INTERVAL;
+    let mut next_interval = reporter.interval;
     loop {
         let elapsed = begin.elapsed();
         reporter.events(engine);
         if is_over(elapsed) {
             return;
         }
-        if elapsed >= next_interval {
-            reporter.interval(engine.stats());
-            // Whole seconds, and no burst of intervals after a pause.
-            next_interval = Duration::from_secs(elapsed.as_secs()) + INTERVAL;
+        let mut pause = POLL_INTERVAL;
+        if let (Some(next), Some(interval)) = (&mut next_interval, reporter.interval) {
+            if elapsed >= *next {
+                reporter.interval(engine.stats());
+                *next = next_after(elapsed, interval);
+            }
+            pause = pause.min(next.saturating_sub(elapsed));
         }
-        let is_running = engine.wait(next_interval.saturating_sub(elapsed).min(POLL_INTERVAL));
+        let is_running = engine.wait(pause);
         if !is_running {
             reporter.events(engine);
             return;
         }
     }
+}
+
+/// The next multiple of `interval`: no burst of intervals after a pause.
+fn next_after(elapsed: Duration, interval: Duration) -> Duration {
+    let past = elapsed.as_nanos() % interval.as_nanos();
+    let past = u64::try_from(past).expect("an interval is less than 500 years");
+    elapsed + interval - Duration::from_nanos(past)
 }
 
 /// Shows what happens while the engine runs.
@@ -116,6 +131,8 @@ struct Reporter<'a> {
     setup: &'a Setup,
     /// The counters of the last interval.
     before: Snapshot,
+    /// As in [`Session`].
+    interval: Option<Duration>,
 }
 
 impl Reporter<'_> {
@@ -156,15 +173,26 @@ impl Output<'_> {
     }
 }
 
-/// Between two reports.
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// Between two reads of the stop flag: soon enough after Ctrl-C, and next to no CPU.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_end_at_multiples_whatever_the_delay() {
+        let next = |elapsed, interval| {
+            let [elapsed, interval] = [elapsed, interval].map(Duration::from_millis);
+            next_after(elapsed, interval).as_millis()
+        };
+
+        assert_eq!(next(1000, 1000), 2000);
+        assert_eq!(next(1040, 1000), 2000);
+        assert_eq!(next(5900, 1000), 6000);
+        assert_eq!(next(1040, 500), 1500);
+        assert_eq!(next(10_001, 10_000), 20_000);
+    }
 
     #[test]
     fn lost_output_asks_for_the_end_and_is_not_written_to_again() {

@@ -36,7 +36,13 @@ fn bad_usage_exits_with_2_and_says_why_in_one_line() {
         ("forward eth0 eth1 --chunk-size 1000", "power of two"),
         ("forward eth0 eth1 --chunk-size 65536", "power of two"),
         ("forward eth0 eth1 --cpus 1,1", "named twice"),
-        ("forward eth0 eth1 --cpus one", "one"),
+        (
+            "forward eth0 eth1 --cpus one",
+            "`one` is not a CPU's number",
+        ),
+        ("forward eth0 eth1 --cpus 3-1", "`1-3`"),
+        ("forward eth0 eth1 --interval 0", "seconds above 0"),
+        ("steer remove one", "digits only"),
         ("forward eth0 eth1 --mode fast", "zero-copy"),
         ("forward eth0 eth1 --attach offload", "generic"),
         ("forward eth0 eth1 --wait never", "adaptive"),
@@ -52,7 +58,7 @@ fn bad_usage_exits_with_2_and_says_why_in_one_line() {
             "an IP address and a port",
         ),
         ("demo --seconds 0", "above 0"),
-        ("demo --seconds 1e9", "at most"),
+        ("demo --seconds 1e9", "from 0.1 to 3600"),
         ("demo eth0", "eth0"),
     ];
 

@@ -5,12 +5,14 @@
 
 mod engine;
 mod management;
+mod number;
 mod rules;
 mod steer;
 mod steering;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -20,6 +22,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::exit::{Failure, one_line};
 pub use engine::EngineArgs;
 pub use management::ManagementArgs;
+pub use number::CpuList;
+use number::{seconds, seconds_within};
 pub use rules::{RulesArgs, RulesCommand};
 pub use steer::{FlowCommand, Guard, SteerArgs, SteerCommand};
 pub use steering::SteeringArgs;
@@ -89,7 +93,13 @@ pub struct ForwardArgs {
     /// Stop after this many seconds, e.g. 10 or 0.5 [default: run until Ctrl-C]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub duration: Option<Duration>,
-    /// Print one JSON object per second and a final one
+    /// Report every this many seconds, e.g. 10 or 0.5
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_within(INTERVAL_SECONDS), default_value = "1", allow_negative_numbers = true)]
+    pub interval: Duration,
+    /// Print no table: only the setup, what happens, and the summary
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Print one JSON object per interval and a final one
     #[arg(long)]
     pub json: bool,
     /// Serve Prometheus metrics at http://ADDR/metrics, e.g. 127.0.0.1:9100
@@ -108,7 +118,7 @@ pub struct ForwardArgs {
 #[derive(Args, Debug)]
 pub struct DemoArgs {
     /// Send traffic for N seconds, e.g. 5 or 0.5
-    #[arg(long, value_name = "N", value_parser = demo_seconds, default_value = "5", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = seconds_within(0.1..=DEMO_SECONDS_MAX), default_value = "5", allow_negative_numbers = true)]
     pub seconds: Duration,
     /// Print one JSON object per second and a final one
     #[arg(long)]
@@ -223,34 +233,18 @@ Examples:
 Exit codes: 0 forwarding would work, 1 this machine or a named interface prevents
 it, 2 wrong usage.";
 
+/// Workers publish their counters every 50 ms, so less shows nothing new.
+const INTERVAL_SECONDS: RangeInclusive<f64> = 0.1..=86_400.0;
+
 /// The longest demo, in seconds.
-const DEMO_SECONDS_MAX: u64 = 3600;
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "expected a number of seconds above 0, e.g. 10 or 0.5".to_owned())
-}
-
-fn demo_seconds(text: &str) -> Result<Duration, String> {
-    seconds(text).and_then(|duration| {
-        if duration > Duration::from_secs(DEMO_SECONDS_MAX) {
-            Err(format!("expected at most {DEMO_SECONDS_MAX} seconds"))
-        } else {
-            Ok(duration)
-        }
-    })
-}
+const DEMO_SECONDS_MAX: f64 = 3600.0;
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .ok()
         .filter(|address: &SocketAddr| address.port() != 0)
         .ok_or_else(|| {
-            "expected an IP address and a port above 0, e.g. 127.0.0.1:9100 or [::1]:9100"
-                .to_owned()
+            "use an IP address and a port above 0, e.g. 127.0.0.1:9100 or [::1]:9100".to_owned()
         })
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::number::whole;
+
 /// Arguments of `wharf steer`.
 #[derive(Args, Debug)]
 #[command(subcommand_required = true, arg_required_else_help = false)]
@@ -12,7 +14,7 @@ pub struct SteerArgs {
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "pid")]
     pub control: Option<PathBuf>,
     /// Connect to the forwarder with process id PID [default: the only running one]
-    #[arg(long, value_name = "PID", global = true)]
+    #[arg(long, value_name = "PID", value_parser = whole::<u32>, global = true, allow_negative_numbers = true)]
     pub pid: Option<u32>,
 
     #[command(subcommand)]
@@ -31,7 +33,7 @@ pub enum SteerCommand {
     /// Add a rule: at the end, or as rule N
     Add {
         /// Insert it as rule N; the rules from N on move back
-        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        #[arg(long, value_name = "N", value_parser = whole::<usize>, allow_negative_numbers = true)]
         at: Option<usize>,
         #[command(flatten)]
         guard: Guard,
@@ -42,7 +44,7 @@ pub enum SteerCommand {
     /// Remove a rule
     Remove {
         /// The rule's number in `wharf steer list`
-        #[arg(value_name = "N", allow_negative_numbers = true)]
+        #[arg(value_name = "N", value_parser = whole::<usize>, allow_negative_numbers = true)]
         number: usize,
         #[command(flatten)]
         guard: Guard,
@@ -84,7 +86,7 @@ pub enum SteerCommand {
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Guard {
     /// Refuse the edit if the rules have changed since this revision
-    #[arg(long, value_name = "REVISION")]
+    #[arg(long, value_name = "REVISION", value_parser = whole::<u64>, allow_negative_numbers = true)]
     pub revision: Option<u64>,
 }
 

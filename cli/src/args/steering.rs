@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use wharf::SteeringConfig;
 
+use super::number::within;
+
 /// The rules to start with, and the way to change them.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Steering")]
@@ -28,7 +30,7 @@ pub struct SteeringArgs {
         long,
         value_name = "N",
         default_value_t = SteeringConfig::default().flow_capacity,
-        value_parser = clap::value_parser!(u32).range(..=FLOW_CAPACITY_MAX),
+        value_parser = within::<u32>(0..=FLOW_CAPACITY_MAX),
         allow_negative_numbers = true
     )]
     pub flow_capacity: u32,
@@ -60,4 +62,4 @@ impl From<NoSocketArg> for wharf::NoXsk {
 }
 
 /// Sixteen million: a flow takes some 650 bytes over two interfaces.
-const FLOW_CAPACITY_MAX: i64 = 1 << 24;
+const FLOW_CAPACITY_MAX: u64 = 1 << 24;

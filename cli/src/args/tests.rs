@@ -27,7 +27,8 @@ fn command_line_definition_is_sound() {
 fn every_option_of_forward_is_read() {
     let arguments = forward(
         "--queues 2 --mode zero-copy --attach generic --frames 4096 --chunk-size 2048 \
-         --ring-size 512 --batch 32 --cpus 0,1 --wait poll --duration 2.5 --json \
+         --ring-size 512 --batch 32 --cpus 0-1,3 --wait poll --duration 2.5 --json \
+         --quiet --interval 0.5 \
          --metrics 127.0.0.1:9100",
     )
     .expect("all of them are good");
@@ -43,10 +44,11 @@ fn every_option_of_forward_is_read() {
     assert_eq!(arguments.engine.chunk_size, 2048);
     assert_eq!(arguments.engine.ring_size, 512);
     assert_eq!(arguments.engine.batch, 32);
-    assert_eq!(arguments.engine.cpus, [0, 1]);
+    assert_eq!(arguments.engine.cpus, Some(CpuList(vec![0, 1, 3])));
     assert_eq!(arguments.engine.wait, WaitArg::Poll);
     assert_eq!(arguments.duration, Some(Duration::from_millis(2500)));
-    assert!(arguments.json);
+    assert!(arguments.json && arguments.quiet);
+    assert_eq!(arguments.interval, Duration::from_millis(500));
     assert_eq!(arguments.metrics, Some(([127, 0, 0, 1], 9100).into()));
 }
 
@@ -132,6 +134,42 @@ fn duration_must_be_a_positive_number_of_seconds() {
         let text = usage_error(&format!("--duration {bad}"));
         assert!(text.contains("seconds above 0"), "{bad}: {text}");
     }
+}
+
+#[test]
+fn number_that_is_none_is_told_what_to_write() {
+    for option in [
+        "--queues",
+        "--xsks-per-queue",
+        "--frames",
+        "--chunk-size",
+        "--ring-size",
+        "--batch",
+        "--flow-capacity",
+        "--cpus",
+    ] {
+        for bad in ["many", "1.5", "4k", "-1", "99999999999999999999"] {
+            let text = usage_error(&format!("{option} {bad}"));
+            assert!(!text.contains("invalid digit"), "{text}");
+            assert!(text.contains(bad) && text.contains(option), "{text}");
+            assert!(
+                ["digits only", "it must", "it is too large"]
+                    .iter()
+                    .any(|say| text.contains(say)),
+                "{option} {bad}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn interval_is_a_second_by_default_and_a_tenth_at_least() {
+    let by_default = forward("").expect("a good command line");
+
+    assert_eq!(by_default.interval, Duration::from_secs(1));
+    assert!(!by_default.quiet);
+    let text = usage_error("--interval 0.01");
+    assert!(text.contains("from 0.1 to 86400 seconds"), "{text}");
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn forward(
             stop,
             control: None,
             flow_capacity: 0,
+            interval: Some(INTERVAL),
         };
         let outcome = session.run(engine, |_| is_traffic_over.load(Ordering::Relaxed));
         // If the engine has failed, the traffic has to end too.
@@ -136,6 +137,9 @@ fn start_watchdog(limit: Duration) {
         process::exit(1);
     });
 }
+
+/// Between two reports.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 const TITLE: &str =
     "client 10.77.0.1 == left [wharf] right == server 10.77.0.2, in private namespaces";
