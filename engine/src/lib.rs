@@ -60,8 +60,9 @@ pub use kernel::{
     XskIndex,
 };
 pub use memory::{
-    AppendError, Audit, DetachedFrame, Frame, NoRoom, Pages, Segments, SegmentsMut, Umem,
-    UmemConfig, UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
+    AppendError, Audit, ChecksumProtocol, DetachedFrame, FinishedChecksum, Frame, NoRoom, Pages,
+    Segments, SegmentsMut, Umem, UmemConfig, UmemConfigError, UmemError, pinnable_bytes,
+    pinned_bytes,
 };
 pub use runtime::{
     Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,

@@ -3,6 +3,7 @@
 
 mod audit;
 mod budget;
+pub(crate) mod checksum;
 mod config;
 pub(crate) mod crossing;
 pub(crate) mod frame;
@@ -21,7 +22,10 @@ mod tests;
 
 pub use audit::Audit;
 pub use budget::{pinnable_bytes, pinned_bytes};
+pub use checksum::ChecksumProtocol;
 pub use config::{Pages, UmemConfig, UmemConfigError, UmemError};
-pub use frame::{AppendError, DetachedFrame, Frame, NoRoom, Segments, SegmentsMut};
+pub use frame::{
+    AppendError, DetachedFrame, FinishedChecksum, Frame, NoRoom, Segments, SegmentsMut,
+};
 pub use umem::Umem;
 pub(crate) use umem::{BackingStore, UmemState};

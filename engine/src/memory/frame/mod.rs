@@ -1,6 +1,7 @@
 //! Frames: the right to a packet's bytes, on the UMEM's thread and on others.
 #![expect(unsafe_code, reason = "slices over the chunks that a frame owns")]
 
+mod checksum;
 mod chunks;
 mod detached;
 #[expect(clippy::module_inception, reason = "the type that the folder is about")]
@@ -8,6 +9,7 @@ mod frame;
 mod metadata;
 mod segments;
 
+pub use checksum::FinishedChecksum;
 pub use chunks::AppendError;
 pub use detached::DetachedFrame;
 pub(crate) use frame::Pieces;
