@@ -4,7 +4,7 @@
 //! undone. They are never copied: a received frame *is* the frame sent. When the other
 //! side's TX ring is full, frames stay in the RX ring, so a slow receiver slows
 //! the wire down before anything is dropped, and what is dropped then is counted
-//! by the kernel as `rx_ring_full`.
+//! by the kernel as `rx_ring_full`. Frames to an interface that is down do not wait.
 
 use wharf::{
     Application, Batch, ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, Outbox, Pages,
@@ -53,7 +53,13 @@ impl Application for Forwarder {
         // The room is in frames of the most chunks, so there may be more of it
         // when so many have been sent.
         loop {
-            let room = out.room(to);
+            // Waiting for room has no end where nothing can be sent: such
+            // frames are dropped, and counted.
+            let room = if out.is_down(to) {
+                u32::MAX
+            } else {
+                out.room(to)
+            };
             if room == 0 {
                 return;
             }
@@ -94,6 +100,7 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
         .batch_size(arguments.batch)
         .xsks_per_queue(arguments.xsks_per_queue)
         .wait(arguments.wait.into())
+        .on_link_down(arguments.on_link_down.into())
         .known_panics(if arguments.risk_kernel_panic {
             wharf::KnownPanics::Risk
         } else {

@@ -150,8 +150,10 @@ impl Forward {
 pub struct Report {
     /// As it is documented in `cli/README.md`.
     pub summary: Value,
-    /// The lines before it.
+    /// The lines before it, one a second.
     pub intervals: Vec<Value>,
+    /// What happened to interfaces meanwhile.
+    pub events: Vec<Value>,
 }
 
 impl Report {
@@ -166,9 +168,11 @@ impl Report {
             .pop()
             .unwrap_or_else(|| panic!("it said nothing: {errors}"));
         assert_eq!(summary["type"], "summary", "the last line is the account");
+        let (events, intervals) = lines.into_iter().partition(|line| line["type"] == "event");
         Self {
             summary,
-            intervals: lines,
+            intervals,
+            events,
         }
     }
 

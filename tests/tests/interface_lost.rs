@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use wharf::{Application, Attach, Batch, Engine, Error, InterfaceId, Outbox};
+use wharf::{Application, Attach, Batch, Engine, Error, InterfaceId, OnLinkDown, Outbox};
 use wharf_testbed::{Host, Testbed, Wire, require_privileges};
 use wharf_tests::{
     SOON, Stream, assert_balanced, assert_no_program, in_both_modes, quiet_flow, wait_until,
@@ -31,6 +31,11 @@ impl Application for Cross {
 /// Runs an engine under traffic while `lose` happens to the wire. It must end
 /// with [`Error::InterfaceLost`], which says `what` happened to `lost`.
 fn assert_lost(attach: Attach, lost: &str, what: &str, lose: impl FnOnce(&mut Wire)) {
+    // Whatever it does about one that is down, if it is not there any more.
+    let on_link_down = match what {
+        REMOVED => OnLinkDown::Wait,
+        _ => OnLinkDown::End,
+    };
     if !require_privileges() {
         return;
     }
@@ -41,6 +46,7 @@ fn assert_lost(attach: Attach, lost: &str, what: &str, lose: impl FnOnce(&mut Wi
         .interface("right")
         .frames(8192)
         .attach(attach)
+        .on_link_down(on_link_down)
         .promiscuous()
         .start(|_| Cross)
         .expect("it starts");

@@ -51,6 +51,9 @@ pub struct EngineArgs {
     /// Choose what a worker does while there is no traffic
     #[arg(long, value_enum, default_value_t)]
     pub wait: WaitArg,
+    /// Choose what to do when an interface is set down
+    #[arg(long, value_enum, default_value_t)]
+    pub on_link_down: OnLinkDownArg,
     /// Run even on a kernel known to panic: Linux 6.16 and 6.17 do, on frames
     /// sent in copy mode to a stack on the same machine
     #[arg(long)]
@@ -153,6 +156,25 @@ impl From<WaitArg> for wharf::Wait {
             WaitArg::Adaptive => Self::Adaptive,
             WaitArg::Spin => Self::Spin,
             WaitArg::Poll => Self::Poll,
+        }
+    }
+}
+
+/// [`wharf::OnLinkDown`] on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnLinkDownArg {
+    /// Go on: drop and count frames to it until it is up again
+    #[default]
+    Wait,
+    /// End with an error
+    End,
+}
+
+impl From<OnLinkDownArg> for wharf::OnLinkDown {
+    fn from(on_link_down: OnLinkDownArg) -> Self {
+        match on_link_down {
+            OnLinkDownArg::Wait => Self::Wait,
+            OnLinkDownArg::End => Self::End,
         }
     }
 }

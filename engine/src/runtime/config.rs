@@ -23,6 +23,27 @@ pub enum Wait {
     Poll,
 }
 
+/// What becomes of an engine when one of its interfaces is set down. One that is
+/// deleted or moved to another network namespace always ends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnLinkDown {
+    /// The engine goes on. Frames to the interface are dropped and counted
+    /// ([`DropReason::TxLinkDown`](crate::DropReason::TxLinkDown)) until it is up
+    /// again, and [events](crate::Engine::events) say both.
+    ///
+    /// The default: nothing is lost that ending would save, and traffic flows again
+    /// without anybody having to start the engine again.
+    ///
+    /// Frames that were handed to the kernel when the interface went down stay in the
+    /// TX ring, and are sent when it is up again, however late that is: those of a
+    /// round or two.
+    #[default]
+    Wait,
+    /// The engine ends with [`Error::InterfaceLost`](crate::Error::InterfaceLost).
+    End,
+}
+
 /// A request that no machine could meet.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]

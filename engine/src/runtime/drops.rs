@@ -29,6 +29,8 @@ pub enum DropReason {
     /// interface on which the worker has no queue that sends, or of another
     /// UMEM.
     TxRefused,
+    /// The interface was down ([`OnLinkDown::Wait`](crate::OnLinkDown::Wait)).
+    TxLinkDown,
     /// The kernel took the frame and dropped it (`EBUSY` from `sendto`: the
     /// peer is down or its queue is full, or the frame exceeds the MTU).
     TxKernel,
@@ -40,7 +42,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order frames meet them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::RxNoChunk,
         Self::RxRingFull,
         Self::RxUndelivered,
@@ -49,6 +51,7 @@ impl DropReason {
         Self::Application,
         Self::TxRingFull,
         Self::TxRefused,
+        Self::TxLinkDown,
         Self::TxKernel,
         Self::TxInvalid,
         Self::TxUnfinished,
@@ -67,6 +70,7 @@ impl DropReason {
             | Self::Application => true,
             Self::TxRingFull
             | Self::TxRefused
+            | Self::TxLinkDown
             | Self::TxKernel
             | Self::TxInvalid
             | Self::TxUnfinished => false,
@@ -85,6 +89,7 @@ impl DropReason {
             Self::Application => "application",
             Self::TxRingFull => "tx_ring_full",
             Self::TxRefused => "tx_refused",
+            Self::TxLinkDown => "tx_link_down",
             Self::TxKernel => "tx_kernel",
             Self::TxInvalid => "tx_invalid",
             Self::TxUnfinished => "tx_unfinished",

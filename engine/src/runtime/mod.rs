@@ -5,6 +5,7 @@ mod account;
 mod application;
 mod config;
 mod counters;
+mod down_links;
 mod drops;
 mod engine;
 mod error;
@@ -21,7 +22,7 @@ mod worker;
 mod xsk_set;
 
 pub use application::{Application, Idle, WorkerContext};
-pub use config::{ConfigError, Wait};
+pub use config::{ConfigError, OnLinkDown, Wait};
 pub use counters::Counters;
 pub use drops::{DropReason, Drops};
 pub use engine::{

@@ -41,6 +41,7 @@ pub struct Outbox<'a> {
 pub(crate) struct Refusals {
     pub(crate) ring_full: u64,
     pub(crate) refused: u64,
+    pub(crate) link_down: u64,
     /// Of all those, the ones that the application had made, not received.
     pub(crate) made: u64,
 }
@@ -70,8 +71,8 @@ impl<'a> Outbox<'a> {
 }
 
 impl Outbox<'_> {
-    /// Sends `frame` on an interface. If the TX ring is full, or the frame
-    /// cannot be sent at all, it is dropped and counted.
+    /// Sends `frame` on an interface. If the TX ring is full, the interface is down, or
+    /// the frame cannot be sent at all, it is dropped and counted.
     #[inline]
     pub fn send(&mut self, frame: Frame, to: InterfaceId) {
         if let Err(error) = self.try_send(frame, to) {
@@ -90,8 +91,8 @@ impl Outbox<'_> {
     ///
     /// # Errors
     ///
-    /// [`TransmitError`] with the frame when the TX ring is full, or the frame
-    /// cannot be sent at all.
+    /// [`TransmitError`] with the frame when the TX ring is full, the interface is
+    /// down, or the frame cannot be sent at all.
     #[inline]
     pub fn try_send(&mut self, frame: Frame, to: InterfaceId) -> Result<(), TransmitError> {
         if to != self.to && !self.turn_to(to) {
@@ -101,13 +102,21 @@ impl Outbox<'_> {
     }
 
     /// Frames that [`try_send`](Self::try_send) takes now for an interface: zero
-    /// also if there is no such interface.
+    /// also if there is no such interface, or it is [down](Self::is_down).
     pub fn room(&mut self, to: InterfaceId) -> u32 {
         if to == self.to || self.turn_to(to) {
             self.tx.room()
         } else {
             0
         }
+    }
+
+    /// Whether an interface is down, so that nothing can be sent on it until it is up
+    /// again ([`OnLinkDown::Wait`](crate::OnLinkDown::Wait)). An application that
+    /// waits for [room](Self::room) asks, and either goes on to wait, or sends
+    /// regardless: then frames are dropped and counted.
+    pub fn is_down(&mut self, to: InterfaceId) -> bool {
+        (to == self.to || self.turn_to(to)) && self.tx.is_down()
     }
 
     /// Damages the frame that was sent last to an interface, and of this round:
@@ -161,6 +170,7 @@ impl Outbox<'_> {
         let refusals = &mut self.refusals[position];
         match &error {
             TransmitError::RingFull(_) => refusals.ring_full += 1,
+            TransmitError::LinkDown(_) => refusals.link_down += 1,
             _ => refusals.refused += 1,
         }
         let frame = error.into_frame();

@@ -5,6 +5,7 @@
 //! Workers share nothing on the data path.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::kernel::XskIndex;
@@ -14,6 +15,7 @@ use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::Wait;
 use crate::runtime::application::Application;
+use crate::runtime::down_links::DownLinks;
 use crate::runtime::publisher::{Labels, Publisher, SharedCounters, WorkerCounters};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::WorkerStats;
@@ -42,6 +44,7 @@ pub(crate) struct Worker {
     xsks: XskSet,
     waiting: Waiting,
     publisher: Publisher,
+    links: Arc<DownLinks>,
     stats: WorkerStats,
 }
 
@@ -52,6 +55,7 @@ pub(crate) struct WorkerParts {
     pub(crate) xsks: XskSet,
     pub(crate) wait: Wait,
     pub(crate) shared: SharedCounters,
+    pub(crate) links: Arc<DownLinks>,
 }
 
 impl Worker {
@@ -71,6 +75,7 @@ impl Worker {
             xsks,
             waiting: Waiting::new(parts.wait),
             publisher,
+            links: parts.links,
             stats: WorkerStats {
                 worker: parts.worker,
                 cpu: parts.cpu,
@@ -83,7 +88,7 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// When an interface is gone or down, or the `metrics` recorder panicked.
+    /// When an interface is gone, or the `metrics` recorder panicked.
     pub(crate) fn run(
         &mut self,
         application: &mut impl Application,
@@ -94,6 +99,7 @@ impl Worker {
             self.stats.rounds += 1;
             if self.stats.rounds >= next_look {
                 next_look = self.stats.rounds + CLOCK_ROUNDS;
+                self.xsks.follow(&self.links);
                 if self.publisher.is_due() {
                     self.publish()?;
                 }
@@ -162,7 +168,9 @@ impl Worker {
         let mut descriptors = PollSet::new(alarm);
         for (rx, tx) in self.xsks.halves() {
             let awaited = tx.pending() == 0 && !rx.has_frames();
-            if !awaited || tx.in_flight() > 0 {
+            // Nothing comes back from an interface that is down.
+            let is_busy = !awaited || tx.in_flight() > 0;
+            if is_busy && !tx.is_down() {
                 timeout = timeout.min(BUSY_SLEEP);
             }
             if let Some(socket) = rx.socket().filter(|_| awaited) {
@@ -174,6 +182,7 @@ impl Worker {
             operation: "wait for frames",
             source,
         })?;
+        self.xsks.follow(&self.links);
         self.xsks.wake_regardless()
     }
 

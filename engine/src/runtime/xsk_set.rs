@@ -15,10 +15,11 @@ use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, Idle};
 use crate::runtime::counters::Counters;
+use crate::runtime::down_links::DownLinks;
 use crate::runtime::drops::{DropReason, Drops};
 use crate::runtime::outbox::{Outbox, Refusals};
 use crate::runtime::routes::{Endpoint, Routes};
-use crate::runtime::shutdown::{REMOVED, SET_DOWN};
+use crate::runtime::shutdown::REMOVED;
 use crate::runtime::stats::XskStats;
 use crate::xsk::{RxHalf, TxHalf, WakeError, Xsk};
 
@@ -39,8 +40,8 @@ pub(crate) struct XskSet {
     tx: Vec<RefCell<TxHalf>>,
     /// Interface names in the order of `tx`, for errors.
     names: Vec<String>,
-    /// Xsks on which the kernel does not send any more: their interface is gone or
-    /// down, or it refused a frame. Nothing more comes back.
+    /// Xsks on which the kernel does not send any more: their interface is gone, or it
+    /// refused a frame. Nothing more comes back.
     dead: Vec<bool>,
     refusals: Vec<Refusals>,
     routes: Routes,
@@ -84,7 +85,7 @@ impl XskSet {
     ///
     /// # Errors
     ///
-    /// When an interface is gone or down.
+    /// When an interface is gone.
     pub(crate) fn round_or_idle(
         &mut self,
         application: &mut impl Application,
@@ -105,7 +106,7 @@ impl XskSet {
     ///
     /// # Errors
     ///
-    /// When an interface is gone or down.
+    /// When an interface is gone.
     pub(crate) fn round(&mut self, application: &mut impl Application) -> Result<Round, Error> {
         let round = self.serve(application);
         self.wake()?;
@@ -153,7 +154,7 @@ impl XskSet {
     ///
     /// # Errors
     ///
-    /// When an interface is gone or down.
+    /// When an interface is gone.
     pub(crate) fn wake_regardless(&mut self) -> Result<(), Error> {
         self.wake_with(TxHalf::wake_regardless)
     }
@@ -167,33 +168,51 @@ impl XskSet {
             // Once it has said no, asking again does harm: Linux 6.18 adds an
             // entry to the completion ring each time that it refuses a frame's
             // metadata.
-            if self.dead[position] {
+            let tx = tx.get_mut();
+            if self.dead[position] || tx.is_down() {
                 continue;
             }
-            let Err(error) = wake(tx.get_mut()) else {
-                continue;
-            };
-            self.dead[position] = true;
-            let interface = self.names[position].clone();
-            outcome = Err(match error {
-                WakeError::Down => Error::InterfaceLost {
-                    interface,
-                    what: SET_DOWN,
-                },
-                WakeError::Gone => Error::InterfaceLost {
-                    interface,
+            let interface = || self.names[position].clone();
+            let error = match wake(tx) {
+                Ok(()) => continue,
+                // What follows from that is the supervisor's to say.
+                Err(WakeError::Down) => {
+                    tx.set_down(true);
+                    continue;
+                }
+                Err(WakeError::Gone) => Error::InterfaceLost {
+                    interface: interface(),
                     what: REMOVED,
                 },
-                WakeError::Other(source) => Error::Send { interface, source },
-            });
+                Err(WakeError::Other(source)) => Error::Send {
+                    interface: interface(),
+                    source,
+                },
+            };
+            self.dead[position] = true;
+            outcome = Err(error);
         }
         outcome
+    }
+
+    /// Takes no more frames for interfaces that are down, and frames again for those
+    /// that are up again.
+    pub(crate) fn follow(&mut self, links: &DownLinks) {
+        for (rx, tx) in self.rx.iter().zip(&mut self.tx) {
+            let (tx, is_down) = (tx.get_mut(), links.is_down(rx.interface()));
+            if tx.is_down() != is_down {
+                tx.set_down(is_down);
+            }
+        }
     }
 
     /// Whether the kernel has frames that can still complete.
     pub(crate) fn has_frames_in_flight(&self) -> bool {
         let mut all = self.tx.iter().zip(&self.dead);
-        all.any(|(tx, dead)| !dead && tx.borrow().in_flight() > 0)
+        all.any(|(tx, dead)| {
+            let tx = tx.borrow();
+            !dead && !tx.is_down() && tx.in_flight() > 0
+        })
     }
 
     /// The receiving halves.
@@ -266,6 +285,7 @@ impl XskSet {
         drops.set(DropReason::Application, rx.discarded());
         drops.set(DropReason::TxRingFull, refusals.ring_full);
         drops.set(DropReason::TxRefused, refusals.refused);
+        drops.set(DropReason::TxLinkDown, refusals.link_down);
         drops.set(DropReason::TxKernel, sent.dropped_by_kernel);
         drops.set(DropReason::TxInvalid, kernel.tx_invalid_descs);
         XskStats {

@@ -31,6 +31,9 @@ pub enum TransmitError {
     /// The queue's index is beyond the interface's TX queues: it receives only.
     #[error("the queue receives only: the interface has fewer TX than RX queues")]
     ReceiveOnly(Frame),
+    /// The interface is down.
+    #[error("the interface is down")]
+    LinkDown(Frame),
     /// There is no such interface to send to.
     #[error("the worker has no such interface")]
     NoInterface(Frame),
@@ -47,6 +50,7 @@ impl TransmitError {
             | Self::TooManyChunks(frame)
             | Self::ShortFirstChunk(frame)
             | Self::ReceiveOnly(frame)
+            | Self::LinkDown(frame)
             | Self::NoInterface(frame) => frame,
         }
     }

@@ -75,6 +75,41 @@ fn memory_goes_with_the_last_that_holds_it() {
     drop(detached);
 }
 
+/// In the middle of a row too, which the busy path takes without a look at anything
+/// else.
+#[test]
+fn frames_to_an_interface_that_is_down_are_returned() {
+    let (umem, xsk, mut nic) = queue(256);
+    let (mut rx, mut tx) = xsk.into_halves();
+    for byte in 0..6 {
+        assert!(nic.deliver(&[byte]));
+    }
+    let mut batch = rx.receive(RING);
+    let mut send = |tx: &mut super::TxHalf| tx.transmit(batch.next().expect("six"));
+    send(&mut tx).expect("room");
+    send(&mut tx).expect("room");
+
+    tx.set_down(true);
+    let refused = send(&mut tx).expect_err("it is down");
+    assert!(matches!(refused, TransmitError::LinkDown(_)), "{refused}");
+    drop(refused);
+    assert!(send(&mut tx).is_err());
+    assert_eq!((tx.room(), tx.in_flight()), (0, 2));
+    tx.set_down(false);
+    send(&mut tx).expect("it is up");
+    send(&mut tx).expect("it is up");
+
+    assert_eq!(tx.room(), RING - 4);
+    tx.wake().expect("nothing to wake");
+    let sent: Vec<_> = std::iter::from_fn(|| nic.transmitted()).collect();
+    assert_eq!(sent, [[0], [1], [4], [5]]);
+    drop(batch);
+    assert_eq!(rx.discarded(), 2);
+    tx.complete();
+    assert_eq!((tx.counters().frames, tx.counters().completed), (4, 4));
+    assert!(umem.audit().is_balanced());
+}
+
 #[test]
 fn frames_left_in_a_batch_come_again() {
     let (_umem, mut queue, mut nic) = queue(256);

@@ -36,6 +36,8 @@ pub(crate) struct TxHalf {
     interface: InterfaceId,
     pub(super) mode: CopyMode,
     limits: SendLimits,
+    /// Whether the interface is known to be down, so that no frame is taken.
+    is_down: bool,
     /// Chunks handed to the kernel, of which each takes a slot of the TX and, later,
     /// of the completion ring.
     pub(super) sent: u64,
@@ -172,6 +174,7 @@ impl TxHalf {
             interface,
             mode,
             limits,
+            is_down: false,
             sent: 0,
             sent_parts: 0,
             counters: TxCounters::default(),
@@ -203,7 +206,7 @@ impl TxHalf {
         let next = self.ring.next();
         self.sent += u64::from(next.wrapping_sub(self.settled));
         self.settled = next;
-        let row = if self.limits.sends {
+        let row = if self.limits.sends && !self.is_down {
             self.ring.free(1).min(self.unused_completions())
         } else {
             0
@@ -221,6 +224,9 @@ impl TxHalf {
         }
         if !self.limits.sends {
             return Err(TransmitError::ReceiveOnly(frame));
+        }
+        if self.is_down {
+            return Err(TransmitError::LinkDown(frame));
         }
         if !frame.is_contiguous() {
             return self.transmit_chunks(frame);
@@ -275,8 +281,24 @@ impl TxHalf {
 
     /// See [`XskTx::room`].
     pub(crate) fn room(&mut self) -> u32 {
+        if self.is_down {
+            return 0;
+        }
         let chunks = self.ring.free(self.ring.capacity());
         chunks.min(self.unused_completions()) / self.limits.most_chunks
+    }
+
+    /// Takes no more frames while the interface is down, and takes them again once it
+    /// is up. Those in the TX ring stay there.
+    pub(crate) fn set_down(&mut self, is_down: bool) {
+        self.settle();
+        self.is_down = is_down;
+        // So that the next frame does not take the busy path.
+        self.ring.begin_row(0);
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.is_down
     }
 
     /// See [`XskTx::pending`].

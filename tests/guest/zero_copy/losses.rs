@@ -73,7 +73,15 @@ fn assert_running(process: &mut ChildGuard) {
 fn interface_set_down_ends_the_run_and_the_next_one_has_zero_copy_again() {
     let wire = GuestWire::new();
     let stream = stream(&wire);
-    let forward = wire.forward();
+    let options = [
+        "--mode",
+        "zero-copy",
+        "--queues",
+        "1",
+        "--on-link-down",
+        "end",
+    ];
+    let forward = wire.forward_as(Attach::Native, &options);
     wait_for_traffic(&wire);
 
     let left = wire.left();

@@ -114,6 +114,20 @@ impl Interface {
         })
     }
 
+    /// Gives the interface another name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Netlink`], for instance when the name is taken; before Linux 6.3 also
+    /// while the interface is up.
+    pub fn rename(&mut self, name: &str) -> Result<()> {
+        self.change(vec![LinkAttribute::IfName(name.to_owned())], || {
+            format!("rename it to `{name}`")
+        })?;
+        name.clone_into(&mut self.name);
+        Ok(())
+    }
+
     /// Deletes the interface, and with it the other end of the link. One that
     /// is gone already is left so.
     ///

@@ -1,17 +1,17 @@
-//! Events about interfaces: down, carrier lost, removed.
+//! Events about interfaces: set down or up, carrier, MTU, name, removed.
 //!
 //! An xsk does not say that its interface went away: `poll(2)` just times out
 //! (`xsk_poll`, `net/xdp/xsk.c`, Linux 5.10 to 7.3). rtnetlink does. An interface
 //! that is moved to another network namespace is deleted in the old one, and so
 //! are the sockets bound to it.
 //!
-//! The kernel drops notifications that nobody reads in time and says so once with
-//! `ENOBUFS`. We remember the last state of every interface, request the present
-//! one, and report the difference, so nothing but intermediate states is ever
-//! missed.
+//! The kernel notifies of much more than changes, and drops notifications that
+//! nobody reads in time, which it says once with `ENOBUFS`. We remember what was
+//! last known of every interface, request what is known now where notifications
+//! were lost, and report the differences: each change once, and nothing but
+//! intermediate states is ever missed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -40,27 +40,34 @@ pub(crate) enum LinkState {
     Removed,
 }
 
-/// An interface went from one state to another.
+/// What changed about an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkChange {
+    /// It was set down.
+    Down,
+    /// It was set up. Where it has no carrier then, that is a change of its own.
+    Up,
+    /// It is up, and has no carrier.
+    CarrierLost,
+    /// It has a carrier again.
+    CarrierBack,
+    /// It has another MTU, in bytes.
+    Mtu { before: u32, after: u32 },
+    /// It has another name.
+    Renamed { before: String, after: String },
+    /// It is not there any more: [`LinkState::Removed`].
+    Removed,
+}
+
+/// Something changed about an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LinkEvent {
     /// Which interface.
     pub(crate) index: InterfaceIndex,
-    /// Its name when it was put under watch.
+    /// Its name now.
     pub(crate) name: String,
-    /// Its state now.
-    pub(crate) state: LinkState,
-}
-
-impl fmt::Display for LinkEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.state {
-            LinkState::Up => "is up",
-            LinkState::CarrierLost => "has no carrier",
-            LinkState::Down => "is down",
-            LinkState::Removed => "was deleted or moved to another network namespace",
-        };
-        write!(f, "interface `{}` {what}", self.name)
-    }
+    /// What changed.
+    pub(crate) change: LinkChange,
 }
 
 /// Watches interfaces of the network namespace it was opened in.
@@ -75,9 +82,11 @@ pub(crate) struct LinkWatch {
     events: VecDeque<LinkEvent>,
 }
 
+/// What was last known of an interface.
 #[derive(Debug)]
 struct Watched {
     name: String,
+    mtu: u32,
     state: LinkState,
 }
 
@@ -106,9 +115,14 @@ impl LinkWatch {
         // What happened before now is no news about this interface.
         self.read_notifications().in_namespace(OPERATION)?;
         let link = self.links.by_index(interface.index());
-        let state = LinkState::of(link.in_namespace(OPERATION)?.as_ref());
+        let link = link.in_namespace(OPERATION)?;
+        let state = LinkState::of(link.as_ref());
         let watched = Watched {
-            name: interface.name().to_owned(),
+            name: link
+                .as_ref()
+                .map_or(interface.name(), |it| &it.name)
+                .to_owned(),
+            mtu: link.as_ref().map_or(0, |link| link.mtu),
             state,
         };
         self.watched.insert(interface.index(), watched);
@@ -145,47 +159,80 @@ impl LinkWatch {
                     for notification in link::notifications(&datagram)? {
                         match notification {
                             LinkNotification::Changed(link) => {
-                                self.observe(link.index, LinkState::of(Some(&link)));
+                                self.observe(link.index, Some(&link));
                             }
-                            LinkNotification::Removed(index) => {
-                                self.observe(index, LinkState::Removed)
-                            }
+                            LinkNotification::Removed(index) => self.observe(index, None),
                         }
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.look_again()?,
+                Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Notifications were lost: looks up the state of everything under watch.
+    /// Notifications were lost: looks up everything under watch. What is still queued
+    /// is from before, and could only be taken for news.
     fn look_again(&mut self) -> io::Result<()> {
+        loop {
+            match self.notifications.recv_from_full() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if !is_passing(&error) => return Err(error),
+                _ => {}
+            }
+        }
         let indices: Vec<_> = self.watched.keys().copied().collect();
         for index in indices {
             let link = self.links.by_index(index)?;
-            self.observe(index, LinkState::of(link.as_ref()));
+            self.observe(index, link.as_ref());
         }
         Ok(())
     }
 
-    fn observe(&mut self, index: InterfaceIndex, state: LinkState) {
+    fn observe(&mut self, index: InterfaceIndex, link: Option<&Link>) {
         let Some(watched) = self.watched.get_mut(&index) else {
             return;
         };
+        for change in watched.changes_to(link) {
+            self.events.push_back(LinkEvent {
+                index,
+                name: watched.name.clone(),
+                change,
+            });
+        }
+    }
+}
+
+impl Watched {
+    /// What changed since the last call, in an order that can be told: the name first,
+    /// by which the rest is known.
+    fn changes_to(&mut self, link: Option<&Link>) -> Vec<LinkChange> {
         // A removed interface that moves back may get its old index, but not
         // its sockets.
-        if watched.state == state || watched.state == LinkState::Removed {
-            return;
+        if self.state == LinkState::Removed {
+            return Vec::new();
         }
-        watched.state = state;
-        self.events.push_back(LinkEvent {
-            index,
-            name: watched.name.clone(),
-            state,
-        });
+        let mut changes = Vec::new();
+        // Some notifications, such as those of wireless events, have no attributes.
+        if let Some(link) = link.filter(|link| !link.name.is_empty()) {
+            if link.name != self.name {
+                changes.push(LinkChange::Renamed {
+                    before: std::mem::replace(&mut self.name, link.name.clone()),
+                    after: link.name.clone(),
+                });
+            }
+            if link.mtu != self.mtu {
+                changes.push(LinkChange::Mtu {
+                    before: std::mem::replace(&mut self.mtu, link.mtu),
+                    after: link.mtu,
+                });
+            }
+        }
+        let before = std::mem::replace(&mut self.state, LinkState::of(link));
+        changes.extend_from_slice(self.state.changes_from(before));
+        changes
     }
 }
 
@@ -204,6 +251,26 @@ impl LinkState {
             Some(_) => Self::Up,
         }
     }
+
+    fn changes_from(self, before: Self) -> &'static [LinkChange] {
+        match (before, self) {
+            (Self::Down, Self::Up) => &[LinkChange::Up],
+            (Self::Down, Self::CarrierLost) => &[LinkChange::Up, LinkChange::CarrierLost],
+            (Self::Up, Self::CarrierLost) => &[LinkChange::CarrierLost],
+            (Self::CarrierLost, Self::Up) => &[LinkChange::CarrierBack],
+            (Self::Up | Self::CarrierLost, Self::Down) => &[LinkChange::Down],
+            (_, Self::Removed) => &[LinkChange::Removed],
+            (Self::Up, Self::Up)
+            | (Self::CarrierLost, Self::CarrierLost)
+            | (Self::Down, Self::Down)
+            | (Self::Removed, _) => &[],
+        }
+    }
+}
+
+/// Whether to read on after this error.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINTR | libc::ENOBUFS))
 }
 
 const OPERATION: &str = "watch interfaces for changes";
@@ -226,9 +293,9 @@ mod tests {
         (watch, one.index())
     }
 
-    fn states(watch: &mut LinkWatch) -> Vec<LinkState> {
+    fn changes(watch: &mut LinkWatch) -> Vec<LinkChange> {
         let events = watch.poll(SOON).expect("the kernel answers");
-        events.into_iter().map(|event| event.state).collect()
+        events.into_iter().map(|event| event.change).collect()
     }
 
     #[test]
@@ -239,11 +306,88 @@ mod tests {
             ip("link set dev one down");
             let events = watch.poll(SOON).expect("the kernel answers");
 
-            assert_eq!(events.len(), 1);
-            assert_eq!(events[0].index, index);
-            assert_eq!(events[0].to_string(), "interface `one` is down");
+            let down = LinkEvent {
+                index,
+                name: "one".to_owned(),
+                change: LinkChange::Down,
+            };
+            assert_eq!(events, [down]);
             ip("link set dev one up");
-            assert_eq!(states(&mut watch).last(), Some(&LinkState::Up));
+            assert_eq!(changes(&mut watch), [LinkChange::Up]);
+        });
+    }
+
+    #[test]
+    fn watch_reports_up_without_carrier_as_two_changes() {
+        in_private_network(|| {
+            let (mut watch, _) = pair_under_watch();
+            ip("link set dev one down");
+            ip("link set dev two down");
+            assert_eq!(changes(&mut watch), [LinkChange::Down]);
+
+            ip("link set dev one up");
+            let up = changes(&mut watch);
+            ip("link set dev two up");
+
+            assert_eq!(up, [LinkChange::Up, LinkChange::CarrierLost]);
+            assert_eq!(changes(&mut watch), [LinkChange::CarrierBack]);
+        });
+    }
+
+    #[test]
+    fn watch_reports_mtu_and_name() {
+        in_private_network(|| {
+            let (mut watch, index) = pair_under_watch();
+
+            ip("link set dev one mtu 9000");
+            let mtu = changes(&mut watch);
+            // A name can be changed while the interface is up since Linux 6.3.
+            ip("link set dev one down");
+            ip("link set dev one name uno");
+            ip("link set dev uno mtu 1400");
+            let later = watch.poll(SOON).expect("the kernel answers");
+
+            let changed = |before, after| LinkChange::Mtu { before, after };
+            assert_eq!(mtu, [changed(1500, 9000)]);
+            let event = |name: &str, change| LinkEvent {
+                index,
+                name: name.to_owned(),
+                change,
+            };
+            let renamed = LinkChange::Renamed {
+                before: "one".to_owned(),
+                after: "uno".to_owned(),
+            };
+            assert_eq!(
+                later,
+                [
+                    event("one", LinkChange::Down),
+                    event("uno", renamed),
+                    event("uno", changed(9000, 1400)),
+                ]
+            );
+        });
+    }
+
+    #[test]
+    fn watch_reports_each_change_once() {
+        in_private_network(|| {
+            let (mut watch, _) = pair_under_watch();
+
+            // The kernel notifies of each, and nothing changes.
+            ip("link set dev one alias again");
+            ip("link set dev one mtu 1500");
+            ip("link set dev one up");
+            ip("link set dev one promisc on");
+            ip("link set dev one mtu 1501");
+
+            assert_eq!(
+                changes(&mut watch),
+                [LinkChange::Mtu {
+                    before: 1500,
+                    after: 1501
+                }]
+            );
         });
     }
 
@@ -254,7 +398,7 @@ mod tests {
 
             ip("link set dev two down");
 
-            assert_eq!(states(&mut watch), [LinkState::CarrierLost]);
+            assert_eq!(changes(&mut watch), [LinkChange::CarrierLost]);
         });
     }
 
@@ -265,7 +409,7 @@ mod tests {
 
             ip("link delete one");
 
-            assert_eq!(states(&mut watch).last(), Some(&LinkState::Removed));
+            assert_eq!(changes(&mut watch).last(), Some(&LinkChange::Removed));
         });
     }
 
@@ -286,7 +430,7 @@ mod tests {
 
             ip(&format!("link set dev one netns {}", elsewhere.id()));
 
-            assert_eq!(states(&mut watch).last(), Some(&LinkState::Removed));
+            assert_eq!(changes(&mut watch).last(), Some(&LinkChange::Removed));
             drop(elsewhere.stdin.take());
             elsewhere.wait().expect("it ends with its input");
         });
@@ -301,10 +445,10 @@ mod tests {
             ip("link set dev one nomaster");
             ip("link set dev one down");
 
-            let seen = states(&mut watch);
+            let seen = changes(&mut watch);
 
-            assert!(!seen.contains(&LinkState::Removed), "{seen:?}");
-            assert_eq!(seen.last(), Some(&LinkState::Down));
+            assert!(!seen.contains(&LinkChange::Removed), "{seen:?}");
+            assert_eq!(seen.last(), Some(&LinkChange::Down));
         });
     }
 
@@ -320,9 +464,34 @@ mod tests {
             for mtu in 1000..1050 {
                 ip(&format!("link set dev two mtu {mtu}"));
             }
+            ip("link set dev one mtu 1400");
             ip("link set dev one down");
 
-            assert_eq!(states(&mut watch), [LinkState::Down]);
+            let mtu = LinkChange::Mtu {
+                before: 1500,
+                after: 1400,
+            };
+            assert_eq!(changes(&mut watch), [mtu, LinkChange::Down]);
+        });
+    }
+
+    #[test]
+    fn notifications_from_before_the_lost_ones_are_no_news() {
+        in_private_network(|| {
+            let (mut watch, _) = pair_under_watch();
+            watch
+                .notifications
+                .set_rx_buf_sz(1_u32)
+                .expect("a small buffer");
+
+            // This one is kept, and that it is up again is lost.
+            ip("link set dev one down");
+            for mtu in 1000..1050 {
+                ip(&format!("link set dev two mtu {mtu}"));
+            }
+            ip("link set dev one up");
+
+            assert_eq!(watch.poll(Duration::ZERO).expect("it answers"), []);
         });
     }
 
@@ -364,7 +533,7 @@ mod tests {
             ip("link delete one");
             ip("link add one index 4242 type veth peer name two");
 
-            assert_eq!(states(&mut watch), [LinkState::Removed]);
+            assert_eq!(changes(&mut watch), [LinkChange::Removed]);
         });
     }
 }

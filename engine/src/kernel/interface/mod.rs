@@ -11,7 +11,7 @@
 //! program            the XDP program that is attached, and who holds it
 //! queues             how many queues there really are
 //! promiscuous        frames for other hosts, for as long as a guard lives
-//! link_watch         events: down, carrier lost, removed
+//! link_watch         events: down, up, carrier, MTU, name, removed
 //! default_route      whether the machine's way out leads through an interface
 //! output_interfaces  the interfaces that default routes name
 //! address_watch      the namespace's own addresses, as they come and go
@@ -38,7 +38,7 @@ pub(crate) use address_watch::AddressWatch;
 pub use default_route::DefaultRoute;
 pub use error::{InterfaceError, InterfaceErrorKind};
 pub use handle::Interface;
-pub(crate) use link_watch::{LinkEvent, LinkState, LinkWatch};
+pub(crate) use link_watch::{LinkChange, LinkEvent, LinkState, LinkWatch};
 pub(crate) use netdev_family::NetdevRequests;
 pub use program::{AttachedProgram, Holder};
 pub use promiscuous::Promiscuous;

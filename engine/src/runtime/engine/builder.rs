@@ -6,7 +6,7 @@ use super::settings::Settings;
 use crate::kernel::{ChunkSize, KnownPanics, RingCapacity};
 use crate::memory::Pages;
 use crate::runtime::application::{Application, WorkerContext};
-use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, Wait};
+use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, OnLinkDown, Wait};
 use crate::runtime::error::Error;
 use crate::steering::rules::RuleSet;
 use crate::steering::{Attach, NoXsk};
@@ -149,6 +149,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
         self.0.wait = wait;
+        self
+    }
+
+    /// What to do when an interface is set down; [`OnLinkDown::Wait`] by default, so
+    /// that the engine goes on when it is up again.
+    #[must_use]
+    pub fn on_link_down(mut self, on_link_down: OnLinkDown) -> Self {
+        self.0.on_link_down = on_link_down;
         self
     }
 

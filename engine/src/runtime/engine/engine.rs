@@ -22,6 +22,7 @@ use crate::kernel::privileges::{self, Reading};
 use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
+use crate::runtime::down_links::DownLinks;
 use crate::runtime::drops::DropReason;
 use crate::runtime::events::{Event, Events};
 use crate::runtime::guard::message_of;
@@ -37,7 +38,7 @@ use super::plan::{self, WorkerPlan};
 use super::report::{EngineReport, InterfaceReport};
 use super::settings::Settings;
 use super::steering_table::SteeringTable;
-use super::supervisor::{Links, Supervisor};
+use super::supervisor::{Links, News, Supervisor};
 use super::worker_thread::{Ready, WorkerThread};
 
 /// A running engine. Dropping it stops it.
@@ -75,6 +76,7 @@ pub struct Engine {
     promiscuous: Vec<Promiscuous>,
     supervisor: Option<Supervisor>,
     events: Events,
+    links: Arc<DownLinks>,
     workers: Vec<RunningWorker>,
     report: EngineReport,
     started: Instant,
@@ -117,6 +119,7 @@ impl Engine {
             promiscuous: Vec::new(),
             supervisor: None,
             events: Events::new(config.interfaces.iter().cloned()),
+            links: Arc::new(DownLinks::new(interfaces.len())),
             workers: Vec::new(),
             shutdown,
             started: Instant::now(),
@@ -148,7 +151,12 @@ impl Engine {
         } else {
             Some(AddressFollower::start(&engine.steering, kept)?)
         };
-        let supervisor = Supervisor::start(links, addresses, &engine.events, &engine.shutdown)?;
+        let news = News {
+            events: engine.events.clone(),
+            down: Arc::clone(&engine.links),
+            on_link_down: config.on_link_down,
+        };
+        let supervisor = Supervisor::start(links, addresses, news, &engine.shutdown)?;
         engine.supervisor = Some(supervisor);
         engine.start_workers(&config, &interfaces, plans, application)?;
         engine.started = Instant::now();
@@ -174,6 +182,7 @@ impl Engine {
                 config: config.clone(),
                 interfaces: interfaces.to_vec(),
                 shared: Arc::clone(&shared),
+                links: Arc::clone(&self.links),
                 shutdown: Arc::clone(&self.shutdown),
                 plan,
             };

@@ -4,7 +4,7 @@ use super::management::KeepManagement;
 use crate::kernel::RingCapacity;
 use crate::memory::UmemConfig;
 use crate::memory::ledger::XskId;
-use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, Wait};
+use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, OnLinkDown, Wait};
 use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::xsk::XskConfig;
 
@@ -18,6 +18,7 @@ pub(super) struct Settings {
     pub(super) cpus: Option<Vec<usize>>,
     pub(super) batch_size: u32,
     pub(super) wait: Wait,
+    pub(super) on_link_down: OnLinkDown,
     pub(super) promiscuous: bool,
     pub(super) keep_management: KeepManagement,
     pub(super) umem: UmemConfig,
@@ -44,6 +45,7 @@ impl Settings {
             cpus: None,
             batch_size: DEFAULT_BATCH_SIZE,
             wait: Wait::Adaptive,
+            on_link_down: OnLinkDown::Wait,
             promiscuous: false,
             keep_management: KeepManagement::Auto,
             umem: UmemConfig::new(Self::FRAMES),

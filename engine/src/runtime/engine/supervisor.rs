@@ -8,10 +8,14 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::own_addresses::AddressFollower;
-use crate::kernel::interface::{Interface, InterfaceErrorKind, LinkEvent, LinkState, LinkWatch};
+use crate::kernel::interface::{
+    Interface, InterfaceErrorKind, LinkChange, LinkEvent, LinkState, LinkWatch,
+};
 use crate::kernel::sys::wait::PollSet;
 use crate::kernel::{InterfaceId, InterfaceIndex};
 use crate::runtime::Error;
+use crate::runtime::OnLinkDown;
+use crate::runtime::down_links::DownLinks;
 use crate::runtime::events::{EventKind, Events};
 use crate::runtime::shutdown::{REMOVED, SET_DOWN, Shutdown};
 
@@ -29,15 +33,17 @@ impl Supervisor {
     pub(super) fn start(
         mut links: Links,
         mut addresses: Option<AddressFollower>,
-        events: &Events,
+        news: News,
         shutdown: &Arc<Shutdown>,
     ) -> Result<Self, Error> {
         let flag = Arc::clone(shutdown);
-        let events = events.clone();
+        for &interface in &links.down {
+            news.down.set(interface, true);
+        }
         let thread = Builder::new()
             .name("wharf-links".to_owned())
             .spawn(move || {
-                if let Err(error) = supervise(&mut links, addresses.as_mut(), &events, &flag) {
+                if let Err(error) = supervise(&mut links, addresses.as_mut(), &news, &flag) {
                     flag.fail(error);
                 }
             })
@@ -52,52 +58,57 @@ impl Supervisor {
     }
 }
 
+/// What becomes of news.
+pub(super) struct News {
+    pub(super) events: Events,
+    pub(super) down: Arc<DownLinks>,
+    pub(super) on_link_down: OnLinkDown,
+}
+
 /// Interfaces under watch.
 pub(super) struct Links {
     watch: LinkWatch,
     interfaces: Vec<Interface>,
+    /// Those that were down from the beginning.
+    down: Vec<InterfaceId>,
 }
 
 impl Links {
     /// Puts `interfaces` under watch, in the calling thread's network namespace.
     pub(super) fn watch(interfaces: &[Interface]) -> Result<Self, Error> {
         let mut watch = LinkWatch::open()?;
-        for interface in interfaces {
-            watch.watch(interface)?;
+        let mut down = Vec::new();
+        for (id, interface) in interfaces.iter().enumerate() {
+            if watch.watch(interface)? == LinkState::Down {
+                down.push(InterfaceId(id));
+            }
         }
         Ok(Self {
             watch,
             interfaces: interfaces.to_vec(),
+            down,
         })
     }
 
-    /// The number that the engine gave to an interface.
-    fn id(&self, index: InterfaceIndex) -> Option<InterfaceId> {
-        let mut interfaces = self.interfaces.iter();
-        interfaces
-            .position(|interface| interface.index() == index)
-            .map(InterfaceId)
+    /// The interface that an event is about, and the number that the engine gave it.
+    fn find(&self, index: InterfaceIndex) -> Option<(InterfaceId, &Interface)> {
+        let mut interfaces = self.interfaces.iter().enumerate();
+        let (id, interface) = interfaces.find(|(_, interface)| interface.index() == index)?;
+        Some((InterfaceId(id), interface))
     }
 }
 
 fn supervise(
     links: &mut Links,
     mut addresses: Option<&mut AddressFollower>,
-    events: &Events,
+    news: &News,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
     while !shutdown.is_requested() {
         // First, because news may have come while the watch was set up.
         for event in links.watch.poll(Duration::ZERO)? {
-            let kind = match event.state {
-                LinkState::Up => EventKind::CarrierBack,
-                LinkState::CarrierLost => EventKind::CarrierLost,
-                LinkState::Down | LinkState::Removed => {
-                    return Err(name_loss(&links.interfaces, event));
-                }
-            };
-            if let Some(interface) = links.id(event.index) {
-                events.report(interface, kind);
+            if let Some((id, interface)) = links.find(event.index) {
+                news.handle(id, interface, event)?;
             }
         }
         if let Some(addresses) = &mut addresses {
@@ -116,31 +127,54 @@ fn supervise(
     Ok(())
 }
 
-/// What became of the interface in `lost`.
+impl News {
+    /// # Errors
+    ///
+    /// When the engine cannot go on.
+    fn handle(
+        &self,
+        id: InterfaceId,
+        interface: &Interface,
+        event: LinkEvent,
+    ) -> Result<(), Error> {
+        let lost = |what| Error::InterfaceLost {
+            interface: event.name.clone(),
+            what,
+        };
+        let kind = match event.change {
+            LinkChange::Removed => return Err(lost(REMOVED)),
+            LinkChange::Down if is_gone(interface) => return Err(lost(REMOVED)),
+            LinkChange::Down if self.on_link_down == OnLinkDown::End => return Err(lost(SET_DOWN)),
+            LinkChange::Down => EventKind::LinkDown,
+            LinkChange::Up => EventKind::LinkUp,
+            LinkChange::CarrierLost => EventKind::CarrierLost,
+            LinkChange::CarrierBack => EventKind::CarrierBack,
+            LinkChange::Mtu { before, after } => EventKind::MtuChanged {
+                before,
+                after,
+                longest_received: None,
+            },
+            LinkChange::Renamed { before, after } => EventKind::Renamed { before, after },
+        };
+        match kind {
+            EventKind::LinkDown => self.down.set(id, true),
+            EventKind::LinkUp => self.down.set(id, false),
+            _ => {}
+        }
+        self.events.report(id, kind);
+        Ok(())
+    }
+}
+
+/// Whether an interface that was set down is not there any more.
 ///
 /// One that is deleted or moved goes down first, and all of it happens under one
 /// hold of the kernel's RTNL lock (`rtnl_dellink`, `net/core/rtnetlink.c`). So
 /// the answer to a question that takes the lock too, asked after the news that
 /// it is down, says which it was.
-fn name_loss(interfaces: &[Interface], lost: LinkEvent) -> Error {
-    let is_gone = || {
-        let mut it = interfaces
-            .iter()
-            .filter(|interface| interface.index() == lost.index);
-        it.any(|interface| {
-            let error = interface.is_up().err();
-            error.is_some_and(|error| matches!(error.kind, InterfaceErrorKind::Gone { .. }))
-        })
-    };
-    let what = if lost.state == LinkState::Removed || is_gone() {
-        REMOVED
-    } else {
-        SET_DOWN
-    };
-    Error::InterfaceLost {
-        interface: lost.name,
-        what,
-    }
+fn is_gone(interface: &Interface) -> bool {
+    let error = interface.is_up().err();
+    error.is_some_and(|error| matches!(error.kind, InterfaceErrorKind::Gone { .. }))
 }
 
 impl Drop for Supervisor {

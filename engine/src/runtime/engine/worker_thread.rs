@@ -17,6 +17,7 @@ use crate::kernel::interface_id::InterfaceId;
 use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
+use crate::runtime::down_links::DownLinks;
 use crate::runtime::guard::guarded;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::publisher::SharedCounters;
@@ -49,6 +50,7 @@ pub(super) struct WorkerThread {
     pub(super) config: Settings,
     pub(super) interfaces: Vec<Interface>,
     pub(super) shared: SharedCounters,
+    pub(super) links: Arc<DownLinks>,
     pub(super) shutdown: Arc<Shutdown>,
 }
 
@@ -190,6 +192,7 @@ impl WorkerThread {
             ),
             wait: self.config.wait,
             shared: Arc::clone(&self.shared),
+            links: Arc::clone(&self.links),
         };
         let mut worker = match Worker::new(parts) {
             Ok(worker) => worker,
