@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use wharf::Interface;
+use wharf::{Interface, RuleSet};
 
 use crate::args::{ForwardArgs, SteeringArgs};
 use crate::control::{Socket, directory, listen_in};
@@ -12,7 +12,7 @@ use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
 use crate::report::Format;
 use crate::session::Session;
-use crate::{metrics, pair, privileges, rule_input, signals, stdout};
+use crate::{metrics, pair, privileges, rule_input, rule_notes, signals, stdout};
 
 /// Forwards until a signal, the end of `--duration`, the end of standard output, or a
 /// failure of the engine.
@@ -21,8 +21,10 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     let rules = rule_input::initial(
         &steering.matches,
         steering.rules.as_deref(),
+        steering.default.as_deref(),
         arguments.engine.xsks_per_queue,
     )?;
+    let notes = start_notes(&rules, steering);
     let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?
         .rules(rules)
         .flow_capacity(steering.flow_capacity)
@@ -38,6 +40,7 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
     control.warn();
     warn_of_pair(&arguments.a, &arguments.b);
+    notes.iter().for_each(|note| warn(note));
     let mut renderer = Format::of(arguments.json).renderer();
     let is_over = |elapsed: Duration| {
         stop.load(Ordering::Relaxed)
@@ -69,9 +72,26 @@ fn warn_of_pair(a: &str, b: &str) {
     let warnings = interfaces.and_then(|(a, b)| pair::warnings(&a, &b));
     // An interface that has gone since ends the run with an error of its own.
     for warning in warnings.unwrap_or_default() {
-        // Standard error may be closed.
-        let _ = writeln!(io::stderr(), "wharf: {warning}");
+        warn(&warning);
     }
+}
+
+/// What is odd about the rules to start with, and what to do about it.
+fn start_notes(rules: &RuleSet, steering: &SteeringArgs) -> Vec<String> {
+    let mut notes = rule_notes::repeated(rules);
+    // Flows come later, and may redirect.
+    if !rule_notes::redirects(rules) && steering.flow_capacity == 0 {
+        notes.push(format!(
+            "{}: add `--default redirect` to forward what no rule matches, or a rule that redirects, such as --match 'tcp port 8080'",
+            rule_notes::NOTHING_REDIRECTED
+        ));
+    }
+    notes
+}
+
+fn warn(warning: &str) {
+    // Standard error may be closed.
+    let _ = writeln!(io::stderr(), "wharf: {warning}");
 }
 
 /// The socket for `wharf steer`, if there is one.
@@ -111,8 +131,7 @@ impl Control {
     /// Warns once that `wharf steer` will not work.
     fn warn(&self) {
         if let Self::Failed(reason) = self {
-            // Standard error may be closed.
-            let _ = writeln!(io::stderr(), "wharf: {reason}");
+            warn(reason);
         }
     }
 

@@ -11,7 +11,7 @@
 //!  input       forwarder   rule_input   frame_input
 //!                                                the engine, rules to start with, frames to ask about
 //!  parts       args   control   metrics   privileges   signals   stdout
-//!  ground      exit   checksum   flow_line   pair
+//!  ground      exit   checksum   flow_line   pair   rule_notes
 //! ```
 //!
 //! `forward` and `demo` run the same application on the same engine builder
@@ -35,6 +35,7 @@ mod pair;
 mod privileges;
 mod report;
 mod rule_input;
+mod rule_notes;
 mod rules;
 mod session;
 mod signals;

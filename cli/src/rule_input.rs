@@ -17,8 +17,10 @@ use crate::flow_line::split_action;
 pub fn initial(
     matches: &[String],
     file: Option<&Path>,
+    default: Option<&str>,
     xsks_per_queue: u8,
 ) -> Result<RuleSet, Failure> {
+    let named = default.map(|text| action("--default", text)).transpose()?;
     let mut all = LocatedRules::default();
     for text in matches {
         all.push(parsed(MATCH, text)?, Location::of_word(MATCH, text));
@@ -26,9 +28,9 @@ pub fn initial(
     let default = match file {
         None if matches.is_empty() => Action::REDIRECT,
         None => Action::Pass,
-        Some(file) => all.read(file)?,
+        Some(file) => all.add(file, &rules_text(file)?)?,
     };
-    all.checked(default, xsks_per_queue)
+    all.checked(named.unwrap_or(default), xsks_per_queue)
 }
 
 /// Reads a rule from the argument or option `source`.
@@ -52,8 +54,24 @@ fn parsed(source: &str, text: &str) -> Result<Rule, Failure> {
 
 /// Reads the rules of a file.
 pub fn rules_of_file(path: &Path) -> Result<RuleSet, Failure> {
+    checked_rules(path, &rules_text(path)?)
+}
+
+/// Reads a file of rules that are to take the place of those in force: its text, which
+/// need not name the default, and is good otherwise.
+pub fn replacement_of_file(path: &Path) -> Result<String, Failure> {
+    let text = rules_text(path)?;
+    checked_rules(path, &text)?;
+    Ok(text)
+}
+
+fn rules_text(path: &Path) -> Result<String, Failure> {
+    read(path, RULES_BYTES_MAX as u64)
+}
+
+fn checked_rules(path: &Path, text: &str) -> Result<RuleSet, Failure> {
     let mut all = LocatedRules::default();
-    let default = all.read(path)?;
+    let default = all.add(path, text)?;
     all.checked(default, XSKS_UNKNOWN)
 }
 
@@ -78,8 +96,7 @@ impl LocatedRules {
     }
 
     /// Adds the rules of a file; returns its default action.
-    fn read(&mut self, path: &Path) -> Result<Action, Failure> {
-        let text = read(path, RULES_BYTES_MAX as u64)?;
+    fn add(&mut self, path: &Path, text: &str) -> Result<Action, Failure> {
         let set: RuleSet = text.parse().map_err(|error: ParseError| Failure::Text {
             message: format!(
                 "{}:{}:{}: {}",

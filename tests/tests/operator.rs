@@ -3,7 +3,7 @@
 
 use wharf::Attach;
 use wharf_testbed::{Testbed, Wire, require_privileges};
-use wharf_tests::{Forward, SOON, wharf_in};
+use wharf_tests::{ControlDirectory, Forward, SOON, wharf_in};
 
 /// `None` says that the case is skipped.
 fn wire() -> Option<Wire> {
@@ -18,6 +18,86 @@ fn written(wire: &Wire, options: &[&str]) -> String {
     let output = command.run_bounded(SOON).expect("it ends by itself");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("text")
+}
+
+/// What `wharf forward left right` with `options` writes to standard error.
+fn warned(wire: &Wire, options: &[&str]) -> String {
+    let mut command = wharf_in(wire.forwarder());
+    let names = [wire.left().name(), wire.right().name()];
+    command
+        .args(["forward", names[0], names[1], "--duration", "0.2"])
+        .args(options);
+    let output = command.run_bounded(SOON).expect("it ends by itself");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).expect("text")
+}
+
+#[test]
+fn rules_that_forward_nothing_or_repeat_one_are_warned_of_at_the_start() {
+    let Some(wire) = wire() else { return };
+
+    let nothing = warned(&wire, &["--match", "drop udp port 53"]);
+    let added = warned(
+        &wire,
+        &["--match", "drop udp port 53", "--default", "redirect"],
+    );
+    let twice = warned(&wire, &["--match", "udp", "--match", "drop udp"]);
+
+    assert_eq!(nothing.lines().count(), 1, "{nothing}");
+    assert!(nothing.contains("nothing is forwarded"), "{nothing}");
+    assert!(nothing.contains("`--default redirect`"), "{nothing}");
+    assert_eq!(added, "");
+    assert!(twice.contains("rule 2, `drop udp`"), "{twice}");
+}
+
+#[test]
+fn replaced_rules_keep_the_default_unless_the_file_names_one() {
+    let Some(wire) = wire() else { return };
+    let control = ControlDirectory::new();
+    let forward = control.forward(&wire, Attach::Auto, &[]);
+    let silent = control.file("silent.txt", "drop udp port 53\n");
+    let named = control.file("named.txt", "drop udp port 53\ndefault pass\n");
+
+    let kept = control.steer(&["replace", &silent]);
+    let after = control.listing()["default"]["action"].clone();
+    let changed = control.try_steer(&["replace", &named]);
+
+    assert_eq!(kept, "revision 2, 1 rule\n");
+    assert_eq!(after, "redirect");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        text(&changed.stdout).contains("default pass (it was redirect)"),
+        "{changed:?}"
+    );
+    assert!(
+        text(&changed.stderr).contains("nothing is forwarded"),
+        "{changed:?}"
+    );
+    forward.stop().assert_conserved();
+}
+
+#[test]
+fn commands_of_steer_have_the_names_that_people_try() {
+    let Some(wire) = wire() else { return };
+    let control = ControlDirectory::new();
+    let forward = control.forward(&wire, Attach::Auto, &["--flow-capacity", "8"]);
+    let flow = "tcp 10.0.0.1:1234 > 10.0.0.2:80";
+
+    for remove in ["rm", "del", "delete", "remove"] {
+        control.steer(&["add", "udp"]);
+        let removed = control.steer(&[remove, "1"]);
+        assert!(removed.starts_with("rule 1: redirect udp"), "{removed}");
+        control.steer(&["flow", "add", flow]);
+        control.steer(&["flow", remove, flow]);
+    }
+    for list in ["show", "ls", "list"] {
+        assert!(
+            control.steer(&[list]).contains("default redirect"),
+            "{list}"
+        );
+        assert_eq!(control.steer(&["flow", list]), "", "{list}");
+    }
+    forward.stop().assert_conserved();
 }
 
 /// As `timeout -s INT` does, which signals its child and then the process group.

@@ -1,10 +1,12 @@
 //! The command line of `wharf steer`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::number::whole;
+use super::number::{seconds_within, whole};
 
 /// Arguments of `wharf steer`.
 #[derive(Args, Debug)]
@@ -25,14 +27,18 @@ pub struct SteerArgs {
 #[derive(Debug, Subcommand)]
 pub enum SteerCommand {
     /// List the rules with their hits, and the revision
+    #[command(visible_aliases = ["show", "ls"])]
     List {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+        /// List them again every SECONDS, with the hits per second in between
+        #[arg(long, value_name = "SECONDS", value_parser = seconds_within(WATCH_SECONDS), num_args = 0..=1, default_missing_value = "1", allow_negative_numbers = true)]
+        watch: Option<Duration>,
     },
     /// Add a rule: at the end, or as rule N
     Add {
-        /// Insert it as rule N; the rules from N on move back
+        /// Insert the rule at position N; later rules move down
         #[arg(long, value_name = "N", value_parser = whole::<usize>, allow_negative_numbers = true)]
         at: Option<usize>,
         #[command(flatten)]
@@ -42,6 +48,7 @@ pub enum SteerCommand {
         rule: Vec<String>,
     },
     /// Remove a rule
+    #[command(visible_aliases = ["rm", "del"], alias = "delete")]
     Remove {
         /// The rule's number in `wharf steer list`
         #[arg(value_name = "N", value_parser = whole::<usize>, allow_negative_numbers = true)]
@@ -49,7 +56,9 @@ pub enum SteerCommand {
         #[command(flatten)]
         guard: Guard,
     },
-    /// Replace all rules and the default action with those of a file, at once
+    /// Replace all rules with those of a file, at once
+    ///
+    /// The default action stays as it is, unless the file has a line `default ACTION`.
     Replace {
         /// The rules, one per line; `-` is standard input
         #[arg(value_name = "FILE")]
@@ -103,6 +112,7 @@ pub enum FlowCommand {
         flow: Vec<String>,
     },
     /// Remove a flow
+    #[command(visible_aliases = ["rm", "del"], alias = "delete")]
     Remove {
         /// E.g. 'tcp 10.0.0.1:1234 > 10.0.0.2:80'
         #[arg(required = true, value_name = "FLOW")]
@@ -118,6 +128,7 @@ pub enum FlowCommand {
         file: PathBuf,
     },
     /// List the flows, one per line, in the format that `flow load` reads
+    #[command(visible_aliases = ["show", "ls"])]
     List,
     /// Print the number of flows and the room for them
     Count {
@@ -126,3 +137,6 @@ pub enum FlowCommand {
         json: bool,
     },
 }
+
+/// The forwarder closes a connection after a minute without a request.
+const WATCH_SECONDS: RangeInclusive<f64> = 0.1..=30.0;

@@ -25,6 +25,10 @@ pub struct SteeringArgs {
     /// them: while the forwarder starts and ends, and on queues beyond --queues
     #[arg(long, value_enum, default_value_t)]
     pub no_socket: NoSocketArg,
+    /// Set the action for frames that match no rule: redirect, pass or drop [default:
+    /// what the rules file says, else pass; redirect without rules]
+    #[arg(long, value_name = "ACTION")]
+    pub default: Option<String>,
     /// Reserve room for N exact flows per interface, for `wharf steer flow`
     #[arg(
         long,

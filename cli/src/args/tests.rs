@@ -206,7 +206,9 @@ fn usage_error_is_one_line_without_claps_trimmings() {
             .contains("required arguments were not provided: <B>")
     );
     assert!(
-        nothing.to_string().contains("forward, steer, demo, doctor"),
+        nothing
+            .to_string()
+            .contains("forward, steer, rules, demo, doctor"),
         "{nothing}"
     );
 }

@@ -21,6 +21,7 @@ use super::message::{
 use super::protocol::{FLOWS_PER_MESSAGE, RULES_BYTES_MAX};
 use super::steerable::Steerable;
 use crate::flow_line::{flow_line, split_action};
+use crate::rule_notes;
 
 /// Answers requests about one engine.
 pub struct Editor<'a> {
@@ -111,7 +112,7 @@ impl<'a> Editor<'a> {
                 Ok((Some(number), Some(rule.to_string())))
             }),
             Command::Replace { rules, revision } => self.edit(revision, |set| {
-                *set = rules.parse().map_err(bad_rule)?;
+                *set = set.replaced_by(&rules).map_err(bad_rule)?;
                 Ok((None, None))
             }),
             Command::Default {
@@ -145,7 +146,8 @@ impl<'a> Editor<'a> {
                 ),
             ));
         }
-        let mut rules = self.target.rules();
+        let before = self.target.rules();
+        let mut rules = before.clone();
         let (number, rule) = change(&mut rules)?;
         let text = rules.to_string();
         if text.len() > RULES_BYTES_MAX {
@@ -161,7 +163,23 @@ impl<'a> Editor<'a> {
             rules: rules.rules.len(),
             number,
             rule,
+            default: rules.default.to_string(),
+            previous_default: (rules.default != before.default).then(|| before.default.to_string()),
+            notes: self.notes(&before, &rules),
         }))
+    }
+
+    /// What is odd about `rules` that was not about those `before`.
+    fn notes(&self, before: &RuleSet, rules: &RuleSet) -> Vec<String> {
+        let mut notes = rule_notes::repeated_since(before, rules);
+        let forwards = rule_notes::redirects(rules) || self.info.flow_capacity > 0;
+        if !forwards && rule_notes::redirects(before) {
+            notes.push(format!(
+                "{}: `wharf steer default redirect` forwards what no rule matches",
+                rule_notes::NOTHING_REDIRECTED
+            ));
+        }
+        notes
     }
 
     /// All of them, or none.

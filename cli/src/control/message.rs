@@ -31,7 +31,7 @@ pub enum Command {
     },
     /// Other rules: [`Edited`].
     Replace {
-        /// As a rules file.
+        /// As a rules file. Without a line `default ACTION`, the default stays.
         rules: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revision: Option<u64>,
@@ -243,7 +243,7 @@ impl HitCount {
 }
 
 /// The rules were changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edited {
     /// Of the rules as they are now.
     pub revision: u64,
@@ -255,6 +255,14 @@ pub struct Edited {
     /// That rule, as it was understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// The action for frames that match no rule.
+    pub default: String,
+    /// What that was before, if the edit has changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_default: Option<String>,
+    /// What is odd about the rules since this edit, one line each.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// Flows were added or removed.

@@ -25,9 +25,9 @@ pub use client::{Client, ClientError};
 pub use directory::{directory, listen_in, running, socket_of};
 pub use editor::Editor;
 pub use listing::{FinalRules, ForwarderInfo};
-pub use message::{Command, Edited, FlowCount, FlowPage, FlowsChanged, Listing};
+pub use message::{Command, Edited, FlowCount, FlowPage, FlowsChanged, HitCount, Listing};
 #[cfg(test)]
-pub use message::{DefaultEntry, FlowsEntry, HitCount, OtherEntry, RuleEntry};
+pub use message::{DefaultEntry, FlowsEntry, OtherEntry, RuleEntry};
 pub use protocol::{FLOWS_PER_MESSAGE, RULES_BYTES_MAX};
 pub use server::Server;
 pub use socket::Socket;

@@ -149,14 +149,14 @@ impl Direction {
             from,
             to,
             counts,
-            frames_in_per_second: rate(counts.frames_in, interval),
-            frames_out_per_second: rate(counts.tx_frames, interval),
-            frames_passed_per_second: rate(counts.frames_passed, interval),
-            frames_dropped_per_second: rate(
+            frames_in_per_second: per_second(counts.frames_in, interval),
+            frames_out_per_second: per_second(counts.tx_frames, interval),
+            frames_passed_per_second: per_second(counts.frames_passed, interval),
+            frames_dropped_per_second: per_second(
                 counts.frames_dropped_by_rule + counts.frames_dropped_no_xsk + drops.total(),
                 interval,
             ),
-            gbit_per_second: rate(counts.tx_bytes, interval) * 8.0 / 1e9,
+            gbit_per_second: per_second(counts.tx_bytes, interval) * 8.0 / 1e9,
             dropped_frames: drops.total(),
             drops,
         }
@@ -201,12 +201,12 @@ impl WorkerLoad {
     }
 }
 
-/// Counts this high lose less than a millionth as floating point.
+/// `count` per second of `interval`. Counts this high lose less than a millionth as floating point.
 #[expect(
     clippy::cast_precision_loss,
     reason = "a rate for display needs no 53 bits"
 )]
-fn rate(count: u64, interval: Duration) -> f64 {
+pub fn per_second(count: u64, interval: Duration) -> f64 {
     if interval.is_zero() {
         0.0
     } else {

@@ -34,7 +34,7 @@ pub use format::Format;
 pub use interval::Interval;
 pub use json::write_line;
 pub use renderer::Renderer;
-pub use rules::write_listing;
+pub use rules::{write_listing, write_listing_since};
 pub use setup::Setup;
 #[cfg(test)]
 pub use summary::tests;

@@ -1,41 +1,103 @@
 //! Rules and what they counted, for people.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
+use super::interval::per_second;
 use super::text::grouped;
-use crate::control::Listing;
+use super::units::frame_rate;
+use crate::control::{HitCount, Listing};
 
 /// Writes a row for each rule, the default action, flows, management traffic and
 /// removed rules.
 pub fn write_listing(out: &mut impl Write, listing: &Listing) -> io::Result<()> {
     writeln!(out, "{:>5}  {:>15}  rule", "", "hits")?;
-    for entry in &listing.rules {
-        let hits = grouped(entry.hits.hits);
-        writeln!(out, "{:>5}  {hits:>15}  {}", entry.number, entry.rule)?;
+    for Row {
+        number, hits, what, ..
+    } in rows(listing).filter(|row| row.is_shown)
+    {
+        writeln!(out, "{number:>5}  {:>15}  {what}", grouped(hits))?;
     }
-    let mut row = |hits: u64, what: &str| writeln!(out, "{:>5}  {:>15}  {what}", "", grouped(hits));
-    let (default, flows) = (&listing.default, &listing.flows);
-    row(default.hits.hits, &format!("default {}", default.action))?;
-    if flows.capacity > 0 {
-        let text = format!("flows: {} of up to {}", flows.count, flows.capacity);
-        row(flows.hits.hits, &text)?;
-    }
-    for (entry, what) in [
-        (&listing.management, "management traffic"),
-        (&listing.no_xsk, "to redirect, but no socket"),
-        (&listing.removed, "removed rules"),
-    ] {
-        if entry.hits.hits > 0 {
-            row(entry.hits.hits, what)?;
+    Ok(())
+}
+
+/// As [`write_listing`], with the hits per second since `before`, which is `time` ago.
+/// An edit in between moves what rules counted, so there is no rate then.
+pub fn write_listing_since(
+    out: &mut impl Write,
+    listing: &Listing,
+    before: &Listing,
+    time: Duration,
+) -> io::Result<()> {
+    writeln!(out, "{:>5}  {:>15}  {:>9}  rule", "", "hits", "rate")?;
+    let is_same = listing.revision == before.revision;
+    let mut earlier = rows(before);
+    for row in rows(listing) {
+        let earlier = earlier.next().filter(|_| is_same);
+        let rate = earlier.map_or_else(
+            || "-".to_owned(),
+            |earlier| frame_rate(per_second(row.hits.saturating_sub(earlier.hits), time)),
+        );
+        let Row {
+            number,
+            hits,
+            what,
+            is_shown,
+        } = row;
+        if is_shown {
+            writeln!(out, "{number:>5}  {:>15}  {rate:>9}  {what}", grouped(hits))?;
         }
     }
     Ok(())
 }
 
+/// A row of a listing.
+struct Row {
+    /// Empty where it is no rule.
+    number: String,
+    hits: u64,
+    what: String,
+    is_shown: bool,
+}
+
+/// As many rows for all listings of one revision.
+fn rows(listing: &Listing) -> impl Iterator<Item = Row> {
+    let rules = listing.rules.iter().map(|entry| Row {
+        number: entry.number.to_string(),
+        hits: entry.hits.hits,
+        what: entry.rule.clone(),
+        is_shown: true,
+    });
+    let other = |hits: &HitCount, what: String, is_shown| Row {
+        number: String::new(),
+        hits: hits.hits,
+        what,
+        is_shown,
+    };
+    let (default, flows) = (&listing.default, &listing.flows);
+    let others = [
+        (&listing.management, "management traffic"),
+        (&listing.no_xsk, "to redirect, but no socket"),
+        (&listing.removed, "removed rules"),
+    ];
+    let others =
+        others.map(|(entry, what)| other(&entry.hits, what.to_owned(), entry.hits.hits > 0));
+    rules
+        .chain([
+            other(&default.hits, format!("default {}", default.action), true),
+            other(
+                &flows.hits,
+                format!("flows: {} of up to {}", flows.count, flows.capacity),
+                flows.capacity > 0,
+            ),
+        ])
+        .chain(others)
+}
+
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::control::{DefaultEntry, FlowsEntry, HitCount, OtherEntry, RuleEntry};
+    use crate::control::{DefaultEntry, FlowsEntry, OtherEntry, RuleEntry};
 
     /// Two rules that decided 1234 and no frames.
     pub fn listing() -> Listing {
@@ -87,6 +149,36 @@ pub mod tests {
                 "2                0  drop udp",
                 "5  default pass",
             ]
+        );
+    }
+
+    #[test]
+    fn watched_listing_has_the_hits_per_second() {
+        let before = listing();
+        let mut now = listing();
+        now.rules[0].hits.hits += 3000;
+        let seconds = Duration::from_secs(2);
+        let write = |now: &Listing| {
+            let mut bytes = Vec::new();
+            write_listing_since(&mut bytes, now, &before, seconds).expect("memory");
+            String::from_utf8(bytes).expect("text")
+        };
+
+        let same_rules = write(&now);
+        now.revision += 1;
+        let other_rules = write(&now);
+
+        assert!(
+            same_rules.contains("4 234  1.50 kpps  redirect tcp"),
+            "{same_rules}"
+        );
+        assert!(
+            same_rules.contains("5      0 pps  default pass"),
+            "{same_rules}"
+        );
+        assert!(
+            other_rules.contains("4 234          -  redirect tcp"),
+            "{other_rules}"
         );
     }
 

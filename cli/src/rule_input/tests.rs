@@ -17,9 +17,9 @@ fn rules_of_options_go_before_those_of_the_file() {
     let path = file(&scratch, "# a comment\n\ndefault drop\nudp\n");
     let matches = ["tcp port 80", "pass arp"].map(str::to_owned);
 
-    let both = initial(&matches, Some(&path), 1).expect("good rules");
-    let options = initial(&matches, None, 1).expect("good rules");
-    let nothing = initial(&[], None, 1).expect("no rules are good, too");
+    let both = initial(&matches, Some(&path), None, 1).expect("good rules");
+    let options = initial(&matches, None, None, 1).expect("good rules");
+    let nothing = initial(&[], None, None, 1).expect("no rules are good, too");
 
     let expected: Vec<Rule> = ["tcp port 80", "pass arp", "udp"]
         .map(|rule| rule.parse().expect("a good rule"))
@@ -37,8 +37,8 @@ fn bad_rule_is_named_with_its_location_and_shown_with_a_mark() {
     let path = file(&scratch, "tcp\n\n  udp port 70000\n");
     let matches = ["tcp".to_owned(), "udp prot 53".to_owned()];
 
-    let of_option = initial(&matches, None, 1).expect_err("`prot` is no word");
-    let of_file = initial(&[], Some(&path), 1).expect_err("no such port");
+    let of_option = initial(&matches, None, None, 1).expect_err("`prot` is no word");
+    let of_file = initial(&[], Some(&path), None, 1).expect_err("no such port");
 
     let Failure::Text { message, marked } = of_option else {
         panic!("{of_option:?}");
@@ -64,8 +64,8 @@ fn rule_that_the_forwarder_cannot_follow_is_named_with_its_location() {
     let scratch = Scratch::new("no-xsk");
     let path = file(&scratch, "default pass\nudp\n  redirect:7 udp # both\n");
 
-    let of_option = initial(&["udp".into(), "redirect:7 udp".into()], None, 1);
-    let of_file = initial(&["arp".into()], Some(&path), 1);
+    let of_option = initial(&["udp".into(), "redirect:7 udp".into()], None, None, 1);
+    let of_file = initial(&["arp".into()], Some(&path), None, 1);
 
     for (result, location) in [
         (of_option, "--match: column 1: ".to_owned()),
@@ -167,4 +167,29 @@ fn mark_inside_a_file_is_refused_by_name_unless_in_a_comment() {
         assert!(text.contains("byte-order mark (U+FEFF)"), "{text}");
     }
     assert_eq!(in_comment.rules.len(), 1);
+}
+
+#[test]
+fn option_for_the_default_goes_before_the_file_and_before_none() {
+    let scratch = Scratch::new("default-option");
+    let path = scratch.0.join("rules.txt");
+    std::fs::write(&path, "udp\ndefault drop\n").expect("a scratch file");
+    let matches = ["drop udp port 53".to_owned()];
+    let default = |matches: &[String], file: Option<&Path>, named| {
+        initial(matches, file, named, 1).map(|rules| rules.default)
+    };
+
+    assert_eq!(default(&matches, None, None), Ok(Action::Pass));
+    assert_eq!(
+        default(&matches, None, Some("redirect")),
+        Ok(Action::REDIRECT)
+    );
+    assert_eq!(default(&[], Some(&path), None), Ok(Action::Drop));
+    assert_eq!(default(&[], Some(&path), Some("pass")), Ok(Action::Pass));
+    assert_eq!(default(&[], None, Some("drop")), Ok(Action::Drop));
+    let wrong = default(&[], None, Some("forward")).expect_err("no action");
+    assert!(
+        wrong.to_string().starts_with("--default: column 1"),
+        "{wrong}"
+    );
 }

@@ -5,16 +5,17 @@
 mod explain;
 mod find;
 mod flows;
+mod list;
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use crate::args::{FlowCommand, Guard, SteerArgs, SteerCommand};
-use crate::control::{Client, ClientError, Command, Edited, Listing};
-use crate::exit::Failure;
+use crate::control::{Client, ClientError, Command, Edited};
+use crate::exit::{Failure, one_line};
 use crate::explain::explain;
 use crate::frame_input::Frames;
-use crate::report::{counted, write_listing};
+use crate::report::{Format, counted};
 use crate::rule_input;
 use crate::stdout::print;
 
@@ -22,21 +23,27 @@ use crate::stdout::print;
 pub fn run(arguments: &SteerArgs) -> Result<(), Failure> {
     let connect = || find::forwarder(arguments.control.as_deref(), arguments.pid);
     let text = match &arguments.command {
-        SteerCommand::List { json } => list(&mut connect()?, *json)?,
+        SteerCommand::List { json, watch } => {
+            let format = Format::of(*json);
+            return match watch {
+                None => list::once(&mut connect()?, format),
+                Some(pause) => list::watch(&mut connect()?, format, *pause),
+            };
+        }
         SteerCommand::Add { at, guard, rule } => {
             let command = add(rule, *at, *guard)?;
-            edited(&connect()?.edit(&command)?)
+            edit(&mut connect()?, &command)?
         }
         SteerCommand::Remove { number, guard } => {
             let command = Command::Remove {
                 number: *number,
                 revision: guard.revision,
             };
-            edited(&connect()?.edit(&command)?)
+            edit(&mut connect()?, &command)?
         }
         SteerCommand::Replace { file, guard } => {
             let command = replace(file, *guard)?;
-            edited(&connect()?.edit(&command)?)
+            edit(&mut connect()?, &command)?
         }
         SteerCommand::Default { action, guard } => {
             let action = rule_input::action("default", action)?;
@@ -44,7 +51,7 @@ pub fn run(arguments: &SteerArgs) -> Result<(), Failure> {
                 action: action.to_string(),
                 revision: guard.revision,
             };
-            edited(&connect()?.edit(&command)?)
+            edit(&mut connect()?, &command)?
         }
         SteerCommand::Explain { frames, json } => {
             let frames = Frames::open(frames)?;
@@ -78,21 +85,6 @@ fn run_flow(
     }
 }
 
-fn list(client: &mut Client, json: bool) -> Result<String, Failure> {
-    let listing: Listing = client.ask(&Command::List {})?;
-    if json {
-        let object = serde_json::to_string(&listing).expect("strings and numbers");
-        return Ok(object + "\n");
-    }
-    let mut text = Vec::new();
-    let interfaces = listing.interfaces.join(" and ");
-    let (pid, revision) = (listing.pid, listing.revision);
-    writeln!(text, "forwarder {pid} on {interfaces}, revision {revision}")
-        .and_then(|()| write_listing(&mut text, &listing))
-        .expect("memory takes everything");
-    Ok(String::from_utf8(text).expect("written as text"))
-}
-
 fn add(words: &[String], at: Option<usize>, guard: Guard) -> Result<Command, Failure> {
     if at == Some(0) {
         let text = "--at 0: rules are counted from 1".to_owned();
@@ -109,26 +101,31 @@ fn add(words: &[String], at: Option<usize>, guard: Guard) -> Result<Command, Fai
 
 fn replace(file: &Path, guard: Guard) -> Result<Command, Failure> {
     Ok(Command::Replace {
-        rules: rule_input::rules_of_file(file)?.to_string(),
+        rules: rule_input::replacement_of_file(file)?,
         revision: guard.revision,
     })
 }
 
-fn edited(edited: &Edited) -> String {
-    let Edited {
-        revision, rules, ..
-    } = edited;
-    let now = format!("revision {revision}, {}", counted(*rules, "rule"));
-    match (edited.number, &edited.rule) {
-        (Some(number), Some(rule)) => format!("rule {number}: {rule}\n{now}\n"),
-        _ => format!("{now}\n"),
+/// What an edit did. What is odd about it goes to standard error.
+fn edit(client: &mut Client, command: &Command) -> Result<String, Failure> {
+    let reply: Edited = client.ask(command)?;
+    for note in &reply.notes {
+        // Standard error may be closed.
+        let _ = writeln!(io::stderr(), "wharf: {}", one_line(note));
     }
+    Ok(edited(&reply))
 }
 
-impl Client {
-    fn edit(&mut self, command: &Command) -> Result<Edited, ClientError> {
-        self.ask(command)
+fn edited(edited: &Edited) -> String {
+    let mut text = String::new();
+    if let (Some(number), Some(rule)) = (edited.number, &edited.rule) {
+        text += &format!("rule {number}: {rule}\n");
     }
+    if let Some(previous) = &edited.previous_default {
+        text += &format!("default {} (it was {previous})\n", edited.default);
+    }
+    let rules = counted(edited.rules, "rule");
+    text + &format!("revision {}, {rules}\n", edited.revision)
 }
 
 impl From<ClientError> for Failure {
@@ -174,13 +171,21 @@ mod tests {
             rules: 1,
             number: Some(2),
             rule: Some("drop udp".into()),
+            default: "pass".into(),
+            ..Edited::default()
         };
 
         let with_rule = edited(&reply);
         (reply.number, reply.rule) = (None, None);
         let without = edited(&reply);
+        reply.previous_default = Some("redirect".into());
+        let default = edited(&reply);
 
         assert_eq!(with_rule, "rule 2: drop udp\nrevision 4, 1 rule\n");
         assert_eq!(without, "revision 4, 1 rule\n");
+        assert_eq!(
+            default,
+            "default pass (it was redirect)\nrevision 4, 1 rule\n"
+        );
     }
 }

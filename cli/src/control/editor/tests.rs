@@ -308,3 +308,100 @@ fn rules_whose_listing_would_not_fit_a_reply_are_refused() {
     assert!(refusal.error.contains("the limit is 262144"), "{refusal:?}");
     assert_eq!(rules(&editor).len(), 1);
 }
+
+fn replace(rules: &str) -> Command {
+    Command::Replace {
+        rules: rules.to_owned(),
+        revision: None,
+    }
+}
+
+/// An editor of rules that redirect everything.
+fn redirecting(fake: &Fake) -> Editor<'_> {
+    fake.replace_rules(&RuleSet::everything()).expect("a fake");
+    Editor::new(fake, info(0))
+}
+
+#[test]
+fn default_stays_unless_the_new_rules_name_one_and_a_change_is_said() {
+    let fake = Fake::default();
+    let editor = redirecting(&fake);
+
+    let kept = ask(&editor, &replace("drop udp port 53")).expect("good rules");
+    let named = ask(&editor, &replace("tcp\ndefault drop")).expect("good rules");
+    let empty = ask(&editor, &replace("# none\n")).expect("no rules are good, too");
+    let set = Command::Default {
+        action: "pass".into(),
+        revision: None,
+    };
+    let set = ask(&editor, &set).expect("a good action");
+
+    assert_eq!(kept["default"], "redirect");
+    assert_eq!(kept.get("previous_default"), None);
+    assert_eq!(named["default"], "drop");
+    assert_eq!(named["previous_default"], "redirect");
+    assert_eq!(empty["default"], "drop");
+    assert_eq!(empty.get("previous_default"), None);
+    assert_eq!(
+        (&set["default"], &set["previous_default"]),
+        (&"pass".into(), &"drop".into())
+    );
+}
+
+fn notes(reply: &Value) -> Vec<&str> {
+    let notes = reply["notes"].as_array().expect("an array");
+    notes.iter().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn edit_that_leaves_nothing_to_forward_says_so_once() {
+    let fake = Fake::default();
+    let editor = redirecting(&fake);
+    let default = |action: &str| Command::Default {
+        action: action.to_owned(),
+        revision: None,
+    };
+
+    let forwards = ask(&editor, &add("drop udp port 53", None)).expect("good");
+    let leads_there = ask(&editor, &default("pass")).expect("good");
+    let was_there = ask(&editor, &add("pass tcp", None)).expect("good");
+    let back = ask(&editor, &default("redirect")).expect("good");
+    let replaced = ask(&editor, &replace("drop udp\ndefault pass")).expect("good");
+
+    assert!(notes(&forwards).is_empty(), "{forwards}");
+    for reply in [&leads_there, &replaced] {
+        let notes = notes(reply);
+        assert_eq!(notes.len(), 1, "{reply}");
+        assert!(
+            notes[0].contains("`wharf steer default redirect`"),
+            "{reply}"
+        );
+    }
+    assert!(notes(&was_there).is_empty(), "{was_there}");
+    assert!(notes(&back).is_empty(), "{back}");
+}
+
+#[test]
+fn flows_may_redirect_where_no_rule_does() {
+    let fake = Fake::default();
+    fake.replace_rules(&RuleSet::everything()).expect("a fake");
+    let editor = Editor::new(&fake, info(8));
+
+    let reply = ask(&editor, &replace("default pass")).expect("good");
+
+    assert!(notes(&reply).is_empty(), "{reply}");
+}
+
+#[test]
+fn repeated_rule_is_noted_when_it_is_added() {
+    let fake = Fake::default();
+    let editor = redirecting(&fake);
+
+    let first = ask(&editor, &add("tcp port 80", None)).expect("good");
+    let second = ask(&editor, &add("redirect tcp port 80", None)).expect("good");
+    let other = ask(&editor, &add("udp", Some(1))).expect("good");
+
+    assert!(notes(&first).is_empty(), "{first}");
+    assert!(notes(&second)[0].contains("repeats rule 1"), "{second}");
+    assert!(notes(&other).is_empty(), "{other}");
+}

@@ -33,7 +33,31 @@ impl FromStr for RuleSet {
     /// becomes of all other frames. Without that they go to the kernel, but are
     /// redirected if there is no rule either.
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        rule::rule_set(text)
+        rule::rule_set(text, None)
+    }
+}
+
+impl RuleSet {
+    /// The rules of `text`, to take the place of these. A default that the text does
+    /// not name stays as it is.
+    ///
+    /// Use it for rules in force: parsed alone, a text without `default` lets the
+    /// frames pass that no rule matches.
+    ///
+    /// ```
+    /// let in_force = wharf::RuleSet::everything();
+    ///
+    /// let next = in_force.replaced_by("drop udp port 53")?;
+    ///
+    /// assert_eq!(next.default, in_force.default);
+    /// # Ok::<(), wharf::ParseError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, and where.
+    pub fn replaced_by(&self, text: &str) -> Result<Self, ParseError> {
+        rule::rule_set(text, Some(self))
     }
 }
 

@@ -43,8 +43,9 @@ pub(super) fn only_action(mut cursor: Cursor<'_>) -> Result<Action, ParseError> 
     Ok(action)
 }
 
-/// A rule a line, `#` and what follows it left out, and one `default ACTION`.
-pub(super) fn rule_set(text: &str) -> Result<RuleSet, ParseError> {
+/// A rule a line, `#` and what follows it left out, and one `default ACTION`. Without
+/// that, the default is that of the rules `in_force`, if there are any.
+pub(super) fn rule_set(text: &str, in_force: Option<&RuleSet>) -> Result<RuleSet, ParseError> {
     let mut rules = Vec::new();
     let mut default = None;
     for (index, line) in text.lines().enumerate() {
@@ -65,10 +66,11 @@ pub(super) fn rule_set(text: &str) -> Result<RuleSet, ParseError> {
         let action = only_action(cursor).map_err(|error| error.in_line(number))?;
         default = Some((action, number));
     }
-    let default = match default {
-        Some((action, _)) => action,
-        None if rules.is_empty() => Action::REDIRECT,
-        None => Action::Pass,
+    let default = match (default, in_force) {
+        (Some((action, _)), _) => action,
+        (None, Some(in_force)) => in_force.default,
+        (None, None) if rules.is_empty() => Action::REDIRECT,
+        (None, None) => Action::Pass,
     };
     Ok(RuleSet { rules, default })
 }
