@@ -55,9 +55,9 @@ pub use kernel::interface::{
     InterfaceQueues, Promiscuous, QueuesSource, XdpFeatures,
 };
 pub use kernel::{
-    ChunkSize, CopyMode, InterfaceId, InterfaceIndex, KernelFeatures, KernelStatistics,
-    KnownPanics, MissingCapabilities, OutOfRange, ProgramMode, QueueIndex, RingCapacity, Support,
-    XskIndex,
+    ChunkSize, CopyMode, InterfaceId, InterfaceIndex, KernelCall, KernelFeatures, KernelStatistics,
+    KnownPanics, MemoryGroup, MissingCapabilities, OutOfRange, ProgramMode, QueueIndex,
+    RingCapacity, Support, XskIndex, explain_refusal, tightest_memory_group,
 };
 pub use memory::{
     AppendError, Audit, ChecksumProtocol, DetachedFrame, FinishedChecksum, Frame, NoRoom, Pages,

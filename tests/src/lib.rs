@@ -4,6 +4,7 @@
 //!   binary    where the `wharf` command is
 //!   forward   `wharf forward` as a process on a wire, and its last JSON line
 //!   control   a directory of control sockets, and `wharf steer` with it
+//!   control_group  a limit of memory or of threads for a program
 //!   machine   what an interface must be like before and after, and the kernel's version
 //!   occupant  an XDP program of somebody else
 //!   conversation  TCP between kernels, tried with bounds
@@ -20,6 +21,7 @@
 mod account;
 mod binary;
 mod control;
+mod control_group;
 mod conversation;
 mod forward;
 mod machine;
@@ -32,6 +34,7 @@ pub mod scenario;
 pub use account::{assert_all_home, assert_balanced, assert_conserved, assert_nothing_dropped};
 pub use binary::{keep_sockets_apart, wharf, wharf_in};
 pub use control::ControlDirectory;
+pub use control_group::ControlGroup;
 pub use conversation::{Connection, connect, listen, reach};
 pub use forward::{Forward, Report, SOON, error_and_mark, last_line, number, single_line};
 pub use machine::{InterfaceState, assert_no_program, is_older_than, state_of};

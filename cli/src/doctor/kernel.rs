@@ -13,7 +13,9 @@ use super::check::{Check, State};
 pub fn examine(features: &KernelFeatures) -> Vec<Check> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut checks = vec![version(release.trim_end())];
-    checks.extend(lines(features).map(|line| line.judge()));
+    let obstacle = KernelFeatures::obstacle();
+    let obstacle = obstacle.as_deref().unwrap_or("run as root");
+    checks.extend(lines(features).map(|line| line.judge(obstacle)));
     checks.push(compiler());
     checks
 }
@@ -46,14 +48,17 @@ struct Line {
 }
 
 impl Line {
-    fn judge(self) -> Check {
+    /// `obstacle` is why something could not be tried.
+    fn judge(self, obstacle: &str) -> Check {
         let Self { topic, .. } = self;
         match (self.support, self.state) {
             (Support::Yes, _) => Check::good(topic, self.there),
             (Support::No, State::Bad) => Check::bad(topic, self.missing, self.remedy),
             (Support::No, State::Poor) => Check::poor(topic, self.missing, self.remedy),
             (Support::No, _) => Check::good(topic, format!("{} ({})", self.missing, self.remedy)),
-            (Support::Unknown, _) => Check::unknown(topic, "could not be tried: run as root"),
+            (Support::Unknown, _) => {
+                Check::unknown(topic, format!("could not be tried: {obstacle}"))
+            }
         }
     }
 }

@@ -3,9 +3,11 @@
 
 use std::fs;
 
+use rustix::process::{Resource, getrlimit};
 use wharf::{
-    Attach, EngineBuilder, Interface, MissingCapabilities, NicQueue, QueueIndex, RingCapacity,
-    Steering, SteeringConfig, Umem, UmemConfig, XskConfig, pinnable_bytes,
+    Attach, EngineBuilder, Interface, MemoryGroup, MissingCapabilities, NicQueue, QueueIndex,
+    RingCapacity, Steering, SteeringConfig, Umem, UmemConfig, XskConfig, pinnable_bytes,
+    tightest_memory_group,
 };
 use wharf_testbed::Testbed;
 
@@ -13,9 +15,27 @@ use super::check::Check;
 
 /// All that is looked at.
 pub fn examine() -> Vec<Check> {
-    let mut checks = vec![privileges(), locked_memory(), huge_pages()];
-    checks.extend(attempts());
+    let mut checks = vec![
+        privileges(),
+        descriptors(),
+        memory(),
+        locked_memory(),
+        huge_pages(),
+    ];
+    if has_room_to_try() {
+        checks.extend(attempts());
+    } else {
+        checks.push(Check::unknown(
+            "XDP",
+            "not tried: the control group has too little memory left",
+        ));
+    }
     checks
+}
+
+/// Whether trying cannot end with the kernel killing this process.
+fn has_room_to_try() -> bool {
+    tightest_memory_group().is_none_or(|group| group.left() >= TRIAL_BYTES)
 }
 
 fn privileges() -> Check {
@@ -44,6 +64,58 @@ fn privileges() -> Check {
 
 fn listed(missing: &MissingCapabilities) -> String {
     missing.names().collect::<Vec<_>>().join(", ")
+}
+
+/// Whether there are enough descriptors for `wharf forward` on two queues.
+fn descriptors() -> Check {
+    judge_descriptors(getrlimit(Resource::Nofile).current)
+}
+
+fn judge_descriptors(limit: Option<u64>) -> Check {
+    let topic = "descriptors";
+    match limit {
+        None => Check::good(topic, "no limit"),
+        Some(limit) if limit < DESCRIPTORS => Check::bad(
+            topic,
+            format!(
+                "at most {limit} (RLIMIT_NOFILE), and forwarding between two queues takes {DESCRIPTORS}"
+            ),
+            "raise it with `ulimit -n 1024`",
+        ),
+        Some(limit) => Check::good(
+            topic,
+            format!("at most {limit}, of which forwarding between two queues takes {DESCRIPTORS}"),
+        ),
+    }
+}
+
+/// Whether the control groups of this process have room for one worker.
+fn memory() -> Check {
+    judge_memory(tightest_memory_group())
+}
+
+fn judge_memory(group: Option<MemoryGroup>) -> Check {
+    let topic = "memory limit";
+    let Some(group) = group else {
+        return Check::good(topic, "no control group has one");
+    };
+    let needed = UmemConfig::new(EngineBuilder::DEFAULT_FRAMES).len_bytes() + BESIDE_UMEM;
+    let found = format!(
+        "{} MiB left of {} in the control group {}, and one worker takes {} MiB by default",
+        group.left() >> 20,
+        group.limit >> 20,
+        group.directory.display(),
+        needed >> 20
+    );
+    if group.left() < needed {
+        Check::bad(
+            topic,
+            found,
+            "ask for fewer --frames, or raise the group's limit",
+        )
+    } else {
+        Check::good(topic, found)
+    }
 }
 
 /// Whether the memory that `wharf forward` pins by default may be pinned.
@@ -139,6 +211,16 @@ fn bind(interface: &Interface) -> Check {
     }
 }
 
+/// What `wharf forward` opens for two queues, each on an interface of its own: on Linux
+/// 6.18, 56 with `--metrics` and a client.
+const DESCRIPTORS: u64 = 64;
+
+/// Programs, rings, stacks and bookkeeping.
+const BESIDE_UMEM: u64 = 12 << 20;
+
+/// What the attempts take at most.
+const TRIAL_BYTES: u64 = 32 << 20;
+
 /// Errors end with what to do. Where the kernel or the privileges are at fault, the
 /// lines above say it better.
 const SEE_ABOVE: &str = "do so, or see what is BAD above";
@@ -147,6 +229,29 @@ const SEE_ABOVE: &str = "do so, or see what is BAD above";
 mod tests {
     use super::super::check::State;
     use super::*;
+
+    #[test]
+    fn few_descriptors_and_a_small_control_group_are_bad() {
+        for (limit, state) in [
+            (None, State::Good),
+            (Some(1024), State::Good),
+            (Some(48), State::Bad),
+        ] {
+            assert_eq!(judge_descriptors(limit).state, state);
+        }
+        let group = |mib: u64| MemoryGroup {
+            directory: "/sys/fs/cgroup/pod".into(),
+            limit: mib << 20,
+            used: 1 << 20,
+        };
+        for (group, state) in [
+            (None, State::Good),
+            (Some(group(100)), State::Good),
+            (Some(group(48)), State::Bad),
+        ] {
+            assert_eq!(judge_memory(group).state, state);
+        }
+    }
 
     #[test]
     fn limit_below_the_memory_of_one_worker_is_bad() {

@@ -13,7 +13,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use crate::kernel::interface::NetdevRequests;
+use crate::kernel::limits::{KernelCall, explain_refusal};
 use crate::kernel::sys::bpf::{self, Buffers};
+use crate::kernel::sys::descriptors;
 use crate::kernel::sys::if_xdp;
 use crate::kernel::sys::socket::{self, BindAddress};
 
@@ -139,6 +141,28 @@ impl KernelFeatures {
     }
 }
 
+impl KernelFeatures {
+    /// Why some of it could not be tried, and what to do; `None` if nothing is in the
+    /// way now. Tries the first steps once more.
+    #[must_use]
+    pub fn obstacle() -> Option<String> {
+        let refused = |tried: io::Result<()>, call| {
+            let error = tried.err()?;
+            // Features that are not there are no obstacle.
+            let is_missing = [libc::ENOSYS, libc::EAFNOSUPPORT, libc::EINVAL]
+                .iter()
+                .any(|&errno| is(&error, errno));
+            (!is_missing).then(|| explain_refusal(&error, call))
+        };
+        refused(
+            descriptors::check_free(TRIAL_DESCRIPTORS),
+            KernelCall::Other,
+        )
+        .or_else(|| refused(socket::open().map(drop), KernelCall::Xsk))
+        .or_else(|| refused(bpf::load_xdp(Buffers::One), KernelCall::Bpf))
+    }
+}
+
 /// Whether the kernel attaches XDP programs by links.
 pub(crate) fn xdp_links() -> Support {
     match bpf::knows_xdp_links() {
@@ -204,6 +228,9 @@ fn judge(tried: io::Result<()>, unknown: i32) -> Support {
 fn is(error: &io::Error, errno: i32) -> bool {
     error.raw_os_error() == Some(errno)
 }
+
+/// An xsk, and what is tried beside it.
+const TRIAL_DESCRIPTORS: usize = 4;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 

@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::kernel::{ChunkSize, XDP_PACKET_HEADROOM};
+use crate::kernel::{ChunkSize, KernelCall, XDP_PACKET_HEADROOM, explain_refusal};
 
 /// What a UMEM is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +171,37 @@ pub enum UmemError {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// `RLIMIT_AS` would be exceeded.
+    #[error(
+        "{request} bytes, UMEM included, exceed the limit of this process's address space, {limit} bytes (RLIMIT_AS; \
+         {in_use} in use): raise it with `ulimit -v`, or ask for fewer frames (`--frames`)"
+    )]
+    AddressSpace {
+        /// Bytes asked for.
+        request: u64,
+        /// Bytes of address space that are in use.
+        in_use: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// A control group would exceed its memory limit, and the kernel would kill.
+    #[error(
+        "{request} bytes of UMEM exceed what the control group {group} has left: it may have {limit} bytes of \
+         memory and uses {in_use}: {}raise its limit",
+        fewer_frames(*frames)
+    )]
+    ControlGroup {
+        /// Bytes asked for.
+        request: u64,
+        /// The group's directory in the cgroup file system.
+        group: String,
+        /// Bytes that all its processes have, without what the kernel can take back.
+        in_use: u64,
+        /// Bytes that they may have.
+        limit: u64,
+        /// Frames for each UMEM that there is room for.
+        frames: u64,
+    },
     /// The size of a huge page is not known.
     #[error(
         "cannot read the size of a huge page from /proc/meminfo: mount /proc, or use the usual pages"
@@ -199,13 +230,23 @@ pub enum UmemError {
     #[error("this kernel has no huge pages (CONFIG_HUGETLBFS): use the usual pages")]
     NoHugePages,
     /// The memory could not be mapped.
-    #[error("cannot map {bytes} bytes for a UMEM: ask for fewer frames")]
+    #[error(
+        "cannot map {bytes} bytes for a UMEM: {}",
+        explain_refusal(source, KernelCall::Memory)
+    )]
     Map {
         /// Bytes asked for.
         bytes: u64,
         /// The kernel's error.
         source: io::Error,
     },
+}
+
+fn fewer_frames(fit: u64) -> String {
+    if fit == 0 {
+        return String::new();
+    }
+    format!("ask for fewer frames (`--frames {fit}`), or ")
 }
 
 #[cfg(test)]

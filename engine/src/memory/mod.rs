@@ -15,6 +15,7 @@ pub(crate) mod ledger;
 pub(crate) mod links;
 mod pool;
 pub(crate) mod region;
+mod room;
 mod umem;
 
 #[cfg(test)]
@@ -27,5 +28,6 @@ pub use config::{Pages, UmemConfig, UmemConfigError, UmemError};
 pub use frame::{
     AppendError, DetachedFrame, FinishedChecksum, Frame, NoRoom, Segments, SegmentsMut,
 };
+pub(crate) use room::check_room;
 pub use umem::Umem;
 pub(crate) use umem::{BackingStore, UmemState};

@@ -21,6 +21,7 @@ use super::ledger::{Claim, Ledger, Owner, QueueId, Violation, XskId};
 use super::links::{Links, Next};
 use super::pool::Pool;
 use super::region::Region;
+use super::room::take_room;
 use super::{Audit, Pages, UmemConfig, UmemError, budget};
 use crate::kernel::QueueIndex;
 use crate::kernel::sys::memory::page_size;
@@ -104,6 +105,7 @@ impl Umem {
         let bytes = geometry.len_bytes();
         let mapped = bytes.next_multiple_of(border.unwrap_or_else(|| page_size().into()));
         let reservation = budget::Reservation::new(mapped, config.memory_limit)?;
+        let _room = take_room(config)?;
         let map = || Region::new(geometry, config.pages, mapped);
         let region = match config.pages {
             Pages::Base => map().map_err(|source| UmemError::Map { bytes, source })?,

@@ -5,9 +5,9 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::kernel::OutOfRange;
 use crate::kernel::interface::InterfaceError;
 use crate::kernel::privileges::MissingCapabilities;
+use crate::kernel::{KernelCall, OutOfRange, explain_refusal};
 use crate::memory::UmemError;
 use crate::runtime::ConfigError;
 use crate::steering::SteeringError;
@@ -70,7 +70,7 @@ pub enum Error {
         usable: String,
     },
     /// The operating system refused something the engine needs.
-    #[error("cannot {operation}: {source}")]
+    #[error("cannot {operation}: {}", explain_refusal(source, KernelCall::Thread))]
     System {
         /// What was tried.
         operation: &'static str,
@@ -104,7 +104,10 @@ pub enum Error {
         what: &'static str,
     },
     /// The kernel refused to send for a reason the engine does not know.
-    #[error("cannot send on interface `{interface}`: {source}")]
+    #[error(
+        "cannot send on interface `{interface}`: {}",
+        explain_refusal(source, KernelCall::Xsk)
+    )]
     Send {
         /// The interface.
         interface: String,

@@ -132,6 +132,9 @@ fn failure(
     let mode = program_mode(mode);
     match source.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => return SteeringErrorKind::Privileges(source),
+        // In the other mode it would be the same. A driver that has no memory for
+        // native XDP is another matter.
+        Some(libc::EMFILE | libc::ENFILE) => return SteeringErrorKind::Resources(source),
         // Another program came first, or is attached in the other mode.
         Some(libc::EBUSY | libc::EEXIST) => match interface.xdp() {
             Ok(Some(found)) => return SteeringErrorKind::Occupied(Box::new(found)),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::kernel::interface::{AttachedProgram, Interface, InterfaceError, ProgramMode};
-use crate::kernel::{InterfaceIndex, XskIndex};
+use crate::kernel::{InterfaceIndex, KernelCall, XskIndex, explain_refusal};
 use crate::steering::rules::RulesError;
 
 /// Why the frames of an interface could not be steered. Its message is one line,
@@ -37,6 +37,9 @@ pub enum SteeringErrorKind {
     NoBpf(io::Error),
     /// We may not load or attach programs.
     Privileges(io::Error),
+    /// This process, its control groups or the machine have none left of what the
+    /// program, its maps or its attachment take: descriptors or memory.
+    Resources(io::Error),
     /// The kernel does not take the program or its maps. The error has the
     /// verifier's log where there is one.
     Load(Box<dyn StdError + Send + Sync>),
@@ -122,6 +125,9 @@ impl SteeringError {
             Some(number @ libc::ENOSYS) => {
                 SteeringErrorKind::NoBpf(io::Error::from_raw_os_error(number))
             }
+            Some(number) if is_of_resources(number) => {
+                SteeringErrorKind::Resources(io::Error::from_raw_os_error(number))
+            }
             _ => SteeringErrorKind::Load(source),
         };
         Self::new(interface, kind)
@@ -172,16 +178,21 @@ impl fmt::Display for SteeringError {
                 "this kernel cannot attach an XDP program to interface `{interface}` by a bpf_link, \
                  which goes with its process (BPF_LINK_CREATE): use Linux 5.9 or later"
             ),
-            Kind::NoBpf(_) => write!(
+            Kind::NoBpf(source) => write!(
                 f,
                 "this kernel loads no BPF programs, as steering the frames of interface \
-                 `{interface}` takes: use Linux 5.9 or later with CONFIG_BPF_SYSCALL=y"
+                 `{interface}` takes: use Linux 5.9 or later with CONFIG_BPF_SYSCALL=y ({})",
+                explained(source)
             ),
             Kind::Privileges(source) => write!(
                 f,
-                "not allowed to steer the frames of interface `{interface}`: {source}; \
-                 run as root, or grant CAP_BPF and CAP_NET_ADMIN{}",
-                old_kernel_remedy(source)
+                "not allowed to steer the frames of interface `{interface}`: {}",
+                explained(source)
+            ),
+            Kind::Resources(source) => write!(
+                f,
+                "could not have the XDP program of interface `{interface}`: {}",
+                explained(source)
             ),
             Kind::Load(source) => write!(
                 f,
@@ -202,7 +213,8 @@ impl fmt::Display for SteeringError {
             Kind::Replace(source) => write!(
                 f,
                 "could not replace the rules of interface `{interface}`, \
-                 the old ones are in force: {source}"
+                 the old ones are in force: {}",
+                explained(source)
             ),
             Kind::Flow(reason) => write!(f, "no frame can be of this flow: {reason}"),
             Kind::FlowsFull { capacity } => write!(
@@ -212,7 +224,8 @@ impl fmt::Display for SteeringError {
             ),
             Kind::Map { operation, source } => write!(
                 f,
-                "could not {operation} of interface `{interface}`: {source}"
+                "could not {operation} of interface `{interface}`: {}",
+                explained(source)
             ),
             Kind::OtherNamespace => write!(
                 f,
@@ -250,11 +263,13 @@ impl fmt::Display for SteeringError {
                 source,
             } => write!(
                 f,
-                "could not {operation} queue {queue} of interface `{interface}`: {source}"
+                "could not {operation} queue {queue} of interface `{interface}`: {}",
+                explained(source)
             ),
             Kind::TestRun(source) => write!(
                 f,
-                "could not run the XDP program of interface `{interface}` on a frame: {source}"
+                "could not run the XDP program of interface `{interface}` on a frame: {}",
+                explained(source)
             ),
             Kind::Interface(error) => write!(f, "{error}"),
         }
@@ -271,6 +286,7 @@ impl StdError for SteeringError {
             | Kind::NoXdpLinks(source)
             | Kind::NoBpf(source)
             | Kind::Privileges(source)
+            | Kind::Resources(source)
             | Kind::Replace(source)
             | Kind::TestRun(source) => Some(source),
             Kind::Load(source) => Some(source.as_ref()),
@@ -333,13 +349,14 @@ fn alternative(mode: ProgramMode) -> &'static str {
     }
 }
 
-/// Older verifiers walk branches that are never taken, and in those frames are
-/// read (6.1 refuses, 6.12 does not). Up to 5.10 the memory of maps is charged to
-/// RLIMIT_MEMLOCK, and too low a limit is EPERM as well.
-fn old_kernel_remedy(error: &io::Error) -> &'static str {
-    match error.raw_os_error() {
-        Some(libc::EPERM) => "; before Linux 5.11, `ulimit -l unlimited` may be what is missing",
-        Some(libc::EACCES) => "; before Linux 6.12, CAP_PERFMON as well",
-        _ => "",
-    }
+fn explained(error: &io::Error) -> String {
+    explain_refusal(error, KernelCall::Bpf)
+}
+
+/// Whether the kernel's number says that something is used up, not that it is wrong.
+pub(super) fn is_of_resources(number: i32) -> bool {
+    matches!(
+        number,
+        libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EAGAIN
+    )
 }

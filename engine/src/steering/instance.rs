@@ -1,6 +1,8 @@
 //! One set of rules in the kernel: a program, the tables that it alone has, and
 //! what it counted.
 
+use std::io;
+
 use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
@@ -17,7 +19,8 @@ use super::program::Program;
 use super::shared::SharedMaps;
 use crate::kernel::interface::Interface;
 use crate::kernel::privileges;
-use crate::kernel::sys::bpf::Buffers;
+use crate::kernel::sys::bpf::{self, Buffers};
+use crate::kernel::sys::descriptors;
 use crate::steering::rules::{Compiled, Prefix, RuleSet, compile};
 
 /// A program with its own tables, loaded.
@@ -205,12 +208,28 @@ fn create(
         return Err(SteeringError::new(interface, SteeringErrorKind::CannotRead));
     }
     let sizes = target.sizes(&compiled, shared_sizes);
+    try_out().map_err(|error| SteeringError::load(interface, error.into()))?;
     let ebpf = create_maps(&config, &sizes);
     let mut ebpf = ebpf.map_err(|error| SteeringError::load(interface, error.into()))?;
     let filled = fill(&mut ebpf, &compiled);
     filled.map_err(|error| SteeringError::load(interface, error.into()))?;
     Ok((ebpf, config))
 }
+
+/// Tries the first steps, and whether there are descriptors for the rest.
+///
+/// The loader finds out what the kernel can do by trying, once in the life of a process.
+/// What fails then for want of descriptors, memory or permission it takes for missing,
+/// and later errors name the wrong cause.
+fn try_out() -> io::Result<()> {
+    descriptors::check_free(DESCRIPTORS)?;
+    bpf::create_array()?;
+    bpf::load_xdp(Buffers::One)
+}
+
+/// What a program takes, and a few: one for each map, one for their types, and one for
+/// itself.
+const DESCRIPTORS: usize = 24;
 
 /// Writes the tables.
 fn fill(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<(), MapError> {

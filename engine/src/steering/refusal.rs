@@ -4,6 +4,7 @@ use std::io;
 
 use crate::kernel::interface::{Interface, ProgramMode};
 use crate::kernel::sys::bpf::Buffers;
+use crate::kernel::{KernelCall, explain_refusal};
 
 /// Why `interface` took no program, and what might help.
 ///
@@ -56,6 +57,6 @@ pub(super) fn reason(
         (_, Some(libc::EEXIST | libc::EBUSY)) => {
             "an interface above it, such as a bond, has an XDP program: remove that".to_owned()
         }
-        (_, _) => error.to_string(),
+        (_, _) => explain_refusal(error, KernelCall::Bpf),
     }
 }

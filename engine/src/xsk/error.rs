@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::target::Target;
 use crate::kernel::interface::InterfaceError;
-use crate::kernel::{CopyMode, FRAME_OVERHEAD, QueueIndex};
+use crate::kernel::{CopyMode, FRAME_OVERHEAD, KernelCall, QueueIndex, explain_refusal};
 use crate::memory::UmemError;
 
 /// An xsk could not be had: on which interface and queue, and why. Its message is one
@@ -177,10 +177,9 @@ impl fmt::Display for XskError {
                 "cannot register a UMEM of {bytes} bytes: {}",
                 register_remedy(source)
             ),
-            XskErrorKind::Setup { operation, source } => write!(
-                f,
-                "cannot {operation} ({source}); ask for a smaller ring if memory is short"
-            ),
+            XskErrorKind::Setup { operation, source } => {
+                write!(f, "cannot {operation}: {}", explained(source))
+            }
             XskErrorKind::Interface(source) => source.fmt(f),
             XskErrorKind::Memory(source) => source.fmt(f),
             XskErrorKind::InterfaceDown => write!(
@@ -225,7 +224,8 @@ impl fmt::Display for XskError {
             ),
             XskErrorKind::Share(source) => write!(
                 f,
-                "cannot bind one more xsk to queue {queue} of `{interface}`: {source}"
+                "cannot bind one more xsk to queue {queue} of `{interface}`: {}",
+                explained(source)
             ),
             XskErrorKind::QueueTaken { waited } => write!(
                 f,
@@ -245,8 +245,9 @@ impl fmt::Display for XskError {
             ),
             XskErrorKind::Bind { mode, source } => write!(
                 f,
-                "cannot bind queue {queue} of `{interface}` in {} mode: {source}",
-                mode.label()
+                "cannot bind queue {queue} of `{interface}` in {} mode: {}",
+                mode.label(),
+                explained(source)
             ),
             XskErrorKind::SharedMode { got } => write!(
                 f,
@@ -345,11 +346,11 @@ pub(super) fn bind_error(
 
 fn open_remedy(error: &io::Error) -> String {
     match error.raw_os_error() {
-        Some(libc::EPERM) => "CAP_NET_RAW is missing; run as root".to_owned(),
-        Some(libc::EAFNOSUPPORT) => {
-            "this kernel has no AF_XDP: use Linux 5.9 or later with CONFIG_XDP_SOCKETS=y".to_owned()
-        }
-        _ => error.to_string(),
+        Some(libc::EAFNOSUPPORT) => format!(
+            "this kernel has no AF_XDP: use Linux 5.9 or later with CONFIG_XDP_SOCKETS=y ({})",
+            explained(error)
+        ),
+        _ => explained(error),
     }
 }
 
@@ -360,8 +361,12 @@ fn register_remedy(error: &io::Error) -> String {
                                 CAP_IPC_LOCK, raise `ulimit -l`, or ask for fewer frames"
                 .to_owned()
         }
-        _ => error.to_string(),
+        _ => explained(error),
     }
+}
+
+fn explained(error: &io::Error) -> String {
+    explain_refusal(error, KernelCall::Xsk)
 }
 
 #[cfg(test)]

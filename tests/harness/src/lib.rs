@@ -104,7 +104,9 @@ pub use pacer::Pacer;
 pub use packet_socket::PacketSocket;
 pub use payload::{Corrupted, SequencedPayload};
 pub use queueing::Queueing;
-pub use requirements::{REQUIRED_VARIABLE, require_privileges, require_program};
+pub use requirements::{
+    REQUIRED_VARIABLE, require_nothing_missing, require_privileges, require_program,
+};
 pub use switch::Switch;
 pub use sys::ethtool::{Channels, RingSizes};
 pub use topology::{

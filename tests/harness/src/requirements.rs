@@ -52,6 +52,17 @@ pub fn require_program(program: &str) -> bool {
     met_or_skipped((!is_there).then(|| format!("`{program}` is not installed")))
 }
 
+/// Whether something else that a test needs is there: `missing` says what is not. If
+/// so, says that on standard error.
+///
+/// # Panics
+///
+/// When something is missing and [`REQUIRED_VARIABLE`] is `1`.
+#[must_use = "return from the test when this is false"]
+pub fn require_nothing_missing(missing: Option<&str>) -> bool {
+    met_or_skipped(missing.map(str::to_owned))
+}
+
 fn is_file(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.is_file())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::kernel::limits::{KernelCall, explain_refusal};
 use crate::kernel::terms::InterfaceIndex;
 
 /// Why an interface could not be looked up, asked or changed. Displays as one
@@ -67,7 +68,7 @@ impl fmt::Display for InterfaceError {
                 if self.interface.is_some() {
                     write!(f, " {subject}")?;
                 }
-                write!(f, ": {source}{}", remedy(source))
+                write!(f, ": {}", explain_refusal(source, KernelCall::Interface))
             }
         }
     }
@@ -104,15 +105,6 @@ impl<T> CallContext<T> for io::Result<T> {
             interface: None,
             kind: InterfaceErrorKind::Call { operation, source },
         })
-    }
-}
-
-fn remedy(error: &io::Error) -> &'static str {
-    match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => "; run as root, or grant CAP_NET_RAW and CAP_NET_ADMIN",
-        Some(libc::EMFILE) => "; raise the limit of open files with `ulimit -n`",
-        Some(libc::ENODEV) => "; it is not in the network namespace of this thread",
-        _ => "",
     }
 }
 
@@ -158,13 +150,13 @@ mod tests {
 
     #[test]
     fn failed_call_names_the_interface_where_there_is_one() {
-        let refused = || io::Result::<()>::Err(io::Error::from_raw_os_error(libc::EMFILE));
+        let refused = || io::Result::<()>::Err(io::Error::from_raw_os_error(libc::ENODEV));
 
         let about_one = refused().context("eth0", "query").expect_err("refused");
         let about_all = refused().in_namespace("list them").expect_err("refused");
 
         let end =
-            ": Too many open files (os error 24); raise the limit of open files with `ulimit -n`";
+            ": No such device (os error 19): it is not in the network namespace of this thread";
         assert_eq!(
             about_one.to_string(),
             format!("could not query interface `eth0`{end}")

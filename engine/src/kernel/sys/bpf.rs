@@ -127,6 +127,21 @@ pub(crate) fn load_xdp(buffers: Buffers) -> io::Result<()> {
     unsafe { owned(fd) }.map(drop)
 }
 
+/// Creates an array of one number, and lets go of it.
+pub(crate) fn create_array() -> io::Result<()> {
+    let attributes = MapCreate {
+        kind: BPF_MAP_TYPE_ARRAY,
+        key_size: 4,
+        value_size: 4,
+        entries: 1,
+        flags: 0,
+    };
+    // SAFETY: the command takes integers only, and writes nothing.
+    let fd = unsafe { bpf(BPF_MAP_CREATE, &attributes) }?;
+    // SAFETY: `fd` is what the command returned just now: a new map.
+    unsafe { owned(fd) }.map(drop)
+}
+
 /// `attributes` is the part of `union bpf_attr` that `command` reads.
 ///
 /// # Safety
@@ -194,7 +209,20 @@ struct ProgramLoad {
     flags: u32,
 }
 
+/// The beginning of what `BPF_MAP_CREATE` reads.
+/// Source: `union bpf_attr` in `include/uapi/linux/bpf.h`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct MapCreate {
+    kind: u32,
+    key_size: u32,
+    value_size: u32,
+    entries: u32,
+    flags: u32,
+}
+
 /// Source: `include/uapi/linux/bpf.h`.
+const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
@@ -202,6 +230,7 @@ const BPF_F_REPLACE: u32 = 1 << 2;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_XDP: u32 = 37;
 const BPF_PROG_TYPE_XDP: u32 = 6;
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -212,5 +241,6 @@ mod tests {
         assert_eq!(size_of::<LinkCreate>(), 16);
         assert_eq!(size_of::<LinkUpdate>(), 16);
         assert_eq!(size_of::<ProgramLoad>(), 48);
+        assert_eq!(size_of::<MapCreate>(), 20);
     }
 }

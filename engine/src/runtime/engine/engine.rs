@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crate::kernel::interface::{Interface, Promiscuous};
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::privileges::{self, Reading};
-use crate::memory::Audit;
+use crate::memory::{self, Audit};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::down_links::DownLinks;
@@ -110,6 +110,7 @@ impl Engine {
             privileges::check(Reading::Frames)?;
         }
         let plans = plan::workers(&config, &interfaces)?;
+        memory::check_room(plans.len(), &config.umem)?;
         let shutdown = Arc::new(Shutdown::new(plans.len())?);
         let links = Links::watch(&interfaces)?;
         let mut kept = Vec::new();
