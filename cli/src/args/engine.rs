@@ -9,54 +9,59 @@ use super::number::{CpuList, whole, within};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineArgs {
-    /// Use queues 0 to N-1 of each interface [default: all queues]
+    /// Use queues 0 to N-1 of each interface [default: all]
     #[arg(long, value_name = "N", value_parser = whole::<u32>, allow_negative_numbers = true)]
     pub queues: Option<u32>,
     /// Open N xsks on each queue; the rule `redirect:1 udp` selects the second
-    #[arg(long, value_name = "N", value_parser = within::<u8>(1..=u8::MAX.into()), default_value_t = SteeringConfig::default().xsks_per_queue, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "N", value_parser = within::<u8>(1..=u8::MAX.into()), default_value_t = SteeringConfig::default().xsks_per_queue, allow_negative_numbers = true)]
     pub xsks_per_queue: u8,
     /// Choose how frames reach user space
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t)]
     pub mode: ModeArg,
     /// Choose whether a frame may take several chunks, as with a large MTU
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t)]
     pub multi_buffer: MultiBufferArg,
     /// Choose where the XDP program runs
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t)]
     pub attach: AttachArg,
     /// Set the chunks of packet memory per worker; each holds a frame, or part of one
-    #[arg(long, value_name = "CHUNKS", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_FRAMES, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "CHUNKS", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_FRAMES, allow_negative_numbers = true)]
     pub frames: u32,
     /// Set the size of a chunk, 2048 or 4096; a frame may use all but 256 bytes of it
-    #[arg(long, value_name = "BYTES", value_parser = whole::<u32>, default_value_t = UmemConfig::DEFAULT_CHUNK_SIZE, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "BYTES", value_parser = whole::<u32>, default_value_t = UmemConfig::DEFAULT_CHUNK_SIZE, allow_negative_numbers = true)]
     pub chunk_size: u32,
-    /// Lay chunks out across page borders, which allows any --chunk-size from 2048
-    /// to 4096; zero copy then needs --huge-pages
-    #[arg(long)]
+    /// Lay chunks out across page borders
+    ///
+    /// This allows any --chunk-size from 2048 to 4096. Zero copy then needs --huge-pages.
+    #[arg(long, hide_short_help = true)]
     pub unaligned_chunks: bool,
-    /// Put packet memory on huge pages, reserved beforehand with
-    /// `sysctl vm.nr_hugepages=N`; each worker takes whole pages
-    #[arg(long)]
+    /// Put packet memory on huge pages
+    ///
+    /// Reserve them beforehand with `sysctl vm.nr_hugepages=N`. Each worker takes whole
+    /// pages.
+    #[arg(long, hide_short_help = true)]
     pub huge_pages: bool,
     /// Set the entries of each ring, a power of two from 64
-    #[arg(long, value_name = "ENTRIES", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_RING_SIZE, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "ENTRIES", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_RING_SIZE, allow_negative_numbers = true)]
     pub ring_size: u32,
     /// Take at most this many frames from a queue at a time
-    #[arg(long, value_name = "FRAMES", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_BATCH_SIZE, allow_negative_numbers = true)]
+    #[arg(long, hide_short_help = true, value_name = "FRAMES", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_BATCH_SIZE, allow_negative_numbers = true)]
     pub batch: u32,
-    /// Run one worker on each of these CPUs, e.g. 0-3,6 [default: those this
-    /// process may use]
+    /// Run workers on these CPUs, e.g. 0-3,6 [default: all]
+    ///
+    /// One worker runs on each. The default is those that this process may use.
     #[arg(long, value_name = "LIST", allow_negative_numbers = true)]
     pub cpus: Option<CpuList>,
     /// Choose what a worker does while there is no traffic
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t)]
     pub wait: WaitArg,
     /// Choose what to do when an interface is set down
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, hide_short_help = true, value_enum, default_value_t)]
     pub on_link_down: OnLinkDownArg,
-    /// Run even on a kernel known to panic: Linux 6.16 and 6.17 do, on frames
-    /// sent in copy mode to a stack on the same machine
-    #[arg(long)]
+    /// Run even on a kernel known to panic
+    ///
+    /// Linux 6.16 and 6.17 do, on frames sent in copy mode to a stack on the same machine.
+    #[arg(long, hide_short_help = true)]
     pub risk_kernel_panic: bool,
 }
 

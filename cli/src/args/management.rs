@@ -8,11 +8,11 @@ use wharf::KeepManagement;
 pub struct ManagementArgs {
     /// Leave management traffic to the kernel on both interfaces [default: on
     /// those that carry the default route]
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub keep_management: bool,
     /// Take management traffic too, even on an interface that carries the
     /// default route: SSH through it breaks off
-    #[arg(long, conflicts_with = "keep_management")]
+    #[arg(long, hide_short_help = true, conflicts_with = "keep_management")]
     pub take_everything: bool,
 }
 

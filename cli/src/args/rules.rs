@@ -29,14 +29,3 @@ pub enum RulesCommand {
         json: bool,
     },
 }
-
-pub const RULES_NOTES: &str = "\
-Needs no interface and no privileges. Asks the rules exactly as a forwarder does.
-Names the questions that a frame leaves undecided, such as the ports of a fragment.
-
-Examples:
-  tcpdump -i eth0 -c 1000 -w frames.pcap
-  wharf rules test rules.txt frames.pcap
-  wharf rules test rules.txt frames.pcap --json | tail -1 | jq .rules
-
-Exit codes: 0 done, 1 the capture is damaged, 2 wrong usage.";

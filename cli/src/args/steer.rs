@@ -12,10 +12,14 @@ use super::number::{seconds_within, whole};
 #[derive(Args, Debug)]
 #[command(subcommand_required = true, arg_required_else_help = false)]
 pub struct SteerArgs {
-    /// Connect to the control socket at PATH [default: of the only running forwarder]
+    /// Connect to the forwarder that listens at PATH
+    ///
+    /// By default, connects to the only running forwarder.
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "pid")]
     pub control: Option<PathBuf>,
-    /// Connect to the forwarder with process id PID [default: the only running one]
+    /// Connect to the forwarder of process PID
+    ///
+    /// By default, connects to the only running forwarder.
     #[arg(long, value_name = "PID", value_parser = whole::<u32>, global = true, allow_negative_numbers = true)]
     pub pid: Option<u32>,
 
@@ -32,7 +36,7 @@ pub enum SteerCommand {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
-        /// List them again every SECONDS, with the hits per second in between
+        /// List again every SECONDS, with hits per second
         #[arg(long, value_name = "SECONDS", value_parser = seconds_within(WATCH_SECONDS), num_args = 0..=1, default_missing_value = "1", allow_negative_numbers = true)]
         watch: Option<Duration>,
     },
@@ -43,7 +47,9 @@ pub enum SteerCommand {
         at: Option<usize>,
         #[command(flatten)]
         guard: Guard,
-        /// The rule, [redirect|redirect:N|pass|drop] EXPRESSION, in one word or several
+        /// [ACTION] EXPRESSION, in one word or several
+        ///
+        /// ACTION is redirect (the default), redirect:N, pass or drop.
         #[arg(required = true, value_name = "RULE")]
         rule: Vec<String>,
     },
@@ -86,7 +92,9 @@ pub enum SteerCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Add, remove and list exact flows, looked up by hash before the rules
+    /// Add, remove and list exact flows
+    ///
+    /// The forwarder looks them up by hash, before it asks the rules.
     #[command(subcommand, subcommand_required = true, arg_required_else_help = false)]
     Flow(FlowCommand),
 }
@@ -104,10 +112,10 @@ pub struct Guard {
 pub enum FlowCommand {
     /// Add a flow, or change the action of an existing one
     Add {
-        /// Set the action for its frames: redirect, redirect:N, pass or drop
+        /// Set the action: redirect, redirect:N, pass or drop
         #[arg(long, value_name = "ACTION", default_value = "redirect")]
         action: String,
-        /// E.g. 'tcp 10.0.0.1:1234 > 10.0.0.2:80' (quoted: the shell would take `>`)
+        /// E.g. 'tcp 10.0.0.1:1234 > 10.0.0.2:80', in quotes
         #[arg(required = true, value_name = "FLOW")]
         flow: Vec<String>,
     },
@@ -127,7 +135,9 @@ pub enum FlowCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// List the flows, one per line, in the format that `flow load` reads
+    /// List the flows, one per line
+    ///
+    /// `flow load` reads what this prints.
     #[command(visible_aliases = ["show", "ls"])]
     List,
     /// Print the number of flows and the room for them

@@ -12,26 +12,32 @@ use super::number::within;
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Steering")]
 pub struct SteeringArgs {
-    /// Apply RULE, e.g. 'udp dst port 4433' to take these frames, or 'drop src net
-    /// 192.0.2.0/24'; repeat for more rules. Without rules, every frame is taken;
-    /// with rules, frames that match none pass to the kernel
+    /// Add a rule, e.g. 'tcp port 8080' or 'drop udp'
+    ///
+    /// RULE is [ACTION] EXPRESSION, e.g. 'udp dst port 4433' to forward these frames, or
+    /// 'drop src net 192.0.2.0/24'. Repeat the option for more rules. Without rules, every
+    /// frame is forwarded. With rules, frames that match none pass to the kernel.
     #[arg(long = "match", value_name = "RULE")]
     pub matches: Vec<String>,
-    /// Read rules from a file, one per line, to follow those of --match; `-` is
-    /// standard input
+    /// Add the rules of a file, one per line
+    ///
+    /// They come after those of --match. `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
     /// Choose what becomes of frames to redirect where no socket is there to take
     /// them: while the forwarder starts and ends, and on queues beyond --queues
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, hide_short_help = true)]
     pub no_socket: NoSocketArg,
-    /// Set the action for frames that match no rule: redirect, pass or drop [default:
-    /// what the rules file says, else pass; redirect without rules]
+    /// Set the action for frames that match no rule
+    ///
+    /// ACTION is redirect, pass or drop. The default is what the rules file says, else
+    /// pass, and redirect without rules.
     #[arg(long, value_name = "ACTION")]
     pub default: Option<String>,
     /// Reserve room for N exact flows per interface, for `wharf steer flow`
     #[arg(
         long,
+        hide_short_help = true,
         value_name = "N",
         default_value_t = SteeringConfig::default().flow_capacity,
         value_parser = within::<u32>(0..=FLOW_CAPACITY_MAX),
@@ -39,10 +45,15 @@ pub struct SteeringArgs {
     )]
     pub flow_capacity: u32,
     /// Listen for `wharf steer` at PATH [default: /run/wharf/forward-PID.sock]
-    #[arg(long, value_name = "PATH", conflicts_with = "no_control")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "PATH",
+        conflicts_with = "no_control"
+    )]
     pub control: Option<PathBuf>,
     /// Do not listen for `wharf steer`
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub no_control: bool,
 }
 

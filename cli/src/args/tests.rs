@@ -247,3 +247,62 @@ fn demo_takes_five_seconds_by_default() {
     assert!(parse(["wharf", "demo", "--seconds", "0"]).is_err());
     assert!(parse(["wharf", "demo", "--seconds", "3601"]).is_err());
 }
+
+/// A command and all below it, each as it is written.
+fn all_commands() -> Vec<(String, clap::Command)> {
+    let mut root = Cli::command();
+    root.build();
+    let mut found = vec![("wharf".to_owned(), root)];
+    let mut next = 0;
+    while let Some((name, command)) = found.get(next).cloned() {
+        let below = command
+            .get_subcommands()
+            .filter(|below| below.get_name() != "help");
+        found.extend(below.map(|below| (format!("{name} {}", below.get_name()), below.clone())));
+        next += 1;
+    }
+    found
+}
+
+#[test]
+fn short_help_of_every_command_is_one_screen() {
+    let commands = all_commands();
+
+    assert!(commands.len() > 15, "{}", commands.len());
+    for (name, mut command) in commands {
+        let help = command.render_help().to_string();
+        assert!(
+            help.trim_end().lines().count() <= 24,
+            "`{name} -h` is longer:\n{help}"
+        );
+        assert_fits(&name, &help);
+    }
+}
+
+#[test]
+fn long_help_of_every_command_fits_eighty_columns() {
+    for (name, mut command) in all_commands() {
+        let help = command.render_long_help().to_string();
+        assert_fits(&name, &help);
+    }
+}
+
+fn assert_fits(name: &str, help: &str) {
+    for line in help.lines() {
+        assert!(line.chars().count() <= 80, "`{name}`: {line}");
+    }
+}
+
+#[test]
+fn short_help_leaves_each_description_on_one_line() {
+    let mut forward = Cli::command();
+    forward.build();
+    let forward = forward.find_subcommand_mut("forward").expect("it is there");
+
+    let help = forward.render_help().to_string();
+
+    let options = help.lines().filter(|line| line.contains("--"));
+    let continued = help.lines().filter(|line| line.starts_with("          "));
+    assert!(options.count() > 10, "{help}");
+    assert_eq!(continued.count(), 0, "{help}");
+}

@@ -1,0 +1,120 @@
+//! What `--help` says below the options, and `-h` of the whole command. A paragraph is
+//! one line here, which clap wraps to the terminal.
+
+pub const START: &str = "\
+Try `sudo wharf demo`, then `sudo wharf doctor` and `sudo wharf forward A B`.";
+
+pub const EXAMPLES: &str = "\
+Examples:
+  sudo wharf demo                watch it work here, on virtual interfaces
+  sudo wharf doctor              check what forwarding would get here
+  sudo wharf forward eth0 eth1   connect two interfaces, until Ctrl-C
+  sudo wharf forward eth0 eth1 --match 'tcp port 8080'   leave the rest alone
+  sudo wharf steer list          list the rules of the running forwarder
+  wharf rules test RULES PCAP    see what rules decide about captured frames
+
+Exit codes: 0 success, 1 it failed, 2 wrong usage.";
+
+pub const FORWARD: &str = "\
+Sets both interfaces to promiscuous mode while it runs. Prints for each interface, once \
+a second, the rates of frames that came in, went out on the other interface, were \
+passed to the kernel and were dropped; the bits per second that went out, without the \
+frame check sequence; and the CPU use of the workers, from the least to the most. Ends \
+with the totals and an account of every frame and every chunk.
+
+Needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF; CAP_PERFMON for rules, flows and \
+management traffic; CAP_IPC_LOCK if packet memory exceeds `ulimit -l`.
+
+Frames go around the kernel's stack. tcpdump on either interface does not see them, and \
+iptables, nftables, tc and the queueing disciplines do not apply to them. To look at the \
+traffic, use tcpdump on the hosts at the two ends.
+
+Leaves management traffic to the kernel on an interface that carries the default route, \
+so that you cannot lock yourself out: ARP, neighbour discovery and DHCP, and packets to \
+this host's own addresses for SSH (port 22) or for connections of its sockets. These \
+frames are not forwarded, so hosts on the two sides cannot resolve each other's \
+addresses through that interface.
+
+Forwards frames unchanged, with one exception: it completes checksums that a stack left \
+to the hardware of a virtual interface, which has none. Large packets and VLAN tags left \
+to that hardware are lost: at the sending end of a veth, run `ethtool -K NAME txvlan \
+off`, and with --attach generic also `tso off gso off`.
+
+Applies the first rule that matches: redirect (forward the frame; the default action), \
+pass (leave it to the kernel) or drop. Rules are written as for tcpdump: ip, ip6, arp, \
+tcp, udp, icmp, vlan ID, host, net, port, portrange with src or dst, tcp[tcpflags], and, \
+or, not, parentheses. A rules file has one rule per line and # comments, and may contain \
+`default ACTION`. If hosts on the two sides find each other by ARP or neighbour \
+discovery, add --match arp --match icmp6.
+
+Examples:
+  sudo wharf forward eth0 eth1
+  sudo wharf forward eth0 eth1 --match 'tcp port 8080' --match 'udp dst port 53'
+  sudo wharf forward eth0 eth1 --match 'drop udp port 53' --default redirect
+  sudo wharf forward eth0 eth1 --match 'pass tcp port 22' --rules rules.txt
+  sudo wharf forward eth0 eth1 --queues 2 --cpus 2-3 --wait spin
+  sudo wharf forward eth0 eth1 --duration 10 --json | jq .directions
+  sudo wharf forward eth0 eth1 --quiet --metrics 127.0.0.1:9100
+
+Exit codes: 0 stopped as asked and every frame accounted for, 1 it could not start or \
+failed, 2 wrong usage.";
+
+pub const STEER: &str = "\
+Connects to the forwarder through a Unix socket in /run/wharf ($WHARF_CONTROL_DIR) that \
+only its owner can open. Checks its input before it sends anything. Rules are written as \
+for `wharf forward --match`. An edit takes effect at once and as a whole. With \
+--revision, it is refused if the rules have changed since `wharf steer list` showed that \
+revision.
+
+Examples:
+  sudo wharf steer list --watch
+  sudo wharf steer add --at 1 'drop src net 192.0.2.0/24'
+  sudo wharf steer remove 3 --revision 7
+  sudo wharf steer replace rules.txt
+  sudo wharf steer default pass
+  sudo wharf steer explain frames.pcap
+  sudo wharf steer flow add 'tcp 10.0.0.1:1234 > 10.0.0.2:80'
+  sudo wharf steer flow load flows.txt --action drop
+
+Exit codes: 0 done, 1 there is no such forwarder or it refused, 2 wrong usage.";
+
+pub const RULES: &str = "\
+Needs no interface and no privileges. Asks the rules exactly as a forwarder does. Names \
+the questions that a frame leaves undecided, such as the ports of a fragment.
+
+Examples:
+  tcpdump -i eth0 -c 1000 -w frames.pcap
+  wharf rules test rules.txt frames.pcap
+  wharf rules test rules.txt frames.pcap --json | tail -1 | jq .rules
+
+Exit codes: 0 done, 1 the capture is damaged, 2 wrong usage.";
+
+pub const DEMO: &str = "\
+Builds three private network namespaces, client, wire and server, and runs the forwarder \
+as the wire. Sends TCP both ways, UDP and ICMP echo between the kernels' own stacks \
+through it, and verifies every byte. Touches none of the machine's interfaces and leaves \
+nothing behind.
+
+Needs CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, and CAP_IPC_LOCK if \
+`ulimit -l` is below 64 MiB.
+
+Examples:
+  sudo wharf demo
+  sudo wharf demo --seconds 2 --json | tail -1 | jq .verdict
+
+Exit codes: 0 every payload arrived intact and every frame is accounted for, 1 \
+otherwise, 2 wrong usage.";
+
+pub const DOCTOR: &str = "\
+Tries the kernel's features on throw-away sockets and programs, and on virtual \
+interfaces in a private namespace. Only queries the machine's own interfaces: attaching \
+and binding would reset many NICs. If two interfaces are named, it also checks that they \
+fit each other.
+
+Examples:
+  sudo wharf doctor
+  sudo wharf doctor eth0 eth1
+  sudo wharf doctor --json | jq '.interfaces[] | {name, forward}'
+
+Exit codes: 0 forwarding would work, 1 this machine or a named interface prevents it, 2 \
+wrong usage.";
