@@ -1,6 +1,9 @@
 //! What gets lost between two interfaces when frames are forwarded between them.
 //!
-//! `wharf forward` warns as it starts, `wharf doctor` beforehand. Neither refuses.
+//! `wharf forward` warns as it starts and when an MTU changes, `wharf doctor`
+//! beforehand. Neither refuses.
+
+use std::time::{Duration, Instant};
 
 use wharf::{Interface, InterfaceError};
 
@@ -47,9 +50,62 @@ pub fn unequal_mtus(a: (&str, u32), b: (&str, u32)) -> Option<Lost> {
     })
 }
 
+/// The MTUs of the two interfaces while they change, which takes two steps where both
+/// are changed.
+#[derive(Debug)]
+pub struct Mtus {
+    now: [(String, u32); 2],
+    /// When the last change was, until there was an answer to it.
+    changed: Option<Instant>,
+}
+
+impl Mtus {
+    /// The names and MTUs of the two.
+    pub fn new(now: [(String, u32); 2]) -> Self {
+        Self { now, changed: None }
+    }
+
+    /// The interface of this number, and of this name now, has this MTU since `at`.
+    pub fn change(&mut self, interface: usize, name: &str, mtu: u32, at: Instant) {
+        if let Some(now) = self.now.get_mut(interface) {
+            *now = (name.to_owned(), mtu);
+            self.changed = Some(at);
+        }
+    }
+
+    /// What gets lost since the last change, said once, when nothing has changed for
+    /// long enough.
+    pub fn warning(&mut self, now: Instant) -> Option<String> {
+        self.changed
+            .take_if(|changed| now.saturating_duration_since(*changed) >= SETTLED)?;
+        let [a, b] = &self.now;
+        let Lost { what, remedy } = unequal_mtus((&a.0, a.1), (&b.0, b.1))?;
+        Some(format!("{what}: {remedy}"))
+    }
+}
+
+/// Enough to type the second of two commands, if they are in a script.
+const SETTLED: Duration = Duration::from_millis(500);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mtus_are_warned_of_once_when_they_have_settled() {
+        let start = Instant::now();
+        let mut mtus = Mtus::new(["left", "right"].map(|name| (name.to_owned(), 1500)));
+        let at = |millis| start + Duration::from_millis(millis);
+
+        assert_eq!(mtus.warning(at(10_000)), None, "nothing changed");
+        mtus.change(0, "wan0", 9000, at(10_000));
+        assert_eq!(mtus.warning(at(10_100)), None, "the other may follow");
+        let warning = mtus.warning(at(10_600)).expect("it did not");
+        assert!(warning.contains("that come in on `wan0` (MTU 9000)"));
+        assert_eq!(mtus.warning(at(20_000)), None, "it was said");
+        mtus.change(1, "right", 9000, at(20_000));
+        assert_eq!(mtus.warning(at(30_000)), None, "they are equal");
+    }
 
     #[test]
     fn larger_mtu_names_what_does_not_fit_the_smaller_one() {

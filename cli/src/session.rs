@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wharf::{Engine, Snapshot};
+use wharf::{Engine, EventKind, Snapshot};
 
 use crate::control::{Editor, ForwarderInfo, Server, Socket};
+use crate::pair::Mtus;
 use crate::report::{Ending, InterfaceEvent, Interval, Renderer, Setup, Summary};
 
 /// How a run ended.
@@ -57,6 +58,7 @@ impl Session<'_> {
             setup: &setup,
             before: Snapshot::default(),
             interval: self.interval,
+            mtus: setup.mtus().map(Mtus::new),
         };
         let editor = Editor::new(&engine, info);
         thread::scope(|scope| {
@@ -133,6 +135,8 @@ struct Reporter<'a> {
     before: Snapshot,
     /// As in [`Session`].
     interval: Option<Duration>,
+    /// `None` where there are not two interfaces.
+    mtus: Option<Mtus>,
 }
 
 impl Reporter<'_> {
@@ -145,9 +149,18 @@ impl Reporter<'_> {
 
     /// Shows what happened to the interfaces since the last call.
     fn events(&mut self, engine: &Engine) {
+        let now = Instant::now();
         for event in engine.events() {
+            if let (EventKind::MtuChanged { after, .. }, Some(mtus)) = (&event.kind, &mut self.mtus)
+            {
+                mtus.change(event.interface.0, &event.name, *after, now);
+            }
             let event = InterfaceEvent::of(&event);
             self.output.write(|| self.renderer.event(&event));
+        }
+        if let Some(warning) = self.mtus.as_mut().and_then(|mtus| mtus.warning(now)) {
+            // Standard error may be closed.
+            let _ = writeln!(io::stderr(), "wharf: {warning}");
         }
     }
 }

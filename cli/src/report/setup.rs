@@ -115,6 +115,13 @@ impl Setup {
         )
     }
 
+    /// The names and MTUs of the interfaces, if they are two.
+    pub fn mtus(&self) -> Option<[(String, u32); 2]> {
+        let mtu = |interface: &Interface| (interface.name.clone(), interface.mtu_bytes);
+        let mtus: Vec<_> = self.interfaces.iter().map(mtu).collect();
+        mtus.try_into().ok()
+    }
+
     /// Whether frames of an interface may lie in several chunks.
     pub fn multi_buffer(&self, interface: &str) -> bool {
         let queues = self.workers.iter().flat_map(|worker| &worker.queues);

@@ -76,6 +76,11 @@ impl UmemConfig {
         u64::from(self.frames) * u64::from(self.chunk_size.get())
     }
 
+    /// The most bytes of a received frame that a chunk takes.
+    pub(crate) fn receivable(&self) -> u32 {
+        self.chunk_size.receivable().saturating_sub(self.headroom)
+    }
+
     /// # Errors
     ///
     /// When the UMEM would be empty or larger than 64 GiB, or the headroom leaves

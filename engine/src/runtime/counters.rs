@@ -75,6 +75,7 @@ impl Counters {
     pub(crate) fn received_or_dropped(&self) -> u64 {
         let dropped = [
             DropReason::RxNoChunk,
+            DropReason::RxTooLong,
             DropReason::RxRingFull,
             DropReason::RxThrottled,
             DropReason::RxInvalid,

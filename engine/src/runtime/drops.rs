@@ -5,9 +5,15 @@
 #[repr(usize)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// The kernel found no chunk in the fill ring, or the frame was longer than
-    /// a chunk (`rx_dropped` of `XDP_STATISTICS`).
+    /// The kernel found no chunk in the fill ring (`rx_dropped` of
+    /// `XDP_STATISTICS`). In zero copy, where frames may lie in several chunks, and
+    /// where a queue has several xsks, the kernel does not tell frames apart that
+    /// were too long, and they are here.
     RxNoChunk,
+    /// The frame was longer than a chunk, as after the MTU was
+    /// [raised](crate::EventKind::MtuChanged) (`rx_dropped` beyond
+    /// `rx_fill_ring_empty_descs` of `XDP_STATISTICS`, Linux 5.9).
+    RxTooLong,
     /// The kernel found the RX ring full: the worker was too slow
     /// (`rx_ring_full` of `XDP_STATISTICS`, Linux 5.9).
     RxRingFull,
@@ -42,8 +48,9 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order frames meet them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::RxNoChunk,
+        Self::RxTooLong,
         Self::RxRingFull,
         Self::RxUndelivered,
         Self::RxThrottled,
@@ -63,6 +70,7 @@ impl DropReason {
     pub fn is_on_the_way_in(self) -> bool {
         match self {
             Self::RxNoChunk
+            | Self::RxTooLong
             | Self::RxRingFull
             | Self::RxUndelivered
             | Self::RxThrottled
@@ -82,6 +90,7 @@ impl DropReason {
     pub fn label(self) -> &'static str {
         match self {
             Self::RxNoChunk => "rx_no_chunk",
+            Self::RxTooLong => "rx_too_long",
             Self::RxRingFull => "rx_ring_full",
             Self::RxUndelivered => "rx_undelivered",
             Self::RxThrottled => "rx_throttled",

@@ -127,7 +127,7 @@ impl fmt::Display for Event {
                     write!(
                         f,
                         ": received frames longer than {longest} bytes are dropped: \
-                         start again to receive them in several chunks"
+                         start again with multi-buffer or larger chunks to receive them"
                     )
                 })
             }
@@ -278,7 +278,8 @@ mod tests {
             (
                 mtu_changed(Some(3840)),
                 "the MTU of interface `a0` changed from 1500 to 9000: received frames longer \
-                 than 3840 bytes are dropped: start again to receive them in several chunks",
+                 than 3840 bytes are dropped: start again with multi-buffer or larger chunks to \
+                 receive them",
             ),
             (
                 EventKind::Renamed {

@@ -250,7 +250,12 @@ impl XskSet {
     pub(crate) fn counters(&mut self, worker: usize) -> Vec<XskStats> {
         for (rx, kernel) in self.rx.iter().zip(&mut self.kernel) {
             // A counter that cannot be read stays what it was.
-            *kernel = rx.kernel_statistics().unwrap_or(*kernel);
+            let now = rx.kernel_statistics().unwrap_or(*kernel);
+            // The kernel counts first that the fill ring is empty and then the frame,
+            // so that between the two there seem to be fewer that were too long.
+            if rx.too_long(&now) >= rx.too_long(kernel) {
+                *kernel = now;
+            }
         }
         let positions = 0..self.rx.len();
         positions
@@ -278,7 +283,9 @@ impl XskSet {
         let kernel = self.kernel[position];
         let refusals = self.refusals[position];
         let mut drops = Drops::default();
-        drops.set(DropReason::RxNoChunk, kernel.rx_dropped);
+        let too_long = rx.too_long(&kernel);
+        drops.set(DropReason::RxNoChunk, kernel.rx_dropped - too_long);
+        drops.set(DropReason::RxTooLong, too_long);
         drops.set(DropReason::RxRingFull, kernel.rx_ring_full);
         drops.set(DropReason::RxThrottled, received.throttled);
         drops.set(DropReason::RxInvalid, received.invalid);

@@ -7,7 +7,7 @@
 use super::chunks::MOST_CHUNKS_COPY;
 use crate::kernel::FRAME_OVERHEAD;
 use crate::kernel::interface::{Interface, InterfaceError};
-use crate::memory::Umem;
+use crate::memory::{Umem, UmemConfig};
 use crate::xsk::MultiBuffer;
 use crate::xsk::XskErrorKind;
 
@@ -26,7 +26,7 @@ impl Fit {
         let mtu = interface.mtu()?;
         Ok(Self {
             mtu,
-            frame: mtu.saturating_add(FRAME_OVERHEAD),
+            frame: frame_of_mtu(mtu),
             chunk: umem.chunk_size(),
             usable: umem.receivable(),
         })
@@ -53,6 +53,38 @@ pub(crate) fn needs_several_chunks(
     umem: &Umem,
 ) -> Result<bool, InterfaceError> {
     Ok(Fit::of(interface, umem)?.chunks() > 1)
+}
+
+/// Bytes of the longest frame that any of `interfaces` receives as they are now, where
+/// they share a UMEM and so take frames in several chunks if one of them has to.
+pub(crate) fn longest_received(
+    umem: &UmemConfig,
+    asked: MultiBuffer,
+    interfaces: &[Interface],
+) -> Result<u32, InterfaceError> {
+    let usable = umem.receivable();
+    let several = match asked {
+        MultiBuffer::Always => true,
+        MultiBuffer::Never => false,
+        MultiBuffer::Auto => {
+            let frames: Result<Vec<_>, _> = interfaces.iter().map(longest_frame).collect();
+            frames?.into_iter().any(|frame| frame > usable)
+        }
+    };
+    Ok(if several {
+        usable.saturating_mul(MOST_CHUNKS_COPY)
+    } else {
+        usable
+    })
+}
+
+fn longest_frame(interface: &Interface) -> Result<u32, InterfaceError> {
+    Ok(frame_of_mtu(interface.mtu()?))
+}
+
+/// Bytes of the longest frame of an interface with this MTU.
+pub(crate) fn frame_of_mtu(mtu: u32) -> u32 {
+    mtu.saturating_add(FRAME_OVERHEAD)
 }
 
 /// Whether an xsk is to be bound for frames in several chunks. `shares` says

@@ -51,7 +51,7 @@ pub use counters::{RxCounters, TxCounters};
 pub use error::{XskError, XskErrorKind};
 #[cfg(feature = "fault-injection")]
 pub use fault_injection::{LeakedMapping, TxDescriptor};
-pub(crate) use fit::needs_several_chunks;
+pub(crate) use fit::{frame_of_mtu, longest_received, needs_several_chunks};
 pub use nic_queue::NicQueue;
 pub(crate) use rx::RxHalf;
 pub use rx::XskRx;

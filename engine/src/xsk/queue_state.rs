@@ -344,6 +344,11 @@ impl Membership {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
+    /// Whether the queue has no other xsk.
+    pub(super) fn is_alone(&self) -> bool {
+        self.queue.members.borrow().list.len() == 1
+    }
+
     /// The faults of the two rings of the queue, for the first of its xsks to count.
     pub(super) fn shared_faults(&self) -> u64 {
         if self.queue.members.borrow().is_first(self.index) {

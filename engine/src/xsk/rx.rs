@@ -228,6 +228,30 @@ impl RxHalf {
         })
     }
 
+    /// Frames that were longer than a chunk, of those in `rx_dropped`; zero where they
+    /// cannot be told apart.
+    ///
+    /// In copy mode the kernel drops a frame because it is too long, or because the
+    /// fill ring is empty, and counts that as well, for the queue
+    /// (`xsk_rcv_check`, `__xsk_rcv`, `__xp_alloc`, Linux 5.9 to 7.3). So with one
+    /// xsk on the queue the rest was too long. With frames in several chunks a fill
+    /// ring may have some chunks and too few; in zero copy the driver takes them.
+    pub(crate) fn too_long(&self, statistics: &KernelStatistics) -> u64 {
+        let is_told = self.mode == CopyMode::Copy
+            && !self.umem.takes_multi_buffer()
+            && self.member.is_alone();
+        if is_told {
+            let KernelStatistics {
+                rx_dropped,
+                rx_fill_ring_empty_descs,
+                ..
+            } = statistics;
+            rx_dropped.saturating_sub(*rx_fill_ring_empty_descs)
+        } else {
+            0
+        }
+    }
+
     /// Ring indices and entries from the kernel that failed a check. Those of the
     /// two shared rings are the first xsk's.
     pub(crate) fn violations(&self) -> u64 {

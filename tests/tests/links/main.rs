@@ -3,6 +3,7 @@
 
 mod carrier;
 mod down;
+mod mtu;
 mod said;
 
 use std::cell::RefCell;

@@ -76,6 +76,46 @@ fn interface_set_down_ends_the_run_where_that_is_asked_for() {
 }
 
 #[test]
+fn raised_mtu_is_said_with_the_frames_that_get_lost() {
+    let Some(wire) = wire() else { return };
+    let mut forward = Forward::start(&wire, Attach::Native, &[]);
+
+    wire.left().set_mtu(9000).expect("veth takes it");
+    wait_for_line(
+        &mut forward,
+        "the MTU of interface `left` changed from 1500 to 9000: received frames longer than \
+         3840 bytes are dropped: start again with multi-buffer or larger chunks to receive them",
+    );
+    wait_for_line(
+        &mut forward,
+        "packets of more than 1500 bytes that come in on `left` (MTU 9000) do not fit `right` \
+         (MTU 1500) and are lost: set both to the same MTU, for example with \
+         `ip link set left mtu 1500`",
+    );
+    wire.left().set_mtu(1500).expect("veth takes it");
+    wait_for_line(
+        &mut forward,
+        "the MTU of interface `left` changed from 9000 to 1500",
+    );
+
+    let report = forward.stop();
+    let changed = |before: u32, after: u32, longest: Option<u32>| {
+        json!({
+            "interface": "left",
+            "event": "mtu_changed",
+            "mtu_bytes_before": before,
+            "mtu_bytes": after,
+            "longest_received_bytes": longest,
+        })
+    };
+    assert_eq!(
+        events(&report),
+        [changed(1500, 9000, Some(3840)), changed(9000, 1500, None)]
+    );
+    report.assert_conserved();
+}
+
+#[test]
 fn renamed_interface_is_said_and_goes_on() {
     let Some(mut wire) = wire() else { return };
     let control = ControlDirectory::new();

@@ -156,6 +156,11 @@ impl Engine {
             events: engine.events.clone(),
             down: Arc::clone(&engine.links),
             on_link_down: config.on_link_down,
+            longest_received: xsk::longest_received(
+                &config.umem,
+                config.xsk.multi_buffer,
+                &interfaces,
+            )?,
         };
         let supervisor = Supervisor::start(links, addresses, news, &engine.shutdown)?;
         engine.supervisor = Some(supervisor);

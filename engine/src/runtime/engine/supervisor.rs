@@ -18,6 +18,7 @@ use crate::runtime::OnLinkDown;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::events::{EventKind, Events};
 use crate::runtime::shutdown::{REMOVED, SET_DOWN, Shutdown};
+use crate::xsk::frame_of_mtu;
 
 /// Ends its thread on drop.
 pub(super) struct Supervisor {
@@ -63,6 +64,8 @@ pub(super) struct News {
     pub(super) events: Events,
     pub(super) down: Arc<DownLinks>,
     pub(super) on_link_down: OnLinkDown,
+    /// Bytes of the longest frame that can be received.
+    pub(super) longest_received: u32,
 }
 
 /// Interfaces under watch.
@@ -152,7 +155,8 @@ impl News {
             LinkChange::Mtu { before, after } => EventKind::MtuChanged {
                 before,
                 after,
-                longest_received: None,
+                longest_received: (frame_of_mtu(after) > self.longest_received)
+                    .then_some(self.longest_received),
             },
             LinkChange::Renamed { before, after } => EventKind::Renamed { before, after },
         };
