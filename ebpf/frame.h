@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0-only
 //
 // What a frame says in the fields that rules ask for: each has a value, is absent,
-// or is undecided. engine/src/rules/packet.rs is the definition, in plain Rust, and
+// or is undecided. engine/src/steering/rules/fields.rs is the definition, in plain Rust, and
 // the engine's tests compare the two.
 //
 // Only the first buffer of a frame is looked at.
@@ -24,7 +24,13 @@ struct frame {
 	__u32 tcp_flags;
 	__u32 icmp_type[2];
 	struct flow flow; // Addresses are set when `ip` is IP_V4 or IP_V6.
+	// Set where rules ask for what follows from them, and not before.
+	__u32 extensions; // IPv6 extension headers, by bits.
+	__u32 network_at; // Where the header behind the tags begins.
 };
+
+// Bytes that every reader of frames sets. What rules do not ask for costs nothing.
+#define FRAME_BASE __builtin_offsetof(struct frame, extensions)
 
 enum { IP_ABSENT = 0, IP_UNDECIDED = 1, IP_V4 = 4, IP_V6 = 6 };
 enum { FRAGMENT_ABSENT = 2, FRAGMENT_UNDECIDED = 3 };
@@ -33,6 +39,15 @@ enum { ETHERTYPE_IPV4 = 0x0800, ETHERTYPE_ARP = 0x0806, ETHERTYPE_IPV6 = 0x86dd 
 enum { FIRST_ETHERTYPE = 1536 }; // Below it is an 802.3 length.
 enum { ICMP = 1, TCP = 6, UDP = 17, ICMPV6 = 58, SCTP = 132 };
 enum { HOP_BY_HOP = 0, ROUTING = 43, FRAGMENT = 44, AH = 51, DESTINATION_OPTIONS = 60 };
+
+// Bits of `extensions`.
+enum {
+	EXTENSION_HOP_BY_HOP = 1 << 0,
+	EXTENSION_ROUTING = 1 << 1,
+	EXTENSION_FRAGMENT = 1 << 2,
+	EXTENSION_AH = 1 << 3,
+	EXTENSION_DESTINATION_OPTIONS = 1 << 4,
+};
 
 // IPv6 extension headers that are walked.
 enum { MOST_EXTENSIONS = 4 };
@@ -113,6 +128,29 @@ static __always_inline int is_extension(__u32 next_header)
 	       next_header == AH || next_header == DESTINATION_OPTIONS;
 }
 
+static __always_inline int asks_extensions(void)
+{
+	return !!(wharf_config.fields & ASKS_EXTENSIONS);
+}
+
+static __always_inline __u32 extension_bit(__u32 protocol)
+{
+	switch (protocol) {
+	case HOP_BY_HOP:
+		return EXTENSION_HOP_BY_HOP;
+	case ROUTING:
+		return EXTENSION_ROUTING;
+	case FRAGMENT:
+		return EXTENSION_FRAGMENT;
+	case AH:
+		return EXTENSION_AH;
+	case DESTINATION_OPTIONS:
+		return EXTENSION_DESTINATION_OPTIONS;
+	default:
+		return 0;
+	}
+}
+
 static __always_inline int is_tag(__u32 ether_type)
 {
 	return ether_type == 0x8100 || ether_type == 0x88a8 || ether_type == 0x9100;
@@ -188,6 +226,9 @@ static __always_inline void read_ipv4(struct xdp_md *ctx, struct frame *frame, _
 	}
 	frame->ip = IP_V4;
 	frame->later_fragment = later_fragment;
+	// What is an extension header of IPv6 is a protocol like others here.
+	if (asks_extensions())
+		frame->extensions = extension_bit(ip->protocol);
 	frame->icmp_type[0] = frame->icmp_type[1] = ABSENT(BYTES);
 	read_upper(ctx, frame, at + header_bytes, at + total_bytes, later_fragment);
 }
@@ -195,7 +236,7 @@ static __always_inline void read_ipv4(struct xdp_md *ctx, struct frame *frame, _
 static __always_inline void read_ipv6(struct xdp_md *ctx, struct frame *frame, __u32 at)
 {
 	const struct ipv6 *ip = window(ctx, at, sizeof(*ip));
-	__u32 next_header, end;
+	__u32 next_header, end, seen = 0;
 	int later_fragment = 0;
 
 	if (!ip || ip->version >> 4 != 6)
@@ -222,6 +263,10 @@ static __always_inline void read_ipv6(struct xdp_md *ctx, struct frame *frame, _
 		if (!extension || at + sizeof(*extension) > end)
 			return;
 		next_header = extension->next_header;
+		if (asks_extensions()) {
+			seen |= extension_bit(extends);
+			opaque(seen);
+		}
 		if (extends == FRAGMENT) {
 			at += 8;
 			if (extension->offset & htons(0xfff8)) {
@@ -242,6 +287,8 @@ static __always_inline void read_ipv6(struct xdp_md *ctx, struct frame *frame, _
 		return;
 	frame->later_fragment = later_fragment;
 	frame->protocol = next_header;
+	if (asks_extensions())
+		frame->extensions = seen;
 	frame->icmp_type[1] = ABSENT(BYTES);
 	read_upper(ctx, frame, at, end, later_fragment);
 }
@@ -251,7 +298,11 @@ static __always_inline void read_frame(struct xdp_md *ctx, struct frame *frame)
 	const struct ethernet *ethernet;
 	__u32 ether_type, at = sizeof(*ethernet);
 
-	__builtin_memset(frame, 0, sizeof(*frame));
+	__builtin_memset(frame, 0, FRAME_BASE);
+	if (asks_extensions())
+		frame->extensions = UNDECIDED(EXTENSION_SETS);
+	if (wharf_config.fields & (ASKS_ARP_SOURCE | ASKS_ARP_DESTINATION))
+		frame->network_at = 0;
 	frame->is_short = 1;
 	frame->ether_type = UNDECIDED(NUMBERS);
 	frame->vlan[0] = frame->vlan[1] = UNDECIDED(IDS);
@@ -284,6 +335,8 @@ static __always_inline void read_frame(struct xdp_md *ctx, struct frame *frame)
 		ether_type = ntohs(tag->ether_type);
 		at += sizeof(*tag);
 	}
+	if (wharf_config.fields & (ASKS_ARP_SOURCE | ASKS_ARP_DESTINATION))
+		frame->network_at = at;
 	frame->ether_type = ether_type < FIRST_ETHERTYPE ? ABSENT(NUMBERS) : ether_type;
 	if (ether_type == ETHERTYPE_IPV4) {
 		read_ipv4(ctx, frame, at);
@@ -293,6 +346,8 @@ static __always_inline void read_frame(struct xdp_md *ctx, struct frame *frame)
 		frame->ip = IP_ABSENT;
 		frame->protocol = ABSENT(BYTES);
 		frame->later_fragment = FRAGMENT_ABSENT;
+		if (asks_extensions())
+			frame->extensions = ABSENT(EXTENSION_SETS);
 		frame->source_port = frame->destination_port = ABSENT(NUMBERS);
 		frame->tcp_flags = ABSENT(BYTES);
 		frame->icmp_type[0] = frame->icmp_type[1] = ABSENT(BYTES);

@@ -95,3 +95,5 @@ static long (*const bpf_sk_release)(void *sock) = (void *)86;
 static struct bpf_sock *(*const bpf_skc_lookup_tcp)(void *ctx, struct bpf_sock_tuple *tuple,
 						    __u32 size, __u64 netns,
 						    __u64 flags) = (void *)99;
+// The length of a frame in several buffers. Linux 5.18.
+static __u64 (*const bpf_xdp_get_buff_len)(struct xdp_md *frame) = (void *)188;

@@ -26,6 +26,12 @@ enum {
 	ASKS_TCP_FLAGS = 1 << 10,
 	ASKS_ICMP_TYPE_V4 = 1 << 11,
 	ASKS_ICMP_TYPE_V6 = 1 << 12,
+	ASKS_ETHER_SOURCE = 1 << 13,
+	ASKS_ETHER_MULTICAST = 1 << 14,
+	ASKS_FRAME_BYTES = 1 << 15,
+	ASKS_ARP_SOURCE = 1 << 16,
+	ASKS_ARP_DESTINATION = 1 << 17,
+	ASKS_EXTENSIONS = 1 << 18,
 	// Rules that ask nothing, such as "not (tcp and udp)", are rules as well.
 	ASKS_ANYTHING = 1 << 31,
 };
@@ -62,6 +68,7 @@ struct mask {
 #define ABSENT(n) (n)
 #define UNDECIDED(n) ((n) + 1)
 enum { BYTES = 256, IDS = 4096, NUMBERS = 65536 };
+enum { EXTENSION_SETS = 32 }; // A bit for each header of EXTENSION_...
 
 // Fields with many values have few masks: `row` gives the mask's index.
 enum { TYPE_ROWS = 512, PORT_ROWS = 1024 };
@@ -100,6 +107,11 @@ struct tables {
 	struct byte_masks protocol;
 	struct byte_masks tcp_flags;
 	struct byte_masks icmp_type[2];	    // ICMP, ICMPv6.
+	struct mask ether_source[2];	    // As ether_destination.
+	struct mask ether_multicast[4];	    // As later_fragment.
+	struct mask arp[2][2];		    // As address.
+	struct mask extensions[VALUES(EXTENSION_SETS)];
+	struct type_masks frame_bytes;	    // The last value is for all that are longer.
 };
 
 // In .bss, so that the object holds none of its zeros.
@@ -190,6 +202,14 @@ struct {
 	__uint(max_entries, 1);
 } wharf_macs SEC(".maps");
 
+// Of senders.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__type(key, __u64);
+	__type(value, struct mask);
+	__uint(max_entries, 1);
+} wharf_src_macs SEC(".maps");
+
 // Prefixes, always with one of length 0, so that a lookup finds something. No BTF
 // types here either: a trie wants a structure of its own for the key.
 #define PREFIXES(name, key_bytes)                      \
@@ -205,3 +225,5 @@ PREFIXES(wharf_src_v4, 4);
 PREFIXES(wharf_src_v6, 16);
 PREFIXES(wharf_dst_v4, 4);
 PREFIXES(wharf_dst_v6, 16);
+PREFIXES(wharf_arp_src, 4);
+PREFIXES(wharf_arp_dst, 4);

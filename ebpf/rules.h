@@ -93,6 +93,67 @@ static __always_inline const struct mask *by_ether_destination(const struct fram
 	return BY_VALUE(wharf_tables.ether_destination, undecided);
 }
 
+// The fields below are read as rules ask for them, so that others do not pay.
+
+static __always_inline const struct mask *by_ether_source(struct xdp_md *ctx)
+{
+	const struct ethernet *ethernet = window(ctx, 0, sizeof(*ethernet));
+	const struct mask *mask;
+	__u64 source;
+
+	if (!ethernet)
+		return &wharf_tables.ether_source[1];
+	source = ethernet->words[3] | (__u32)ethernet->words[4] << 16 |
+		 (__u64)ethernet->words[5] << 32;
+	mask = bpf_map_lookup_elem(&wharf_src_macs, &source);
+	return mask ? mask : &wharf_tables.ether_source[0];
+}
+
+// The first bit on the wire is the lowest of the first byte.
+static __always_inline const struct mask *by_ether_multicast(struct xdp_md *ctx)
+{
+	const __u8 *first = window(ctx, 0, sizeof(struct ethernet));
+	__u32 value = FRAGMENT_UNDECIDED;
+
+	if (first)
+		value = *first & 1;
+	return BY_VALUE(wharf_tables.ether_multicast, value);
+}
+
+// The length of the whole frame, of which `several` buffers may have a part each.
+static __always_inline const struct mask *by_frame_bytes(struct xdp_md *ctx, int several)
+{
+	__u64 bytes = several ? bpf_xdp_get_buff_len(ctx) :
+				(__u64)((const __u8 *)(long)ctx->data_end -
+					(const __u8 *)(long)ctx->data);
+	__u32 value = bytes < NUMBERS ? bytes : NUMBERS - 1;
+
+	return BY_ROW(wharf_tables.frame_bytes, value);
+}
+
+// The IPv4 addresses of ARP over Ethernet: the sender's, or the one asked for.
+static __always_inline const struct mask *by_arp_address(struct xdp_md *ctx,
+							 const struct frame *frame, int side)
+{
+	__u32 undecided = frame->ether_type == UNDECIDED(NUMBERS);
+
+	if (frame->ether_type == ETHERTYPE_ARP) {
+		const __u32 *bytes = window(ctx, frame->network_at + (side ? 24 : 14), 4);
+
+		if (bytes) {
+			struct {
+				__u32 bits;
+				__u32 bytes;
+			} address = { 32, *bytes };
+
+			return side ? bpf_map_lookup_elem(&wharf_arp_dst, &address) :
+				      bpf_map_lookup_elem(&wharf_arp_src, &address);
+		}
+		undecided = 1;
+	}
+	return BY_VALUE(wharf_tables.arp[side], undecided);
+}
+
 // The index of the lowest bit of a word that is not zero: the product with this de
 // Bruijn sequence has a different top six bits for each bit. There is no
 // instruction for it before -mcpu=v4.
@@ -112,7 +173,8 @@ static __always_inline __u32 lowest_bit(__u64 word)
 
 // Gives the action of the first rule that holds, and which it is; leaves both
 // where none does.
-static __always_inline void find_rule(const struct frame *frame, __u32 *action, __u32 *hit)
+static __always_inline void find_rule(struct xdp_md *ctx, int several, const struct frame *frame,
+				      __u32 *action, __u32 *hit)
 {
 	struct mask held = { { ~0ULL, ~0ULL, ~0ULL, ~0ULL } };
 	__u32 fields = wharf_config.fields;
@@ -143,6 +205,18 @@ static __always_inline void find_rule(const struct frame *frame, __u32 *action, 
 		keep(&held, BY_VALUE(wharf_tables.icmp_type[0].masks, frame->icmp_type[0]));
 	if (fields & ASKS_ICMP_TYPE_V6)
 		keep(&held, BY_VALUE(wharf_tables.icmp_type[1].masks, frame->icmp_type[1]));
+	if (fields & ASKS_ETHER_SOURCE)
+		keep(&held, by_ether_source(ctx));
+	if (fields & ASKS_ETHER_MULTICAST)
+		keep(&held, by_ether_multicast(ctx));
+	if (fields & ASKS_FRAME_BYTES)
+		keep(&held, by_frame_bytes(ctx, several));
+	if (fields & ASKS_ARP_SOURCE)
+		keep(&held, by_arp_address(ctx, frame, 0));
+	if (fields & ASKS_ARP_DESTINATION)
+		keep(&held, by_arp_address(ctx, frame, 1));
+	if (fields & ASKS_EXTENSIONS)
+		keep(&held, BY_VALUE(wharf_tables.extensions, frame->extensions));
 
 #pragma unroll
 	for (__u32 i = 0; i < WORDS; i++) {

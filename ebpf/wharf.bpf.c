@@ -42,7 +42,8 @@ struct decision {
 	__u32 hit; // Which of `wharf_hits`; HIT_NONE for none.
 };
 
-static __always_inline struct decision decide(struct xdp_md *ctx)
+// `several` says whether frames may lie in several buffers.
+static __always_inline struct decision decide(struct xdp_md *ctx, int several)
 {
 	struct decision decision = { wharf_config.default_action, HIT_DEFAULT };
 	struct frame frame;
@@ -63,7 +64,7 @@ static __always_inline struct decision decide(struct xdp_md *ctx)
 		return decision;
 	}
 	if (wharf_config.fields)
-		find_rule(&frame, &decision.action, &decision.hit);
+		find_rule(ctx, several, &frame, &decision.action, &decision.hit);
 	return decision;
 }
 
@@ -75,9 +76,9 @@ static __always_inline struct decision decide(struct xdp_md *ctx)
 		asm volatile("# " #field ::: "memory"); \
 	} while (0)
 
-static __always_inline int steer(struct xdp_md *ctx)
+static __always_inline int steer(struct xdp_md *ctx, int several)
 {
-	struct decision decision = decide(ctx);
+	struct decision decision = decide(ctx, several);
 	__u32 queue = ctx->rx_queue_index;
 	// Queues without a slot are counted together, behind the others.
 	__u32 counted = queue < wharf_config.queue_slots ? queue : wharf_config.queue_slots;
@@ -126,7 +127,7 @@ static __always_inline int steer(struct xdp_md *ctx)
 SEC("xdp.frags")
 int wharf_steer(struct xdp_md *ctx)
 {
-	return steer(ctx);
+	return steer(ctx, 1);
 }
 
 // The same for kernels which do not know BPF_F_XDP_HAS_FRAGS: frames are in one
@@ -134,7 +135,7 @@ int wharf_steer(struct xdp_md *ctx)
 SEC("xdp")
 int wharf_steer_one(struct xdp_md *ctx)
 {
-	return steer(ctx);
+	return steer(ctx, 0);
 }
 
 // The kernel must be told that the program may use GPL-only helpers, and its

@@ -30,7 +30,7 @@ mod tables;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Add;
 
-pub use tables::{CLAUSES, Mask, RowsFull, Table, Tables, WORDS};
+pub use tables::{CLAUSES, EXTENSIONS, Mask, RowsFull, Table, Tables, WORDS};
 
 /// The object file, an ELF relocatable with BTF, 8-byte aligned as parsers of
 /// ELF structures like it.
@@ -72,14 +72,21 @@ pub const FLOWS: &str = "wharf_flows";
 /// The hash of the host's addresses ([`address_key`]), with any value (`u32`).
 pub const OWN_ADDRESSES: &str = "wharf_own_addrs";
 
-/// The hash: MAC address in memory order and two zeros (`u64`) to [`Mask`].
+/// The hash of receivers: MAC address in memory order and two zeros (`u64`) to
+/// [`Mask`].
 pub const MACS: &str = "wharf_macs";
+
+/// The same of senders.
+pub const SOURCE_MACS: &str = "wharf_src_macs";
 
 /// The LPM tries of IPv4 prefixes, source and destination, to [`Mask`].
 pub const PREFIXES_V4: [&str; 2] = ["wharf_src_v4", "wharf_dst_v4"];
 
 /// The LPM tries of IPv6 prefixes, source and destination, to [`Mask`].
 pub const PREFIXES_V6: [&str; 2] = ["wharf_src_v6", "wharf_dst_v6"];
+
+/// The LPM tries of IPv4 prefixes in ARP, sender and the one asked for, to [`Mask`].
+pub const PREFIXES_ARP: [&str; 2] = ["wharf_arp_src", "wharf_arp_dst"];
 
 /// The variable that holds [`Config::words`].
 pub const CONFIG: &str = "wharf_config";
@@ -347,14 +354,15 @@ mod tests {
         let mask = 32;
         let tables = u32::try_from(Tables::SIZE).expect("half a megabyte");
         let of = |kind: bpf_map_type| kind as u32;
-        assert_eq!(object.maps.len(), 12, "with .rodata");
+        assert_eq!(object.maps.len(), 15, "with .rodata");
         assert_eq!(shape(XSKS), (of(BPF_MAP_TYPE_XSKMAP), (4, 4, 1)));
         assert_eq!(shape(COUNTS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 40, 2)));
         assert_eq!(shape(HITS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 8, 4)));
         assert_eq!(shape(FLOWS), (of(BPF_MAP_TYPE_HASH), (48, 4, 1)));
         assert_eq!(shape(OWN_ADDRESSES), (of(BPF_MAP_TYPE_HASH), (16, 4, 1)));
         assert_eq!(shape(MACS), (of(BPF_MAP_TYPE_HASH), (8, mask, 1)));
-        for name in PREFIXES_V4 {
+        assert_eq!(shape(SOURCE_MACS), shape(MACS));
+        for name in PREFIXES_V4.into_iter().chain(PREFIXES_ARP) {
             assert_eq!(shape(name), (of(BPF_MAP_TYPE_LPM_TRIE), (8, mask, 1)));
         }
         for name in PREFIXES_V6 {
@@ -369,8 +377,10 @@ mod tests {
     fn names_fit_the_kernel() {
         // BPF_OBJ_NAME_LEN is 16 with the terminating zero; longer names are
         // cut, and what operators see in `bpftool` would differ from ours.
-        let maps = [XSKS, COUNTS, HITS, FLOWS, OWN_ADDRESSES, MACS];
-        let prefixes = [PREFIXES_V4, PREFIXES_V6].into_iter().flatten();
+        let maps = [XSKS, COUNTS, HITS, FLOWS, OWN_ADDRESSES, MACS, SOURCE_MACS];
+        let prefixes = [PREFIXES_V4, PREFIXES_V6, PREFIXES_ARP]
+            .into_iter()
+            .flatten();
         for name in [PROGRAM, PROGRAM_ONE_BUFFER]
             .into_iter()
             .chain(maps)

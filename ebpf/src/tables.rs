@@ -45,11 +45,30 @@ pub enum Table {
     IcmpTypeV4,
     /// The type of an ICMPv6 message: 256 values.
     IcmpTypeV6,
+    /// The source MAC address: as [`EtherDestination`](Self::EtherDestination), in
+    /// [`SOURCE_MACS`](crate::SOURCE_MACS).
+    EtherSource,
+    /// Whether the destination MAC address is a group's: no and yes.
+    EtherMulticast,
+    /// The length of the whole frame: 65536 values, of which the last is for all that
+    /// are longer.
+    FrameBytes,
+    /// The sender's IPv4 address in ARP: no values, as prefixes are in a trie.
+    ArpSource,
+    /// The IPv4 address that ARP asks for: no values, as prefixes are in a trie.
+    ArpDestination,
+    /// Which of [`EXTENSIONS`] a packet has, a bit for each: 32 values.
+    Extensions,
 }
+
+/// The extension headers of IPv6 that are walked, in the order of their bits in
+/// [`Table::Extensions`]: hop-by-hop, routing, fragment, authentication, destination
+/// options.
+pub const EXTENSIONS: [u8; 5] = [0, 43, 44, 51, 60];
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::EtherType,
         Self::OuterVlan,
         Self::InnerVlan,
@@ -63,6 +82,12 @@ impl Table {
         Self::TcpFlags,
         Self::IcmpTypeV4,
         Self::IcmpTypeV6,
+        Self::EtherSource,
+        Self::EtherMulticast,
+        Self::FrameBytes,
+        Self::ArpSource,
+        Self::ArpDestination,
+        Self::Extensions,
     ];
 
     /// The bit in [`Config::fields`](crate::Config::fields) that turns it on.
@@ -82,6 +107,12 @@ impl Table {
             Self::TcpFlags => 1 << 10,
             Self::IcmpTypeV4 => 1 << 11,
             Self::IcmpTypeV6 => 1 << 12,
+            Self::EtherSource => 1 << 13,
+            Self::EtherMulticast => 1 << 14,
+            Self::FrameBytes => 1 << 15,
+            Self::ArpSource => 1 << 16,
+            Self::ArpDestination => 1 << 17,
+            Self::Extensions => 1 << 18,
         }
     }
 
@@ -89,11 +120,17 @@ impl Table {
     #[must_use]
     pub fn values(self) -> usize {
         match self {
-            Self::EtherDestination | Self::Source | Self::Destination => 0,
-            Self::LaterFragment => 2,
+            Self::EtherDestination
+            | Self::EtherSource
+            | Self::Source
+            | Self::Destination
+            | Self::ArpSource
+            | Self::ArpDestination => 0,
+            Self::LaterFragment | Self::EtherMulticast => 2,
+            Self::Extensions => 32,
             Self::Protocol | Self::TcpFlags | Self::IcmpTypeV4 | Self::IcmpTypeV6 => 256,
             Self::OuterVlan | Self::InnerVlan => 4096,
-            Self::EtherType | Self::SourcePort | Self::DestinationPort => 65536,
+            Self::EtherType | Self::SourcePort | Self::DestinationPort | Self::FrameBytes => 65536,
         }
     }
 
@@ -103,6 +140,7 @@ impl Table {
             masks: at + masks,
             most,
         };
+        let of_type = |at| rows(at, 0, offset_of!(TypeMasks, masks), TYPE_ROWS);
         let vlan = |at| rows(at, 0, offset_of!(VlanMasks, masks), TYPE_ROWS);
         let port = |at| rows(at, 0, offset_of!(PortMasks, masks), PORT_ROWS);
         let masks = |masks, most| TableOffsets {
@@ -111,12 +149,8 @@ impl Table {
             most,
         };
         match self {
-            Self::EtherType => rows(
-                offset_of!(Layout, ether_type),
-                0,
-                offset_of!(TypeMasks, masks),
-                TYPE_ROWS,
-            ),
+            Self::EtherType => of_type(offset_of!(Layout, ether_type)),
+            Self::FrameBytes => of_type(offset_of!(Layout, frame_bytes)),
             Self::OuterVlan => vlan(offset_of!(Layout, outer_vlan)),
             Self::InnerVlan => vlan(offset_of!(Layout, inner_vlan)),
             Self::EtherDestination => masks(offset_of!(Layout, ether_destination), 2),
@@ -129,6 +163,11 @@ impl Table {
             Self::TcpFlags => masks(offset_of!(Layout, tcp_flags), 258),
             Self::IcmpTypeV4 => masks(offset_of!(Layout, icmp_type_v4), 258),
             Self::IcmpTypeV6 => masks(offset_of!(Layout, icmp_type_v6), 258),
+            Self::EtherSource => masks(offset_of!(Layout, ether_source), 2),
+            Self::EtherMulticast => masks(offset_of!(Layout, ether_multicast), 4),
+            Self::ArpSource => masks(offset_of!(Layout, arp_source), 2),
+            Self::ArpDestination => masks(offset_of!(Layout, arp_destination), 2),
+            Self::Extensions => masks(offset_of!(Layout, extensions), 34),
         }
     }
 }
@@ -275,6 +314,12 @@ struct Layout {
     tcp_flags: [Mask; 258],
     icmp_type_v4: [Mask; 258],
     icmp_type_v6: [Mask; 258],
+    ether_source: [Mask; 2],
+    ether_multicast: [Mask; 4],
+    arp_source: [Mask; 2],
+    arp_destination: [Mask; 2],
+    extensions: [Mask; 34],
+    frame_bytes: TypeMasks,
 }
 
 #[repr(C)]

@@ -73,7 +73,7 @@ pub use runtime::{
 pub use steering::rules::{
     Action, Decision, Explanation, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports,
     Prefix, Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, UndecidedRule, Unread,
-    ValueError, VlanId, VlanTag,
+    ValueError, VlanId, VlanIds, VlanTag,
 };
 pub use steering::{
     Attach, AttachReport, NoXsk, QueueCounts, RuleHits, Steering, SteeringConfig, SteeringError,

@@ -8,7 +8,8 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use wharf_ebpf::{
     COUNTS, Config, HIT_DEFAULT, HIT_FLOWS, HIT_MANAGEMENT, HIT_NO_XSK, HIT_RULES, HITS, MACS,
-    Mask, NO_XSK_DROP, NO_XSK_PASS, PREFIXES_V4, PREFIXES_V6, QueueCounts, TABLES, Tables, XSKS,
+    Mask, NO_XSK_DROP, NO_XSK_PASS, PREFIXES_ARP, PREFIXES_V4, PREFIXES_V6, QueueCounts,
+    SOURCE_MACS, TABLES, Tables, XSKS,
 };
 
 use super::config::{NoXsk, OWN_ADDRESSES, SteeringConfig};
@@ -148,9 +149,12 @@ impl Target<'_> {
         let mut sizes = vec![
             (COUNTS, self.queue_slots + 1),
             (HITS, HIT_RULES + compiled.rules),
-            (MACS, entries(compiled.macs.len())),
         ];
+        for (name, macs) in [SOURCE_MACS, MACS].into_iter().zip(&compiled.macs) {
+            sizes.push((name, entries(macs.len())));
+        }
         let tries = [
+            (PREFIXES_ARP, &compiled.prefixes_arp),
             (PREFIXES_V4, &compiled.prefixes_v4),
             (PREFIXES_V6, &compiled.prefixes_v6),
         ];
@@ -235,11 +239,15 @@ const DESCRIPTORS: usize = 24;
 fn fill(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<(), MapError> {
     let mut tables: Array<_, [u8; Tables::SIZE]> = Array::try_from(map(ebpf, TABLES))?;
     tables.set(0, compiled.tables.bytes(), 0)?;
-    let mut macs: HashMap<_, u64, Mask> = HashMap::try_from(map(ebpf, MACS))?;
-    for (mac, mask) in &compiled.macs {
-        macs.insert(mac, mask, 0)?;
+    for (name, compiled_macs) in [SOURCE_MACS, MACS].into_iter().zip(&compiled.macs) {
+        let mut macs: HashMap<_, u64, Mask> = HashMap::try_from(map(ebpf, name))?;
+        for (mac, mask) in compiled_macs {
+            macs.insert(mac, mask, 0)?;
+        }
     }
-    for (name, prefixes) in PREFIXES_V4.into_iter().zip(&compiled.prefixes_v4) {
+    let of_ipv4 = PREFIXES_V4.into_iter().zip(&compiled.prefixes_v4);
+    let of_arp = PREFIXES_ARP.into_iter().zip(&compiled.prefixes_arp);
+    for (name, prefixes) in of_ipv4.chain(of_arp) {
         let trie: LpmTrie<_, [u8; 4], Mask> = LpmTrie::try_from(map(ebpf, name))?;
         fill_trie(trie, prefixes)?;
     }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use fastrand::Rng;
 use wharf::{
-    Expression, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, VlanId, VlanTag,
+    Expression, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, VlanId, VlanIds,
+    VlanTag,
 };
 
 use crate::pools::{self, once_in, one};
@@ -19,8 +20,9 @@ pub fn plain_expression(rng: &mut Rng) -> Expression {
     node(rng, 3, &mut |rng| {
         loop {
             let primitive = primitive(rng);
-            if !matches!(primitive, Primitive::Vlan(..) | Primitive::LaterFragment) {
-                return primitive;
+            match primitive {
+                Primitive::Vlan(..) | Primitive::LaterFragment => {}
+                _ => return primitive,
             }
         }
     })
@@ -48,13 +50,16 @@ fn node(rng: &mut Rng, depth: u8, leaf: &mut impl FnMut(&mut Rng) -> Primitive) 
     if once_in(rng, 6) { !built } else { built }
 }
 
-/// Any primitive.
+/// Any primitive but those of a frame's length, which depends on all of its bytes.
 pub fn primitive(rng: &mut Rng) -> Primitive {
-    match rng.u8(0..14) {
+    match rng.u8(0..17) {
         0 => Primitive::EtherType(ether_type(rng)),
         1 => Primitive::EtherType(one(rng, &[0x0800, 0x86dd])),
         2 => vlan(rng),
-        3 => Primitive::EtherDestination(MacAddress(one(rng, &pools::MACS))),
+        3 => Primitive::Ether(side(rng), MacAddress(one(rng, &pools::MACS))),
+        13 => Primitive::EtherMulticast,
+        14 => Primitive::ArpAddress(side(rng), prefix_v4(rng)),
+        15 => Primitive::Protocol(one(rng, &pools::EXTENSIONS)),
         4 | 5 => Primitive::Address(side(rng), prefix(rng)),
         6 | 7 => Primitive::Protocol(one(rng, &pools::PROTOCOLS)),
         8 => Primitive::LaterFragment,
@@ -78,8 +83,14 @@ fn ether_type(rng: &mut Rng) -> u16 {
 
 fn vlan(rng: &mut Rng) -> Primitive {
     let tag = one(rng, &[VlanTag::Outer, VlanTag::Inner]);
-    let id = VlanId::new(one(rng, &pools::VLANS)).expect("the pool's are in range");
-    Primitive::Vlan(tag, rng.bool().then_some(id))
+    let mut id = || VlanId::new(one(rng, &pools::VLANS)).expect("the pool's are in range");
+    let (a, b) = (id(), id());
+    let ids = match rng.u8(0..4) {
+        0 | 1 => None,
+        2 => Some(VlanIds::one(a)),
+        _ => Some(VlanIds::range(a.min(b), a.max(b)).expect("they are in order")),
+    };
+    Primitive::Vlan(tag, ids)
 }
 
 fn side(rng: &mut Rng) -> Side {
@@ -88,16 +99,20 @@ fn side(rng: &mut Rng) -> Side {
 
 fn prefix(rng: &mut Rng) -> Prefix {
     if rng.bool() {
-        let length = one(rng, &[0, 1, 7, 8, 9, 16, 24, 31, 32, 32, 32]);
-        let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-        let address = one(rng, &pools::V4).to_bits() & mask;
-        Prefix::new(IpAddr::V4(address.into()), length).expect("the host's bits are cleared")
+        prefix_v4(rng)
     } else {
         let length = one(rng, &[0, 1, 8, 10, 32, 33, 63, 64, 96, 127, 128, 128, 128]);
         let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
         let address = one(rng, &pools::V6).to_bits() & mask;
         Prefix::new(IpAddr::V6(address.into()), length).expect("the host's bits are cleared")
     }
+}
+
+fn prefix_v4(rng: &mut Rng) -> Prefix {
+    let length = one(rng, &[0, 1, 7, 8, 9, 16, 24, 31, 32, 32, 32]);
+    let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+    let address = one(rng, &pools::V4).to_bits() & mask;
+    Prefix::new(IpAddr::V4(address.into()), length).expect("the host's bits are cleared")
 }
 
 fn ports(rng: &mut Rng) -> Ports {

@@ -19,14 +19,16 @@ pub fn packet(rng: &mut Rng) -> Packet {
             (one(rng, &pools::TPIDS), priority | one(rng, &pools::VLANS))
         })
         .collect();
-    let network = match rng.u8(0..12) {
+    let network = match rng.u8(0..13) {
         0..6 => Network::V4(v4(rng)),
         6..10 => Network::V6(v6(rng)),
+        12 => arp(rng),
         10 => Network::Other(one(rng, &pools::ETHER_TYPES), bytes(rng, 0..60)),
         _ => length_802_3(rng),
     };
     let mut packet = Packet {
         destination: one(rng, &pools::MACS),
+        source: one(rng, &pools::MACS),
         tags,
         network,
         padding: if once_in(rng, 4) {
@@ -48,6 +50,16 @@ pub fn packet(rng: &mut Rng) -> Packet {
         packet.cut = Some(rng.usize(from.min(whole)..=to.min(whole)));
     }
     packet
+}
+
+/// A question or an answer for an IPv4 address.
+fn arp(rng: &mut Rng) -> Network {
+    let mut payload = vec![0, 1, 8, 0, 6, 4, 0, 1];
+    payload.extend(one(rng, &pools::MACS));
+    payload.extend(one(rng, &pools::V4).octets());
+    payload.extend([0; 6]);
+    payload.extend(one(rng, &pools::V4).octets());
+    Network::Other(0x0806, payload)
 }
 
 /// LLC with SNAP, which names an EtherType that is not the frame's.

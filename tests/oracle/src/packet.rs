@@ -15,6 +15,8 @@ use crate::shape::Shape;
 pub struct Packet {
     /// The receiver's MAC address.
     pub destination: [u8; 6],
+    /// The sender's.
+    pub source: [u8; 6],
     /// Tag protocol identifier and control information, outermost first.
     pub tags: Vec<(u16, u16)>,
     /// What it carries.
@@ -167,6 +169,7 @@ impl Packet {
             return Shape::Whole;
         }
         match &self.network {
+            Network::Other(0x0806, _) if kept < wire.network_at + 28 => Shape::ArpCut,
             Network::Other(..) => Shape::Whole,
             Network::V4(v4) => {
                 let header = 20 + v4.options.len();
@@ -215,7 +218,7 @@ impl Packet {
 
     fn build(&self, tags: &[(u16, u16)], chain: Vec<Extension>) -> Built {
         let mut bytes = Vec::from(self.destination);
-        bytes.extend([0x02, 0, 0, 0, 0, 0x77]);
+        bytes.extend(self.source);
         for (identifier, control) in tags {
             bytes.extend(identifier.to_be_bytes());
             bytes.extend(control.to_be_bytes());

@@ -10,6 +10,8 @@ pub enum Shape {
     Whole,
     /// The frame ends inside a VLAN tag that is looked at.
     TagCut,
+    /// The frame ends inside its ARP packet.
+    ArpCut,
     /// The IP header is cut off or contradicts itself.
     BadHeader,
     /// An IP fragment without the upper layer's header.
@@ -47,7 +49,11 @@ impl Shape {
 
     fn hides_field(self, primitive: &Primitive) -> bool {
         let level = match primitive {
-            Primitive::EtherDestination(_) => return false,
+            Primitive::Ether(..)
+            | Primitive::EtherMulticast
+            | Primitive::AtMostBytes(_)
+            | Primitive::AtLeastBytes(_) => return false,
+            Primitive::ArpAddress(..) => return matches!(self, Self::TagCut | Self::ArpCut),
             Primitive::EtherType(_) | Primitive::Vlan(..) => 0,
             Primitive::Address(..) => 1,
             // An IPv6 packet has none, whatever is in it.
@@ -60,7 +66,7 @@ impl Shape {
             _ => 3,
         };
         match self {
-            Self::Whole => false,
+            Self::Whole | Self::ArpCut => false,
             Self::TagCut => true,
             Self::BadHeader => level >= 1,
             Self::LongChain | Self::ChainCut => level >= 2,

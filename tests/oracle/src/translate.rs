@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use wharf::{Expression, IcmpVersion, Prefix, Primitive, Side, TcpFlags, VlanId, VlanTag};
+use wharf::{Expression, IcmpVersion, Prefix, Primitive, Side, TcpFlags, VlanIds, VlanTag};
 
 use crate::pools::EXTENSIONS;
 
@@ -15,16 +15,14 @@ const TRUE: &str = "len >= 0";
 /// Holds for none.
 const FALSE: &str = "len < 0";
 
-/// For the twin of a frame, with what libpcap said of the tags on the frame
-/// itself.
-pub fn for_twin(
-    expression: &Expression,
-    tag: &mut impl FnMut(VlanTag, Option<u16>) -> bool,
-) -> String {
+/// For the twin of a frame, with what libpcap said of the frame itself where the
+/// question is about what the twin does not have: tags and extension headers.
+pub fn for_twin(expression: &Expression, on_frame: &mut impl FnMut(&str) -> bool) -> String {
+    let mut answer = |text: &str| if on_frame(text) { TRUE } else { FALSE }.to_owned();
     write_tree(expression, &mut |primitive| match primitive {
-        Primitive::Vlan(which, id) => {
-            let holds = tag(*which, id.map(VlanId::get));
-            if holds { TRUE } else { FALSE }.to_owned()
+        Primitive::Vlan(which, ids) => answer(&tag(*which, *ids)),
+        Primitive::Protocol(number) if EXTENSIONS.contains(number) => {
+            answer(&for_frame(&Expression::from(*primitive)))
         }
         Primitive::Protocol(number) => protocol(*number, "proto"),
         other => behind_tags(other),
@@ -36,7 +34,7 @@ pub fn for_twin(
 #[must_use]
 pub fn for_frame(expression: &Expression) -> String {
     let text = write_tree(expression, &mut |primitive| match primitive {
-        Primitive::Vlan(which, id) => tag_by_bytes(*which, id.map(VlanId::get)),
+        Primitive::Vlan(which, ids) => tag_by_bytes(*which, *ids),
         Primitive::Protocol(number) => protocol(*number, "protochain"),
         other => behind_tags(other),
     });
@@ -50,11 +48,16 @@ pub fn for_frame(expression: &Expression) -> String {
 
 /// libpcap's own question for a tag, for the frame as it is.
 #[must_use]
-pub fn tag(which: VlanTag, id: Option<u16>) -> String {
-    let id = id.map_or(String::new(), |id| format!(" {id}"));
-    match which {
-        VlanTag::Outer => format!("vlan{id}"),
-        VlanTag::Inner => format!("vlan and vlan{id}"),
+pub fn tag(which: VlanTag, ids: Option<VlanIds>) -> String {
+    let word = match which {
+        VlanTag::Outer => "vlan",
+        VlanTag::Inner => "vlan and vlan",
+    };
+    match ids {
+        None => word.to_owned(),
+        Some(ids) if ids.first() == ids.last() => format!("{word} {}", ids.first().get()),
+        // tcpdump has no word for a range.
+        Some(_) => tag_by_bytes(which, ids),
     }
 }
 
@@ -89,15 +92,24 @@ fn write_tree(expression: &Expression, leaf: &mut impl FnMut(&Primitive) -> Stri
 fn behind_tags(primitive: &Primitive) -> String {
     match primitive {
         Primitive::EtherType(number) => format!("ether proto {number:#06x}"),
-        Primitive::EtherDestination(mac) => {
-            let mut text = String::from("ether dst ");
+        Primitive::Ether(side, mac) => {
+            let mut text = format!("ether {} ", word(*side));
             for (index, byte) in mac.0.iter().enumerate() {
                 let colon = if index == 0 { "" } else { ":" };
                 write!(text, "{colon}{byte:02x}").expect("strings grow");
             }
             text
         }
-        Primitive::Address(side, prefix) => address(*side, *prefix),
+        Primitive::EtherMulticast => "ether multicast".to_owned(),
+        Primitive::Address(side, prefix) => {
+            let version = if prefix.address().is_ipv4() {
+                "ip"
+            } else {
+                "ip6"
+            };
+            address(version, *side, *prefix)
+        }
+        Primitive::ArpAddress(side, prefix) => address("arp", *side, *prefix),
         Primitive::LaterFragment => {
             "ip[6:2] & 0x1fff != 0 or (ip6[6] = 44 and ip6[42:2] & 0xfff8 != 0)".to_owned()
         }
@@ -124,16 +136,15 @@ fn behind_tags(primitive: &Primitive) -> String {
 
 fn protocol(number: u8, ip6_word: &str) -> String {
     if EXTENSIONS.contains(&number) {
-        // Behind IPv6 it is a header on the way, never the protocol.
-        format!("ip proto {number}")
+        // In IPv6 it is a header on the way.
+        format!("ip proto {number} or ip6 protochain {number}")
     } else {
         format!("ip proto {number} or ip6 {ip6_word} {number}")
     }
 }
 
-fn address(side: Side, prefix: Prefix) -> String {
+fn address(version: &str, side: Side, prefix: Prefix) -> String {
     let address = prefix.address();
-    let version = if address.is_ipv4() { "ip" } else { "ip6" };
     let whole = if address.is_ipv4() { 32 } else { 128 };
     let side = word(side);
     if prefix.length() == whole {
@@ -156,13 +167,15 @@ fn tag_at(offset: u8) -> String {
     )
 }
 
-fn tag_by_bytes(which: VlanTag, id: Option<u16>) -> String {
+fn tag_by_bytes(which: VlanTag, ids: Option<VlanIds>) -> String {
     let (tags, control) = match which {
         VlanTag::Outer => (tag_at(12), 14),
         VlanTag::Inner => (format!("{} and {}", tag_at(12), tag_at(16)), 18),
     };
-    match id {
-        Some(id) => format!("{tags} and ether[{control}:2] & 0xfff = {id}"),
+    match ids.map(|ids| (ids.first().get(), ids.last().get())) {
+        Some((first, last)) => format!(
+            "{tags} and ether[{control}:2] & 0xfff >= {first} and ether[{control}:2] & 0xfff <= {last}"
+        ),
         None => tags,
     }
 }

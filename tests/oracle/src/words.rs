@@ -74,7 +74,7 @@ fn primitive(rng: &mut Rng) -> String {
         rng,
         &["", "", "src ", "dst ", "src or dst ", "src and dst "],
     );
-    match rng.u8(0..10) {
+    match rng.u8(0..11) {
         0 | 1 => one(rng, &WORDS).to_owned(),
         2..5 => {
             let protocol = one(rng, &["", "", "tcp ", "udp ", "sctp "]);
@@ -100,9 +100,11 @@ fn primitive(rng: &mut Rng) -> String {
             let version = one(rng, &["", "ip ", "ip6 "]);
             format!("{version}proto {}", one(rng, &pools::PROTOCOLS))
         }
+        9 => format!("arp {side}host {}", one(rng, &pools::V4)),
         _ => {
             let [a, b, c, d, e, f] = one(rng, &pools::MACS);
-            format!("ether dst {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+            let side = one(rng, &["dst ", "src ", "host ", "src or dst "]);
+            format!("ether {side}{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
         }
     }
 }
@@ -140,7 +142,18 @@ const NETWORKS: [&str; 8] = [
     "::/0",
 ];
 
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 29] = [
+    "broadcast",
+    "multicast",
+    "ether broadcast",
+    "ether multicast",
+    "ip multicast",
+    "ip6 multicast",
+    "igmp",
+    "esp",
+    "ah",
+    "pim",
+    "vrrp",
     "ip",
     "ip6",
     "arp",

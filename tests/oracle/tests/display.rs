@@ -62,7 +62,8 @@ fn printed_vlan_and_what_is_behind_it_is_the_same_filter_to_libpcap() {
             let id = VlanId::new(pools::one(&mut rng, &pools::VLANS)).expect("12 bits");
             let id = rng.bool().then_some(id);
             let inner = expressions::plain_expression(&mut rng);
-            let expression = Expression::from(Primitive::Vlan(VlanTag::Outer, id)).and(inner);
+            let expression =
+                Expression::from(Primitive::Vlan(VlanTag::Outer, id.map(Into::into))).and(inner);
             let text = expression.to_string();
             let refused = refused(&expression, &text);
             for rendered in &frames {

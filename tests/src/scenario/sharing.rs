@@ -70,7 +70,7 @@ pub fn xdp_shared_umem(medium: Medium) {
         let to = MacAddress(ADDRESSES[usize::from(xsk)]);
         Rule::new(
             Action::Redirect(XskIndex(xsk)),
-            Primitive::EtherDestination(to),
+            Primitive::Ether(wharf::Side::Destination, to),
         )
     };
     let (mut near, mut far) = ends(&track, |side, end| {

@@ -32,11 +32,13 @@ pub(crate) struct Compiled {
     /// The number of rules.
     pub(crate) rules: u32,
     pub(crate) tables: Tables,
-    /// Keys and values of `MACS`.
-    pub(crate) macs: Vec<(u64, Mask)>,
+    /// Keys and values of `SOURCE_MACS` and `MACS`.
+    pub(crate) macs: [Vec<(u64, Mask)>; 2],
     /// Keys and values of the tries: source and destination.
     pub(crate) prefixes_v4: [Vec<(Prefix, Mask)>; 2],
     pub(crate) prefixes_v6: [Vec<(Prefix, Mask)>; 2],
+    /// Those in ARP.
+    pub(crate) prefixes_arp: [Vec<(Prefix, Mask)>; 2],
 }
 
 /// Compiles `rules` for queues that have `xsks` xsks each.
@@ -74,17 +76,18 @@ pub(crate) fn compile(rules: &RuleSet, xsks: u8) -> Result<Compiled, RulesError>
                 limit: most,
             })?;
     }
+    let all_ipv4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let all_ipv6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     Ok(Compiled {
         fields,
         words: number(clauses.len().div_ceil(64)),
         default_action,
         rules: number(rules.rules.len()),
         tables,
-        macs: matcher.macs(),
-        prefixes_v4: [Side::Source, Side::Destination]
-            .map(|side| matcher.prefixes(side, IpAddr::V4(Ipv4Addr::UNSPECIFIED))),
-        prefixes_v6: [Side::Source, Side::Destination]
-            .map(|side| matcher.prefixes(side, IpAddr::V6(Ipv6Addr::UNSPECIFIED))),
+        macs: SIDES.map(|side| matcher.macs(side)),
+        prefixes_v4: SIDES.map(|side| matcher.prefixes(address_table(side), all_ipv4)),
+        prefixes_v6: SIDES.map(|side| matcher.prefixes(address_table(side), all_ipv6)),
+        prefixes_arp: SIDES.map(|side| matcher.prefixes(arp_table(side), all_ipv4)),
     })
 }
 
@@ -159,20 +162,28 @@ impl Matcher<'_> {
         tables.set(table, values.chain(others))
     }
 
-    fn macs(&self) -> Vec<(u64, Mask)> {
+    /// A mask for every address that is named on this side.
+    fn macs(&self, asked_side: Side) -> Vec<(u64, Mask)> {
         let named = self
             .literals()
             .filter_map(|literal| match literal.primitive {
-                Primitive::EtherDestination(mac) => Some(mac),
+                Primitive::Ether(side, mac) if side == asked_side => Some(mac),
                 _ => None,
             });
         let named: BTreeSet<MacAddress> = named.collect();
         let entry = |MacAddress(mac)| {
-            let fields = Fields {
-                ether_destination: Field::Is(MacAddress(mac)),
-                ..Fields::UNDECIDED
+            let mut fields = Fields::UNDECIDED;
+            let table = match asked_side {
+                Side::Source => {
+                    fields.ether_source = Field::Is(MacAddress(mac));
+                    Table::EtherSource
+                }
+                Side::Destination => {
+                    fields.ether_destination = Field::Is(MacAddress(mac));
+                    Table::EtherDestination
+                }
             };
-            let mask = self.mask(Table::EtherDestination, |asked| asked.holds(&fields));
+            let mask = self.mask(table, |asked| asked.holds(&fields));
             let [a, b, c, d, e, f] = mac;
             // The program reads three 16-bit words, and puts the first lowest.
             let word = |one, two| u64::from(u16::from_ne_bytes([one, two]));
@@ -181,28 +192,23 @@ impl Matcher<'_> {
         named.into_iter().map(entry).collect()
     }
 
-    /// A mask for every prefix named, which is for the addresses in it that are
-    /// in no longer one; and one for all addresses. Nothing if none is named.
-    fn prefixes(&self, side: Side, unspecified: IpAddr) -> Vec<(Prefix, Mask)> {
-        let table = match side {
-            Side::Source => Table::Source,
-            Side::Destination => Table::Destination,
-        };
+    /// A mask for every prefix that is asked of `table`, which is for the addresses in
+    /// it that are in no longer one; and one for all addresses. Nothing if none is
+    /// asked.
+    fn prefixes(&self, table: Table, unspecified: IpAddr) -> Vec<(Prefix, Mask)> {
         if !self.asks(table) {
             return Vec::new();
         }
         let all = Prefix::new(unspecified, 0).expect("all addresses");
         let mut prefixes: BTreeSet<_> = self
             .literals()
-            .filter_map(|literal| match literal.primitive {
-                Primitive::Address(asked, prefix) if asked == side => Some(prefix),
-                _ => None,
-            })
+            .filter(|literal| table_of(literal.primitive) == table)
+            .filter_map(|literal| prefix_of(literal.primitive))
             .filter(|prefix| prefix.address().is_ipv4() == unspecified.is_ipv4())
             .collect();
         prefixes.insert(all);
-        let answer = |asked: Primitive, prefix: Prefix| match asked {
-            Primitive::Address(_, asked)
+        let answer = |asked: Primitive, prefix: Prefix| match prefix_of(asked) {
+            Some(asked)
                 if asked.length() <= prefix.length() && asked.contains(prefix.address()) =>
             {
                 Truth::True
@@ -213,6 +219,29 @@ impl Matcher<'_> {
             .into_iter()
             .map(|prefix| (prefix, self.mask(table, |asked| answer(asked, prefix))))
             .collect()
+    }
+}
+
+const SIDES: [Side; 2] = [Side::Source, Side::Destination];
+
+fn address_table(side: Side) -> Table {
+    match side {
+        Side::Source => Table::Source,
+        Side::Destination => Table::Destination,
+    }
+}
+
+fn arp_table(side: Side) -> Table {
+    match side {
+        Side::Source => Table::ArpSource,
+        Side::Destination => Table::ArpDestination,
+    }
+}
+
+fn prefix_of(primitive: Primitive) -> Option<Prefix> {
+    match primitive {
+        Primitive::Address(_, prefix) | Primitive::ArpAddress(_, prefix) => Some(prefix),
+        _ => None,
     }
 }
 

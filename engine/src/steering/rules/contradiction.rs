@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::literal::Literal;
-use super::primitive::Primitive;
+use super::primitive::{Primitive, VlanTag};
 
 /// Two literals of one clause that exclude each other; or the same literal twice,
 /// which is impossible by itself.
@@ -32,10 +32,21 @@ impl fmt::Display for Contradiction {
         }
         write!(f, "`{first}` and `{second}` exclude each other")?;
         match (first.primitive, second.primitive) {
-            (Primitive::Vlan(..), Primitive::Vlan(_, Some(id)))
+            (Primitive::Vlan(VlanTag::Outer, _), Primitive::Vlan(tag, Some(ids)))
                 if first.positive && second.positive =>
             {
-                write!(f, " (the second tag is `inner vlan {}`)", id.get())
+                let inner = Primitive::Vlan(VlanTag::Inner, Some(ids));
+                match tag {
+                    VlanTag::Outer => write!(f, " (the second tag is `{inner}`)"),
+                    VlanTag::Inner => Ok(()),
+                }
+            }
+            (Primitive::EtherType(0x0806), Primitive::Address(side, prefix))
+            | (Primitive::Address(side, prefix), Primitive::EtherType(0x0806))
+                if first.positive && second.positive && prefix.address().is_ipv4() =>
+            {
+                let in_arp = Primitive::ArpAddress(side, prefix);
+                write!(f, " (an address in ARP is `{in_arp}`)")
             }
             (Primitive::LaterFragment, _) | (_, Primitive::LaterFragment)
                 if first.positive && second.positive =>

@@ -2,8 +2,9 @@
 //! are looked at, so not everything that can never hold is seen; what is said to
 //! exclude each other, does.
 
+use super::fields::extension_bit;
 use super::literal::Literal;
-use super::primitive::{IcmpVersion, Prefix, Primitive, TcpFlags, VlanTag};
+use super::primitive::{IcmpVersion, Prefix, Primitive, Side, TcpFlags, VlanTag};
 
 /// Whether no frame makes the literal true.
 pub(super) fn is_impossible(literal: Literal) -> bool {
@@ -85,13 +86,20 @@ impl Needs {
 fn needs_of(primitive: Primitive) -> Needs {
     let (network, protocol, upper) = match primitive {
         Primitive::EtherType(is) => (Network::Is(is), Protocol::Any, Upper::Any),
-        Primitive::Vlan(..) | Primitive::EtherDestination(_) => {
-            (Network::Any, Protocol::Any, Upper::Any)
-        }
+        Primitive::Vlan(..)
+        | Primitive::Ether(..)
+        | Primitive::EtherMulticast
+        | Primitive::AtMostBytes(_)
+        | Primitive::AtLeastBytes(_) => (Network::Any, Protocol::Any, Upper::Any),
+        Primitive::ArpAddress(..) => (Network::Is(ARP), Protocol::Any, Upper::Any),
         Primitive::Address(_, prefix) if prefix.address().is_ipv4() => {
             (Network::Is(IPV4), Protocol::Any, Upper::Any)
         }
         Primitive::Address(..) => (Network::Is(IPV6), Protocol::Any, Upper::Any),
+        // Other headers are behind it in IPv6.
+        Primitive::Protocol(is) if extension_bit(is).is_some() => {
+            (Network::EitherIp, Protocol::Any, Upper::Any)
+        }
         Primitive::Protocol(is) => (Network::EitherIp, Protocol::Is(is), Upper::Any),
         Primitive::LaterFragment => (Network::EitherIp, Protocol::Any, Upper::Elsewhere),
         Primitive::Port(..) => (Network::EitherIp, Protocol::WithPorts, Upper::Here),
@@ -114,11 +122,16 @@ fn needs_of(primitive: Primitive) -> Needs {
 /// and protocol are among the needs.)
 fn values_exclude(a: Primitive, b: Primitive) -> bool {
     match (a, b) {
-        (Primitive::Vlan(tag, Some(id)), Primitive::Vlan(other_tag, Some(other_id))) => {
-            tag == other_tag && id != other_id
+        (Primitive::Vlan(tag, Some(a)), Primitive::Vlan(other_tag, Some(b))) => {
+            tag == other_tag && (a.last() < b.first() || b.last() < a.first())
         }
-        (Primitive::EtherDestination(a), Primitive::EtherDestination(b)) => a != b,
-        (Primitive::Address(side, a), Primitive::Address(other_side, b)) => {
+        (Primitive::Ether(side, a), Primitive::Ether(other_side, b)) => {
+            side == other_side && a != b
+        }
+        (Primitive::Ether(Side::Destination, to), Primitive::EtherMulticast) => !to.is_multicast(),
+        (Primitive::AtMostBytes(most), Primitive::AtLeastBytes(least)) => most < least,
+        (Primitive::Address(side, a), Primitive::Address(other_side, b))
+        | (Primitive::ArpAddress(side, a), Primitive::ArpAddress(other_side, b)) => {
             side == other_side && !within(a, b) && !within(b, a)
         }
         (Primitive::Port(side, a), Primitive::Port(other_side, b)) => {
@@ -155,6 +168,12 @@ fn implies(a: Primitive, b: Primitive) -> bool {
         (_, Primitive::EtherType(asked)) => needs_of(a).network == Network::Is(asked),
         (_, Primitive::Protocol(asked)) => needs_of(a).protocol == Protocol::Is(asked),
         (Primitive::Vlan(tag, Some(_)), Primitive::Vlan(other, None)) if tag == other => true,
+        (Primitive::Vlan(tag, Some(a)), Primitive::Vlan(other, Some(b))) if tag == other => {
+            b.first() <= a.first() && a.last() <= b.last()
+        }
+        (Primitive::Ether(Side::Destination, to), Primitive::EtherMulticast) => to.is_multicast(),
+        (Primitive::AtMostBytes(a), Primitive::AtMostBytes(b)) => a <= b,
+        (Primitive::AtLeastBytes(a), Primitive::AtLeastBytes(b)) => a >= b,
         (Primitive::Vlan(VlanTag::Inner, _), Primitive::Vlan(VlanTag::Outer, None)) => true,
         (Primitive::Address(side, a), Primitive::Address(other, b)) => {
             side == other && within(a, b)
@@ -187,6 +206,7 @@ fn within(inner: Prefix, outer: Prefix) -> bool {
     inner.length() >= outer.length() && outer.contains(inner.address())
 }
 
+const ARP: u16 = 0x0806;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 

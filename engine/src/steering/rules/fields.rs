@@ -19,7 +19,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+
+use wharf_ebpf::EXTENSIONS;
 
 use super::primitive::{MacAddress, VlanId};
 use super::unread::Unread;
@@ -45,13 +47,21 @@ impl<T> From<Option<T>> for Field<T> {
 /// All fields that rules ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fields {
+    /// Of the whole frame; [`u16::MAX`] stands for all that are longer.
+    pub(crate) frame_bytes: Field<u16>,
+    pub(crate) ether_source: Field<MacAddress>,
     pub(crate) ether_destination: Field<MacAddress>,
+    pub(crate) ether_multicast: Field<bool>,
     pub(crate) outer_vlan: Field<VlanId>,
     pub(crate) inner_vlan: Field<VlanId>,
     pub(crate) ether_type: Field<u16>,
     pub(crate) source: Field<IpAddr>,
     pub(crate) destination: Field<IpAddr>,
+    pub(crate) arp_source: Field<Ipv4Addr>,
+    pub(crate) arp_destination: Field<Ipv4Addr>,
     pub(crate) protocol: Field<u8>,
+    /// Which of [`EXTENSIONS`], a bit for each.
+    pub(crate) extensions: Field<u8>,
     pub(crate) later_fragment: Field<bool>,
     pub(crate) source_port: Field<u16>,
     pub(crate) destination_port: Field<u16>,
@@ -64,13 +74,19 @@ pub(crate) struct Fields {
 
 impl Fields {
     pub(crate) const UNDECIDED: Self = Self {
+        frame_bytes: Field::Undecided,
+        ether_source: Field::Undecided,
         ether_destination: Field::Undecided,
+        ether_multicast: Field::Undecided,
         outer_vlan: Field::Undecided,
         inner_vlan: Field::Undecided,
         ether_type: Field::Undecided,
         source: Field::Undecided,
         destination: Field::Undecided,
+        arp_source: Field::Undecided,
+        arp_destination: Field::Undecided,
         protocol: Field::Undecided,
+        extensions: Field::Undecided,
         later_fragment: Field::Undecided,
         source_port: Field::Undecided,
         destination_port: Field::Undecided,
@@ -80,15 +96,23 @@ impl Fields {
         unread: None,
     };
 
-    /// Reads `frame`, which starts with its Ethernet header. Fields of a frame in
-    /// several buffers are those of the first.
+    /// Reads a frame that is all in one buffer, which starts with its Ethernet header.
     pub(crate) fn of(frame: &[u8]) -> Self {
+        Self::of_first(frame, frame.len())
+    }
+
+    /// Reads a frame of `frame_bytes` bytes, of which `frame` is the first buffer.
+    pub(crate) fn of_first(frame: &[u8], frame_bytes: usize) -> Self {
         let mut fields = Self::UNDECIDED;
+        fields.frame_bytes = Field::Is(u16::try_from(frame_bytes).unwrap_or(u16::MAX));
         if frame.len() < ETHERNET_HEADER {
             fields.unread = Some(Unread::EthernetHeader);
             return fields;
         }
-        fields.ether_destination = array(frame, 0).map(MacAddress).into();
+        let destination = array(frame, 0).map(MacAddress);
+        fields.ether_destination = destination.into();
+        fields.ether_multicast = destination.map(MacAddress::is_multicast).into();
+        fields.ether_source = array(frame, 6).map(MacAddress).into();
         let Some((ether_type, behind)) = fields.read_tags(frame) else {
             fields.unread = Some(Unread::VlanTag);
             return fields;
@@ -97,6 +121,13 @@ impl Fields {
             0..FIRST_ETHER_TYPE => Field::Absent,
             ether_type => Field::Is(ether_type),
         };
+        match ether_type {
+            0x0806 => fields.read_arp(behind),
+            _ => {
+                fields.arp_source = Field::Absent;
+                fields.arp_destination = Field::Absent;
+            }
+        }
         match ether_type {
             0x0800 => fields.read_ipv4(behind),
             0x86dd => fields.read_ipv6(behind),
@@ -124,10 +155,21 @@ impl Fields {
         Some((ether_type, behind))
     }
 
+    /// The addresses are where they are in ARP for IPv4 over Ethernet, which what is
+    /// before them says; that is not looked at, as tcpdump does not.
+    fn read_arp(&mut self, arp: &[u8]) {
+        self.arp_source = array::<4>(arp, 14).map(Ipv4Addr::from).into();
+        self.arp_destination = array::<4>(arp, 24).map(Ipv4Addr::from).into();
+        if arp.len() < 28 {
+            self.unread = Some(Unread::Arp);
+        }
+    }
+
     fn without_ip(&mut self) {
         self.source = Field::Absent;
         self.destination = Field::Absent;
         self.protocol = Field::Absent;
+        self.extensions = Field::Absent;
         self.later_fragment = Field::Absent;
         self.source_port = Field::Absent;
         self.destination_port = Field::Absent;
@@ -157,6 +199,7 @@ impl Fields {
         self.source = array::<4>(ip, 12).map(IpAddr::from).into();
         self.destination = array::<4>(ip, 16).map(IpAddr::from).into();
         self.protocol = Field::Is(protocol);
+        self.extensions = Field::Is(extension_bit(protocol).unwrap_or(0));
         self.later_fragment = Field::Is(offset > 0);
         self.icmp_type_v6 = Field::Absent;
         // None of the upper layer's header is in a later fragment.
@@ -203,6 +246,7 @@ impl Fields {
             return;
         }
         self.protocol = Field::Is(chain.protocol);
+        self.extensions = Field::Is(chain.seen);
         self.icmp_type_v6 = if chain.protocol == 58 {
             chain.upper.first().copied().into()
         } else {
@@ -246,6 +290,8 @@ impl Fields {
 struct Chain<'a> {
     protocol: u8,
     later_fragment: bool,
+    /// The headers on the way, as bits.
+    seen: u8,
     /// The upper layer as far as it is there; nothing in a later fragment.
     upper: &'a [u8],
 }
@@ -258,10 +304,11 @@ struct Chain<'a> {
 fn walk(first: u8, mut rest: &[u8]) -> Result<Chain<'_>, Unread> {
     let cut = Unread::ExtensionHeader;
     let mut next = first;
+    let mut seen = 0;
     for _ in 0..MOST_EXTENSIONS {
-        if !is_extension(next) {
+        let Some(bit) = extension_bit(next) else {
             break;
-        }
+        };
         let length = || rest.get(1).copied().map(usize::from).ok_or(cut);
         let bytes = match next {
             44 => 8,
@@ -270,10 +317,12 @@ fn walk(first: u8, mut rest: &[u8]) -> Result<Chain<'_>, Unread> {
         };
         let header = rest.get(..bytes).ok_or(cut)?;
         let offset = u16_at(header, 2).ok_or(cut)? >> 3;
+        seen |= bit;
         if next == 44 && offset > 0 {
             return Ok(Chain {
                 protocol: header[0],
                 later_fragment: true,
+                seen,
                 upper: &[],
             });
         }
@@ -286,14 +335,20 @@ fn walk(first: u8, mut rest: &[u8]) -> Result<Chain<'_>, Unread> {
     Ok(Chain {
         protocol: next,
         later_fragment: false,
+        seen,
         upper: rest,
     })
 }
 
-/// Whether it is an extension header that is walked: hop-by-hop, routing,
-/// fragment, authentication, destination options.
+/// Whether it is an extension header that is walked.
 fn is_extension(next_header: u8) -> bool {
-    matches!(next_header, 0 | 43 | 44 | 51 | 60)
+    extension_bit(next_header).is_some()
+}
+
+/// The bit of an extension header that is walked.
+pub(super) fn extension_bit(protocol: u8) -> Option<u8> {
+    let index = EXTENSIONS.iter().position(|walked| *walked == protocol)?;
+    Some(1 << index)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

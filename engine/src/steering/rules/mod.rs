@@ -42,7 +42,8 @@ pub use expression::Expression;
 pub use flow::Flow;
 pub use parse::ParseError;
 pub use primitive::{
-    IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanTag,
+    IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanIds,
+    VlanTag,
 };
 pub use reference::{Decision, Truth};
 pub use rule::{Action, Rule, RuleSet};

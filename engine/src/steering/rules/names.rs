@@ -12,6 +12,78 @@ pub(super) const ETHER_TYPES: &[(&str, u16)] = &[
 /// Names of protocols that have ports, which are words of their own.
 pub(super) const PORT_PROTOCOLS: &[(&str, u8)] = &[("tcp", 6), ("udp", 17), ("sctp", 132)];
 
+/// Names of protocols of both IP versions, which are words of their own.
+pub(super) const PROTOCOL_WORDS: &[(&str, u8)] = &[
+    ("tcp", 6),
+    ("udp", 17),
+    ("sctp", 132),
+    ("esp", 50),
+    ("ah", 51),
+    ("pim", 103),
+];
+
+/// Names of protocols that are words of their own, for IPv4 only, as in tcpdump. The
+/// first of a number is the one that is written.
+pub(super) const IPV4_PROTOCOL_WORDS: &[(&str, u8)] = &[
+    ("icmp", 1),
+    ("igmp", 2),
+    ("igrp", 9),
+    ("vrrp", 112),
+    ("carp", 112),
+];
+
+/// Names of services, with their ports: for messages, as a rule means the same on any
+/// machine only if it has the number.
+pub(super) const SERVICES: &[(&str, u16)] = &[
+    ("ftp-data", 20),
+    ("ftp", 21),
+    ("ssh", 22),
+    ("telnet", 23),
+    ("smtp", 25),
+    ("domain", 53),
+    ("dns", 53),
+    ("bootps", 67),
+    ("bootpc", 68),
+    ("tftp", 69),
+    ("http", 80),
+    ("www", 80),
+    ("kerberos", 88),
+    ("pop3", 110),
+    ("sunrpc", 111),
+    ("ntp", 123),
+    ("netbios-ns", 137),
+    ("netbios-dgm", 138),
+    ("netbios-ssn", 139),
+    ("imap", 143),
+    ("imap2", 143),
+    ("snmp", 161),
+    ("snmp-trap", 162),
+    ("bgp", 179),
+    ("ldap", 389),
+    ("https", 443),
+    ("microsoft-ds", 445),
+    ("isakmp", 500),
+    ("syslog", 514),
+    ("dhcpv6-client", 546),
+    ("dhcpv6-server", 547),
+    ("ldaps", 636),
+    ("imaps", 993),
+    ("pop3s", 995),
+    ("openvpn", 1194),
+    ("radius", 1812),
+    ("radius-acct", 1813),
+    ("nfs", 2049),
+    ("mysql", 3306),
+    ("ms-wbt-server", 3389),
+    ("rdp", 3389),
+    ("ipsec-nat-t", 4500),
+    ("vxlan", 4789),
+    ("sip", 5060),
+    ("mdns", 5353),
+    ("postgresql", 5432),
+    ("geneve", 6081),
+];
+
 /// Names of protocols that can follow `proto`.
 pub(super) const PROTOCOLS: &[(&str, u8)] = &[
     ("tcp", 6),
@@ -19,6 +91,7 @@ pub(super) const PROTOCOLS: &[(&str, u8)] = &[
     ("sctp", 132),
     ("icmp", 1),
     ("igmp", 2),
+    ("igrp", 9),
     ("gre", 47),
     ("esp", 50),
     ("ah", 51),

@@ -11,13 +11,25 @@ use thiserror::Error;
 pub enum Primitive {
     /// The EtherType behind the VLAN tags. A frame with an 802.3 length has none.
     EtherType(u16),
-    /// Whether the tag is there (802.1Q, 802.1ad or 0x9100) and has this id.
-    Vlan(VlanTag, Option<VlanId>),
-    /// The destination MAC address.
-    EtherDestination(MacAddress),
+    /// Whether the tag is there (802.1Q, 802.1ad or 0x9100) and has one of these ids.
+    Vlan(VlanTag, Option<VlanIds>),
+    /// A MAC address.
+    Ether(Side, MacAddress),
+    /// Whether the destination MAC address is a group's: multicast or broadcast.
+    EtherMulticast,
+    /// The frame has at most this many bytes, its Ethernet header and all, without the
+    /// frame check sequence. The bytes of all its buffers count.
+    AtMostBytes(u16),
+    /// The frame has at least this many bytes, counted the same way.
+    AtLeastBytes(u16),
     /// An IP address in a prefix. Addresses in ARP are not looked at.
     Address(Side, Prefix),
-    /// The upper-layer protocol of IPv4 or IPv6, behind extension headers.
+    /// An IPv4 address in ARP: the sender's as the source, the one asked for as the
+    /// destination. False for all other frames.
+    ArpAddress(Side, Prefix),
+    /// The upper-layer protocol of IPv4 or IPv6, behind extension headers. The number
+    /// of an extension header (0, 43, 44, 51, 60) asks whether an IPv6 packet has that
+    /// header, or an IPv4 packet that protocol.
     Protocol(u8),
     /// An IP fragment after the first: one without the upper layer's header.
     LaterFragment,
@@ -81,9 +93,78 @@ impl VlanId {
     }
 }
 
+/// VLAN ids from one to another, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VlanIds {
+    first: VlanId,
+    last: VlanId,
+}
+
+impl VlanIds {
+    /// A single id.
+    #[must_use]
+    pub fn one(id: VlanId) -> Self {
+        Self {
+            first: id,
+            last: id,
+        }
+    }
+
+    /// The ids from `first` to `last`, both included.
+    ///
+    /// # Errors
+    ///
+    /// When `last` is below `first`.
+    pub fn range(first: VlanId, last: VlanId) -> Result<Self, ValueError> {
+        if first <= last {
+            Ok(Self { first, last })
+        } else {
+            Err(ValueError::VlanIds {
+                first: first.get(),
+                last: last.get(),
+            })
+        }
+    }
+
+    /// The first.
+    #[must_use]
+    pub fn first(self) -> VlanId {
+        self.first
+    }
+
+    /// The last, which is included.
+    #[must_use]
+    pub fn last(self) -> VlanId {
+        self.last
+    }
+
+    /// Whether `id` is in the range.
+    #[must_use]
+    pub fn contains(self, id: VlanId) -> bool {
+        (self.first..=self.last).contains(&id)
+    }
+}
+
+impl From<VlanId> for VlanIds {
+    fn from(id: VlanId) -> Self {
+        Self::one(id)
+    }
+}
+
 /// A MAC address, in the order of the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MacAddress(pub [u8; 6]);
+
+impl MacAddress {
+    /// All hosts.
+    pub const BROADCAST: Self = Self([0xff; 6]);
+
+    /// Whether it is a group's: multicast or broadcast.
+    #[must_use]
+    pub fn is_multicast(self) -> bool {
+        self.0[0] & 1 != 0
+    }
+}
 
 /// Ports from one to another, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -229,6 +310,14 @@ pub enum ValueError {
     /// VLAN ids have 12 bits.
     #[error("VLAN id {0} is out of range: give 0 to 4095")]
     VlanId(u16),
+    /// The range is the wrong way round.
+    #[error("VLAN ids {first}-{last} are the wrong way round: give {last}-{first}")]
+    VlanIds {
+        /// The first, which is above the last.
+        first: u16,
+        /// The last.
+        last: u16,
+    },
     /// The range is the wrong way round.
     #[error("ports {first}-{last} are the wrong way round: give {last}-{first}")]
     Ports {

@@ -2,7 +2,9 @@
 //! program is tested against, and the answer to "what would these rules do".
 
 use super::expression::Expression;
-use super::fields::{Field, Fields};
+use std::net::IpAddr;
+
+use super::fields::{Field, Fields, extension_bit};
 use super::primitive::{IcmpVersion, Primitive, Side, TcpFlags, VlanTag};
 use super::rule::{Action, RuleSet};
 
@@ -78,18 +80,31 @@ impl Primitive {
     pub(crate) fn holds(self, fields: &Fields) -> Truth {
         match self {
             Self::EtherType(asked) => fields.ether_type.is(|is| is == asked),
-            Self::Vlan(VlanTag::Outer, id) => {
-                fields.outer_vlan.is(|is| id.is_none_or(|id| is == id))
+            Self::Vlan(VlanTag::Outer, id) => fields
+                .outer_vlan
+                .is(|is| id.is_none_or(|ids| ids.contains(is))),
+            Self::Vlan(VlanTag::Inner, id) => fields
+                .inner_vlan
+                .is(|is| id.is_none_or(|ids| ids.contains(is))),
+            Self::Ether(Side::Source, asked) => fields.ether_source.is(|is| is == asked),
+            Self::Ether(Side::Destination, asked) => fields.ether_destination.is(|is| is == asked),
+            Self::EtherMulticast => fields.ether_multicast.is(|is| is),
+            Self::AtMostBytes(most) => fields.frame_bytes.is(|is| is <= most),
+            Self::AtLeastBytes(least) => fields.frame_bytes.is(|is| is >= least),
+            Self::ArpAddress(Side::Source, prefix) => {
+                fields.arp_source.is(|is| prefix.contains(IpAddr::V4(is)))
             }
-            Self::Vlan(VlanTag::Inner, id) => {
-                fields.inner_vlan.is(|is| id.is_none_or(|id| is == id))
-            }
-            Self::EtherDestination(asked) => fields.ether_destination.is(|is| is == asked),
+            Self::ArpAddress(Side::Destination, prefix) => fields
+                .arp_destination
+                .is(|is| prefix.contains(IpAddr::V4(is))),
             Self::Address(Side::Source, prefix) => fields.source.is(|is| prefix.contains(is)),
             Self::Address(Side::Destination, prefix) => {
                 fields.destination.is(|is| prefix.contains(is))
             }
-            Self::Protocol(asked) => fields.protocol.is(|is| is == asked),
+            Self::Protocol(asked) => match extension_bit(asked) {
+                Some(bit) => fields.extensions.is(|is| is & bit != 0),
+                None => fields.protocol.is(|is| is == asked),
+            },
             Self::LaterFragment => fields.later_fragment.is(|is| is),
             Self::Port(Side::Source, ports) => fields.source_port.is(|is| ports.contains(is)),
             Self::Port(Side::Destination, ports) => {

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use wharf_ebpf::Table;
 
-use super::fields::{Field, Fields};
+use super::fields::{Field, Fields, extension_bit};
 use super::primitive::{IcmpVersion, Primitive, Side, VlanId, VlanTag};
 
 /// The table of the field that a primitive asks.
@@ -13,9 +13,15 @@ pub(super) fn table_of(primitive: Primitive) -> Table {
         Primitive::EtherType(_) => Table::EtherType,
         Primitive::Vlan(VlanTag::Outer, _) => Table::OuterVlan,
         Primitive::Vlan(VlanTag::Inner, _) => Table::InnerVlan,
-        Primitive::EtherDestination(_) => Table::EtherDestination,
+        Primitive::Ether(Side::Source, _) => Table::EtherSource,
+        Primitive::Ether(Side::Destination, _) => Table::EtherDestination,
+        Primitive::EtherMulticast => Table::EtherMulticast,
+        Primitive::AtMostBytes(_) | Primitive::AtLeastBytes(_) => Table::FrameBytes,
+        Primitive::ArpAddress(Side::Source, _) => Table::ArpSource,
+        Primitive::ArpAddress(Side::Destination, _) => Table::ArpDestination,
         Primitive::Address(Side::Source, _) => Table::Source,
         Primitive::Address(Side::Destination, _) => Table::Destination,
+        Primitive::Protocol(number) if extension_bit(number).is_some() => Table::Extensions,
         Primitive::Protocol(_) => Table::Protocol,
         Primitive::LaterFragment => Table::LaterFragment,
         Primitive::Port(Side::Source, _) => Table::SourcePort,
@@ -32,7 +38,9 @@ pub(super) fn edges(primitive: Primitive, table: Table) -> Vec<usize> {
     match primitive {
         _ if table_of(primitive) != table => Vec::new(),
         Primitive::EtherType(is) => from_to(is, is),
-        Primitive::Vlan(_, Some(id)) => from_to(id.get(), id.get()),
+        Primitive::Vlan(_, Some(ids)) => from_to(ids.first().get(), ids.last().get()),
+        Primitive::AtMostBytes(most) => from_to(0, most),
+        Primitive::AtLeastBytes(least) => from_to(least, u16::MAX),
         Primitive::Port(_, ports) => from_to(ports.first(), ports.last()),
         _ => Vec::new(),
     }
@@ -58,6 +66,14 @@ pub(super) fn with_field(table: Table, value: Field<usize>) -> Fields {
         Table::OuterVlan => fields.outer_vlan = as_field(value, id),
         Table::InnerVlan => fields.inner_vlan = as_field(value, id),
         Table::EtherDestination => fields.ether_destination = as_field(value, no_value),
+        Table::EtherSource => fields.ether_source = as_field(value, no_value),
+        Table::EtherMulticast => fields.ether_multicast = as_field(value, |value| value == 1),
+        Table::FrameBytes => fields.frame_bytes = as_field(value, |value| value),
+        Table::ArpSource => fields.arp_source = as_field(value, |_| Ipv4Addr::UNSPECIFIED),
+        Table::ArpDestination => {
+            fields.arp_destination = as_field(value, |_| Ipv4Addr::UNSPECIFIED);
+        }
+        Table::Extensions => fields.extensions = as_field(value, byte),
         Table::Source => fields.source = as_field(value, |_| Ipv4Addr::UNSPECIFIED.into()),
         Table::Destination => {
             fields.destination = as_field(value, |_| Ipv4Addr::UNSPECIFIED.into());
@@ -78,6 +94,7 @@ pub(super) fn name(table: Table) -> &'static str {
     match table {
         Table::EtherType => "the EtherType",
         Table::OuterVlan | Table::InnerVlan => "a VLAN id",
+        Table::FrameBytes => "the frame length",
         Table::SourcePort => "the source port",
         Table::DestinationPort => "the destination port",
         _ => "a field",

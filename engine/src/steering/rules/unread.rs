@@ -11,6 +11,8 @@ pub enum Unread {
     EthernetHeader,
     /// The frame ends within a VLAN tag.
     VlanTag,
+    /// The ARP packet is cut off.
+    Arp,
     /// The IP header is malformed or cut off.
     IpHeader,
     /// An IPv6 extension header is cut off.
@@ -28,6 +30,7 @@ impl fmt::Display for Unread {
         f.write_str(match self {
             Self::EthernetHeader => "the Ethernet header is cut off",
             Self::VlanTag => "a VLAN tag is cut off",
+            Self::Arp => "the ARP packet is cut off",
             Self::IpHeader => "the IP header is malformed or cut off",
             Self::ExtensionHeader => "an IPv6 extension header is cut off",
             Self::ManyExtensionHeaders => "there are more than four IPv6 extension headers",

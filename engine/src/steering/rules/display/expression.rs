@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::primitive::Asked;
+use crate::steering::rules::names::{IPV4_PROTOCOL_WORDS, name_of};
 use crate::steering::rules::primitive::{Ports, Prefix, Primitive, Side};
 use crate::steering::rules::{Expression, Flow};
 
@@ -81,8 +82,10 @@ fn short_and(members: &[Expression]) -> Option<Short> {
         return None;
     };
     let text = match (first, second) {
-        (Primitive::EtherType(0x0800), Expression::Primitive(Primitive::Protocol(1))) => {
-            "icmp".to_owned()
+        (Primitive::EtherType(0x0800), Expression::Primitive(Primitive::Protocol(number)))
+            if name_of(IPV4_PROTOCOL_WORDS, *number).is_some() =>
+        {
+            name_of(IPV4_PROTOCOL_WORDS, *number)?.to_owned()
         }
         (Primitive::EtherType(0x86dd), Expression::Primitive(Primitive::Protocol(58))) => {
             "icmp6".to_owned()
@@ -121,6 +124,15 @@ fn short_or(members: &[Expression]) -> Option<Short> {
             if asked == same =>
         {
             Asked(*asked).to_string()
+        }
+        (
+            Primitive::ArpAddress(Side::Source, asked),
+            Primitive::ArpAddress(Side::Destination, same),
+        ) if asked == same => format!("arp {}", Asked(*asked)),
+        (Primitive::Ether(Side::Source, asked), Primitive::Ether(Side::Destination, same))
+            if asked == same =>
+        {
+            format!("ether host {asked}")
         }
         _ => return None,
     };

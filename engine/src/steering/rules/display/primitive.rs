@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::steering::rules::names::{
-    ETHER_TYPES, ICMP_TYPES, ICMP6_TYPES, PORT_PROTOCOLS, TCP_FLAGS, name_of,
+    ETHER_TYPES, ICMP_TYPES, ICMP6_TYPES, PROTOCOL_WORDS, TCP_FLAGS, name_of,
 };
 use crate::steering::rules::primitive::{
     IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, VlanTag,
@@ -21,11 +21,19 @@ impl fmt::Display for Primitive {
                     VlanTag::Outer => "vlan",
                     VlanTag::Inner => "inner vlan",
                 })?;
-                id.map_or(Ok(()), |id| write!(f, " {}", id.get()))
+                match id.map(|ids| (ids.first().get(), ids.last().get())) {
+                    None => Ok(()),
+                    Some((first, last)) if first == last => write!(f, " {first}"),
+                    Some((first, last)) => write!(f, " {first}-{last}"),
+                }
             }
-            Self::EtherDestination(address) => write!(f, "ether dst {address}"),
+            Self::Ether(side, address) => write!(f, "ether {side} {address}"),
+            Self::EtherMulticast => f.write_str("ether multicast"),
+            Self::AtMostBytes(most) => write!(f, "less {most}"),
+            Self::AtLeastBytes(least) => write!(f, "greater {least}"),
+            Self::ArpAddress(side, prefix) => write!(f, "arp {side} {}", Asked(prefix)),
             Self::Address(side, prefix) => write!(f, "{side} {}", Asked(prefix)),
-            Self::Protocol(number) => match name_of(PORT_PROTOCOLS, number) {
+            Self::Protocol(number) => match name_of(PROTOCOL_WORDS, number) {
                 Some(name) => f.write_str(name),
                 None => write!(f, "proto {number}"),
             },

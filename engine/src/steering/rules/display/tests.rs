@@ -66,6 +66,11 @@ fn text_is_as_tcpdump_has_it() {
         "(udp port 53 and not src net 10.0.0.0/8) or tcp[tcpflags] & (tcp-syn|tcp-ack) == tcp-syn",
         "ether proto 0x88cc or ether dst 01:80:c2:00:00:0e or proto 47 or fragment",
         "not (tcp or udp)",
+        "ether host 02:00:00:00:00:01 or ether src 02:00:00:00:00:02 or ether multicast",
+        "less 100 and not greater 60",
+        "vlan 100-200 and not inner vlan 1-2",
+        "arp host 10.0.0.1 or arp src net 10.0.0.0/8 or arp dst host 10.0.0.2",
+        "igmp or vrrp or esp or ah or pim",
         "flow tcp 10.0.0.1:1 > 10.0.0.2:2 or flow udp [fd00::1]:1 > [fd00::2]:2",
     ] {
         let expression: Expression = text.parse().expect(text);

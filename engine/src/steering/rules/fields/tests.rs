@@ -85,7 +85,11 @@ fn tag_that_is_cut_off_leaves_all_behind_it_undecided() {
     assert_eq!(
         fields,
         Fields {
+            frame_bytes: Field::Is(17),
+            ether_source: Field::Is(MacAddress([2, 0, 0, 0, 0, 1])),
             ether_destination: Field::Is(MacAddress([2, 0, 0, 0, 0, 2])),
+            ether_multicast: Field::Is(false),
+            unread: Some(Unread::VlanTag),
             ..Fields::UNDECIDED
         }
     );
@@ -213,4 +217,61 @@ fn jumbogram_has_addresses_only() {
 
     assert!(matches!(fields.source, Field::Is(_)));
     assert_eq!(fields.protocol, Field::Undecided);
+}
+
+#[test]
+fn frames_have_both_addresses_and_a_length() {
+    let fields = Fields::of(&bytes(UDP));
+
+    assert_eq!(fields.frame_bytes, Field::Is(50));
+    assert_eq!(
+        fields.ether_source,
+        Field::Is(MacAddress([2, 0, 0, 0, 0, 1]))
+    );
+    assert_eq!(fields.ether_multicast, Field::Is(false));
+    assert_eq!(fields.arp_source, Field::Absent);
+    let long = Fields::of_first(&bytes(UDP), 100_000);
+    assert_eq!(long.frame_bytes, Field::Is(u16::MAX));
+    let short = Fields::of(&[1; 13]);
+    assert_eq!(short.frame_bytes, Field::Is(13), "that much is known");
+    assert_eq!(short.ether_multicast, Field::Undecided);
+    assert_eq!(Fields::of(&[1; 14]).ether_multicast, Field::Is(true));
+}
+
+#[test]
+fn arp_has_two_addresses_as_far_as_it_is_there() {
+    let arp = bytes(
+        "ffffffffffff 020000000001 0806 0001080006040001 \
+         020000000001 0a000001 000000000000 0a000002",
+    );
+
+    let whole = Fields::of(&arp);
+    let asked_cut = Fields::of(&arp[..41]);
+    let both_cut = Fields::of(&arp[..31]);
+
+    assert_eq!(whole.arp_source, Field::Is([10, 0, 0, 1].into()));
+    assert_eq!(whole.arp_destination, Field::Is([10, 0, 0, 2].into()));
+    assert_eq!((whole.source, whole.unread), (Field::Absent, None));
+    assert_eq!(asked_cut.arp_source, whole.arp_source);
+    assert_eq!(asked_cut.arp_destination, Field::Undecided);
+    assert_eq!(both_cut.arp_source, Field::Undecided);
+    assert_eq!(both_cut.unread, Some(Unread::Arp));
+}
+
+#[test]
+fn extension_headers_on_the_way_are_known_if_the_chain_is() {
+    // Hop-by-hop, authentication, UDP.
+    let chain = "3300000000000000 110100000000000000000000 0001000200080000";
+
+    let whole = Fields::of(&ipv6(0, chain));
+    let cut = Fields::of(&ipv6(0, &chain[..29]));
+    let plain = Fields::of(&ipv6(17, "0001000200080000"));
+    let ipv4 = Fields::of(&bytes(&UDP.replace("40110000", "40330000")));
+
+    assert_eq!(whole.extensions, Field::Is(0b1001));
+    assert_eq!(whole.destination_port, Field::Is(2));
+    assert_eq!(cut.extensions, Field::Undecided);
+    assert_eq!(plain.extensions, Field::Is(0));
+    assert_eq!(ipv4.extensions, Field::Is(0b1000), "its protocol is one");
+    assert_eq!(Fields::of(&[0; 14]).extensions, Field::Absent);
 }

@@ -1,6 +1,7 @@
 //! Expressions: `and`, `or`, `not`, parentheses.
 
 use super::cursor::{Cursor, Token};
+use super::elsewhere::instead_of;
 use super::error::{ParseError, shown};
 use super::reader::Reader;
 use super::suggest::suggestion;
@@ -50,7 +51,12 @@ impl<'a> Parser<'a> {
             let is_known = WORDS.contains(&token.word);
             let near = suggestion(token.word, WORDS.iter().copied()).filter(|_| !is_known);
             let mut message = format!("expected {expected}, not `{}`", shown(token.word));
-            if let Some(near) = near {
+            if let Some(remedy) = instead_of(token.word) {
+                message = format!(
+                    "`{}` is no word of this language: {remedy}",
+                    shown(token.word)
+                );
+            } else if let Some(near) = near {
                 message += &format!(": did you mean `{near}`?");
             }
             return Err(self.reader.cursor.error(token, message));

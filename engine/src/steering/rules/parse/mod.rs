@@ -2,10 +2,12 @@
 //! wrong is said at its word.
 
 mod cursor;
+mod elsewhere;
 mod error;
 mod expression;
 mod from_str;
 mod header;
+mod length;
 mod primitive;
 mod qualified;
 mod qualifiers;

@@ -1,14 +1,19 @@
 //! Primitives: what stands between `and` and `or`.
 
+use std::net::Ipv6Addr;
+
 use super::cursor::Token;
+use super::elsewhere::{instead_of, instead_of_bytes};
 use super::error::{ParseError, shown};
 use super::qualifiers::Layer;
 use super::reader::Reader;
 use super::suggest::suggestion;
 use super::value;
 use super::words::{DIRECTIONS, KINDS, PRIMITIVE, WORDS};
-use crate::steering::rules::names::{ETHER_TYPES, PORT_PROTOCOLS, PROTOCOLS, value_of};
-use crate::steering::rules::{Expression, Primitive, VlanTag};
+use crate::steering::rules::names::{
+    ETHER_TYPES, IPV4_PROTOCOL_WORDS, PORT_PROTOCOLS, PROTOCOL_WORDS, PROTOCOLS, value_of,
+};
+use crate::steering::rules::{Expression, MacAddress, Prefix, Primitive, Side, VlanTag};
 
 impl<'a> Reader<'a> {
     /// The primitive that starts with `token`. None where only the words before a
@@ -18,6 +23,7 @@ impl<'a> Reader<'a> {
             return self.carried_over(token).map(Some);
         }
         self.qualifiers = None;
+        self.after_vlan = false;
         let expression = match token.word {
             "tcp" if self.cursor.next_is(&["["]) => self.tcp_flags(token)?,
             "icmp" | "icmp6" if self.cursor.next_is(&["["]) => self.icmp_type(token)?,
@@ -26,10 +32,16 @@ impl<'a> Reader<'a> {
             "src" | "dst" | "host" | "net" | "port" | "portrange" => {
                 return self.qualified(token, Layer::Any);
             }
-            "arp" | "rarp" => self.arp(token)?,
-            "icmp" => {
+            "arp" => return self.arp(token),
+            "rarp" => self.rarp(token)?,
+            "esp" | "ah" | "pim" => {
+                let number = value_of(PROTOCOL_WORDS, token.word).expect("it has a name");
+                self.leaf(token, Primitive::Protocol(number))
+            }
+            "icmp" | "igmp" | "igrp" | "vrrp" | "carp" => {
+                let number = value_of(IPV4_PROTOCOL_WORDS, token.word).expect("it has a name");
                 self.leaf(token, Primitive::EtherType(0x0800))
-                    & self.leaf(token, Primitive::Protocol(1))
+                    & self.leaf(token, Primitive::Protocol(number))
             }
             "icmp6" => {
                 self.leaf(token, Primitive::EtherType(0x86dd))
@@ -41,7 +53,12 @@ impl<'a> Reader<'a> {
                 self.vlan(token, VlanTag::Inner)?
             }
             "fragment" => self.leaf(token, Primitive::LaterFragment),
-            "ether" => self.ether()?,
+            "ether" => return self.ether(token),
+            "broadcast" => self.leaf(token, BROADCAST),
+            "multicast" => self.leaf(token, Primitive::EtherMulticast),
+            "less" => self.bound(Primitive::AtMostBytes)?,
+            "greater" => self.bound(Primitive::AtLeastBytes)?,
+            "len" => self.length(token)?,
             "proto" => self.protocol()?,
             "flow" => self.flow()?,
             _ => return Err(self.unknown(token)),
@@ -49,23 +66,45 @@ impl<'a> Reader<'a> {
         Ok(Some(expression))
     }
 
-    fn arp(&mut self, token: Token<'a>) -> Result<Expression, ParseError> {
+    fn arp(&mut self, token: Token<'a>) -> Result<Option<Expression>, ParseError> {
+        self.no_bytes(token)?;
+        match self
+            .cursor
+            .next_if(DIRECTIONS)
+            .or_else(|| self.cursor.next_if(KINDS))
+        {
+            Some(next) => self.qualified(next, Layer::Arp),
+            None => Ok(Some(self.leaf(token, Primitive::EtherType(0x0806)))),
+        }
+    }
+
+    fn rarp(&mut self, token: Token<'a>) -> Result<Expression, ParseError> {
+        self.no_bytes(token)?;
         if self.cursor.next_is(DIRECTIONS) || self.cursor.next_is(KINDS) {
             let next = self.cursor.expect("a word")?;
-            let message = format!(
-                "addresses in {} are not looked at: write `{0}` alone",
-                token.word
-            );
+            let message = "addresses in rarp are not looked at: write `rarp` alone";
             return Err(self.cursor.error(next, message));
         }
-        let number = value_of(ETHER_TYPES, token.word).expect("it has a name");
-        Ok(self.leaf(token, Primitive::EtherType(number)))
+        Ok(self.leaf(token, Primitive::EtherType(0x8035)))
+    }
+
+    /// `ip[8]` and the like: only some headers can be looked into.
+    fn no_bytes(&mut self, header: Token<'a>) -> Result<(), ParseError> {
+        let Some(bracket) = self.cursor.next_if(&["["]) else {
+            return Ok(());
+        };
+        let offset = self.cursor.next().map_or("", |token| token.word);
+        let offset = offset.split(':').next().unwrap_or_default();
+        let message = instead_of_bytes(header.word, offset);
+        Err(self.cursor.error(bracket, message))
     }
 
     fn unknown(&self, token: Token<'_>) -> ParseError {
         let word = shown(token.word);
         let message = if matches!(token.word, "and" | "or" | "&&" | "||" | ")") {
             format!("expected {PRIMITIVE}, not `{word}`")
+        } else if let Some(remedy) = instead_of(token.word) {
+            format!("`{word}` is no word of this language: {remedy}")
         } else if let Some(near) = suggestion(token.word, WORDS.iter().copied()) {
             format!("unknown word `{word}`: did you mean `{near}`?")
         } else {
@@ -81,27 +120,38 @@ impl<'a> Reader<'a> {
             return Ok(self.leaf(token, Primitive::Vlan(tag, None)));
         };
         self.cursor.next();
-        let id = self.valid(id_token, value::vlan_id)?;
-        Ok(self.leaf(id_token, Primitive::Vlan(tag, Some(id))))
+        if let Some((first, rest)) = id_token.word.split_once(',') {
+            let list = rest.replace(',', " or vlan ");
+            let message = format!(
+                "a list is written with `or`: `vlan {} or vlan {}`",
+                shown(first),
+                shown(&list)
+            );
+            return Err(self.cursor.error(id_token, message));
+        }
+        let ids = self.valid(id_token, value::vlan_ids)?;
+        self.after_vlan = true;
+        Ok(self.leaf(id_token, Primitive::Vlan(tag, Some(ids))))
     }
 
-    fn ether(&mut self) -> Result<Expression, ParseError> {
-        let expected = "`proto` or `dst` after `ether`";
+    fn ether(&mut self, ether: Token<'a>) -> Result<Option<Expression>, ParseError> {
+        self.no_bytes(ether)?;
+        let expected = "`proto`, `src`, `dst`, `host`, `multicast` or `broadcast` after `ether`";
         let token = self.cursor.expect(expected)?;
-        match token.word {
+        let expression = match token.word {
             "proto" => {
                 let number = self.cursor.expect("an EtherType")?;
                 let ether_type = self.valid(number, |word| value::ether_type(word, ETHER_TYPES))?;
-                Ok(self.leaf(number, Primitive::EtherType(ether_type)))
+                self.leaf(number, Primitive::EtherType(ether_type))
             }
-            "dst" => {
-                self.cursor.next_if(&["host"]);
-                let address = self.cursor.expect("a MAC address")?;
-                let mac = self.valid(address, value::mac)?;
-                Ok(self.leaf(address, Primitive::EtherDestination(mac)))
+            "src" | "dst" | "host" | "net" | "port" | "portrange" => {
+                return self.qualified(token, Layer::Ether);
             }
-            _ => Err(self.cursor.not_expected(token, expected)),
-        }
+            "multicast" => self.leaf(token, Primitive::EtherMulticast),
+            "broadcast" => self.leaf(token, BROADCAST),
+            _ => return Err(self.cursor.not_expected(token, expected)),
+        };
+        Ok(Some(expression))
     }
 
     fn protocol(&mut self) -> Result<Expression, ParseError> {
@@ -112,6 +162,7 @@ impl<'a> Reader<'a> {
 
     fn transport(&mut self, token: Token<'a>) -> Result<Option<Expression>, ParseError> {
         let number = value_of(PORT_PROTOCOLS, token.word).expect("it has a name");
+        self.no_bytes(token)?;
         match self
             .cursor
             .next_if(DIRECTIONS)
@@ -124,11 +175,13 @@ impl<'a> Reader<'a> {
 
     fn network(&mut self, token: Token<'a>) -> Result<Option<Expression>, ParseError> {
         let number = value_of(ETHER_TYPES, token.word).expect("it has a name");
-        if let Some(sign) = self.cursor.next_if(&["["]) {
-            return Err(self.cursor.error(
-                sign,
-                "only `tcp[tcpflags]`, `icmp[icmptype]` and `icmp6[icmp6type]` can be looked into",
-            ));
+        self.no_bytes(token)?;
+        if let Some(expression) = self.group(token)? {
+            return Ok(Some(expression));
+        }
+        if let Some(flow) = self.cursor.next_if(&["flow"]) {
+            let message = "the flow label is not looked at: match by addresses, protocol or ports";
+            return Err(self.cursor.error(flow, message));
         }
         if self.cursor.next_if(&["proto"]).is_some() {
             let version = self.leaf(token, Primitive::EtherType(number));
@@ -143,4 +196,34 @@ impl<'a> Reader<'a> {
             None => Ok(Some(self.leaf(token, Primitive::EtherType(number)))),
         }
     }
+
+    /// `multicast` or `broadcast` after `ip` or `ip6`.
+    fn group(&mut self, ip: Token<'a>) -> Result<Option<Expression>, ParseError> {
+        let Some(token) = self.cursor.next_if(&["multicast", "broadcast"]) else {
+            return Ok(None);
+        };
+        let (number, groups) = match (ip.word, token.word) {
+            // As tcpdump has it: from 224.0.0.0 on, up to 255.255.255.255.
+            ("ip", "multicast") => (0x0800, Prefix::new([224, 0, 0, 0].into(), 3)),
+            ("ip6", "multicast") => {
+                let groups = Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0);
+                (0x86dd, Prefix::new(groups.into(), 8))
+            }
+            ("ip", _) => {
+                let message = "a broadcast address depends on the network's mask: write `dst host` and the address, such as 255.255.255.255, or `ether broadcast`";
+                return Err(self.cursor.error(token, message));
+            }
+            _ => {
+                let message = "IPv6 has no broadcast: write `ip6 multicast`";
+                return Err(self.cursor.error(token, message));
+            }
+        };
+        let groups = groups.expect("the bits behind it are clear");
+        let network = self.leaf(ip, Primitive::EtherType(number));
+        Ok(Some(
+            network & self.leaf(token, Primitive::Address(Side::Destination, groups)),
+        ))
+    }
 }
+
+const BROADCAST: Primitive = Primitive::Ether(Side::Destination, MacAddress::BROADCAST);

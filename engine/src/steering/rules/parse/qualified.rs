@@ -35,6 +35,8 @@ impl<'a> Reader<'a> {
         self.qualifiers = Some(qualifiers);
         let expected = match (kind, layer) {
             (Kind::Bare, Layer::Transport(_)) => "`port` or `portrange`",
+            (Kind::Bare | Kind::Host, Layer::Ether) => "a MAC address",
+            (Kind::Bare, Layer::Arp) => "an address, `host` or `net`",
             (Kind::Bare, _) => "an address, `host`, `net`, `port` or `portrange`",
             (Kind::Host, _) => "an address",
             (Kind::Net, _) => "a prefix such as 10.0.0.0/8",
@@ -89,6 +91,14 @@ impl<'a> Reader<'a> {
                 token,
                 format!("`{word}` is no part of IP itself: write `and {word}`"),
             )),
+            ("port" | "portrange", Layer::Ether | Layer::Arp) => Err(self.cursor.error(
+                token,
+                format!("there are no ports before IP: write `{word}` alone"),
+            )),
+            ("net", Layer::Ether) => Err(self.cursor.error(
+                token,
+                "a MAC address has no prefix: write `ether host` and the address",
+            )),
             ("host", _) => Ok(Kind::Host),
             ("net", _) => Ok(Kind::Net),
             ("port", _) => Ok(Kind::Port),
@@ -100,6 +110,15 @@ impl<'a> Reader<'a> {
     pub(super) fn carried_over(&mut self, token: Token<'a>) -> Result<Expression, ParseError> {
         match self.qualifiers {
             Some(qualifiers) => self.value(token, qualifiers, "a value"),
+            None if self.after_vlan => {
+                let word = shown(token.word);
+                Err(self.cursor.error(
+                    token,
+                    format!(
+                        "`{word}` of what? write `vlan {word}`, or a range such as `vlan 100-200`"
+                    ),
+                ))
+            }
             None => {
                 let word = shown(token.word);
                 Err(self.cursor.error(
@@ -126,7 +145,26 @@ impl<'a> Reader<'a> {
         let Qualifiers {
             layer, direction, ..
         } = qualifiers;
+        if let Some((first, rest)) = token.word.split_once(',') {
+            let list = rest.replace(',', " or ");
+            let message = format!(
+                "a list is written with `or`: `{} or {}`",
+                shown(first),
+                shown(&list)
+            );
+            return Err(self.cursor.error(token, message));
+        }
         match qualifiers.kind {
+            Kind::Host | Kind::Bare if layer == Layer::Ether => {
+                let mac = self.valid(token, value::mac)?;
+                Ok(self.sides(token, direction, |side| Primitive::Ether(side, mac)))
+            }
+            Kind::Port if matches!(token.word, "<" | ">" | "=" | "==" | "!=") => {
+                Err(self.cursor.error(
+                    token,
+                    "ports from one to another are a range, such as `portrange 1024-65535`",
+                ))
+            }
             Kind::Bare if matches!(layer, Layer::Transport(_)) => {
                 Err(self.cursor.not_expected(token, expected))
             }
@@ -171,6 +209,16 @@ impl<'a> Reader<'a> {
         let is_ipv4 = prefix.address().is_ipv4();
         let on = |side| Primitive::Address(side, prefix);
         match layer {
+            Layer::Arp if !is_ipv4 => {
+                let word = shown(token.word);
+                let message = format!(
+                    "`{word}` is IPv6, but ARP has IPv4 addresses: IPv6 asks with `icmp6[icmp6type] == icmp6-neighborsolicit`"
+                );
+                Err(self.cursor.error(token, message))
+            }
+            Layer::Arp => {
+                Ok(self.sides(token, direction, |side| Primitive::ArpAddress(side, prefix)))
+            }
             Layer::Network(number) if is_ipv4 != (number == 0x0800) => {
                 let (asked, given) = if is_ipv4 {
                     ("ip6", "IPv4")

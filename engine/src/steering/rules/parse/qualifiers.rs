@@ -3,7 +3,8 @@
 /// What a value is preceded by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Qualifiers {
-    /// `ip` or `ip6`, as its EtherType, and `tcp`, `udp` or `sctp`, as its number.
+    /// `ether`, `arp`, `ip` or `ip6` (as its EtherType), `tcp`, `udp` or `sctp` (as its
+    /// number).
     pub(super) layer: Layer,
     pub(super) direction: Direction,
     pub(super) kind: Kind,
@@ -12,6 +13,8 @@ pub(super) struct Qualifiers {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Layer {
     Any,
+    Ether,
+    Arp,
     Network(u16),
     Transport(u8),
 }

@@ -15,6 +15,8 @@ pub(super) struct Reader<'a> {
     pub(super) leaves: Vec<Token<'a>>,
     /// What a bare value after `and` or `or` takes over from the primitive before.
     pub(super) qualifiers: Option<Qualifiers>,
+    /// Whether the primitive before is of a VLAN id, which no bare value takes over.
+    pub(super) after_vlan: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -23,6 +25,7 @@ impl<'a> Reader<'a> {
             cursor,
             leaves: Vec::new(),
             qualifiers: None,
+            after_vlan: false,
         }
     }
 

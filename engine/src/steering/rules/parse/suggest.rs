@@ -12,16 +12,30 @@ pub(super) fn suggestion<'a>(
     let length = word.chars().count();
     let most = match length {
         0..2 => 0,
-        2..5 => 1,
-        5..=LONGEST => 2,
+        2..7 => 1,
+        7..=LONGEST => 2,
         _ => return None,
+    };
+    // Another letter makes another word of a short one: `ipx` is neither `ip` nor
+    // `ip6`. One that is missing, or two that are swapped, do not.
+    let may_be = |candidate: &&str| {
+        length > SHORT
+            || candidate.chars().count() == length + 1
+            || letters(candidate) == letters(&word)
     };
     words
         .into_iter()
+        .filter(may_be)
         .map(|candidate| (distance(&word, candidate), candidate))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+fn letters(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 /// Letters to add, remove, replace, or swap with the next.
@@ -69,6 +83,8 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("ports", "portrange"),
 ];
 
+const SHORT: usize = 3;
+
 /// Longer words are not looked for: the search takes the square of it.
 const LONGEST: usize = 32;
 
@@ -86,6 +102,9 @@ mod tests {
         assert_eq!(suggestion("fragmnts", words), Some("fragment"));
         assert_eq!(suggestion("ipv6", words), Some("ip6"));
         assert_eq!(suggestion("gre", words), None);
+        assert_eq!(suggestion("ucp", words), None, "one of two others");
+        assert_eq!(suggestion("tc", words), Some("tcp"));
+        assert_eq!(suggestion("ipx", ["ip", "ip6"]), None);
         assert_eq!(suggestion(&"x".repeat(100_000), words), None);
     }
 }

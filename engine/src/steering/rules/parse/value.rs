@@ -8,8 +8,8 @@ use std::str::FromStr;
 use super::error::shown;
 use super::suggest::suggestion;
 use crate::kernel::XskIndex;
-use crate::steering::rules::names::value_of;
-use crate::steering::rules::{MacAddress, Ports, Prefix, VlanId};
+use crate::steering::rules::names::{SERVICES, value_of};
+use crate::steering::rules::{MacAddress, Ports, Prefix, VlanId, VlanIds};
 
 /// A number of at most `most`, decimal or 0x and hexadecimal.
 pub(super) fn number(word: &str, what: &str, most: u32) -> Result<u32, String> {
@@ -95,7 +95,21 @@ fn unknown_name<'a>(name: &str, what: &str, names: impl Iterator<Item = &'a str>
     }
 }
 
-pub(super) fn vlan_id(word: &str) -> Result<VlanId, String> {
+/// `A-B`, or one id.
+pub(super) fn vlan_ids(word: &str) -> Result<VlanIds, String> {
+    let Some((first, last)) = word.split_once('-') else {
+        return vlan_id(word).map(VlanIds::one);
+    };
+    VlanIds::range(vlan_id(first)?, vlan_id(last)?).map_err(|error| error.to_string())
+}
+
+/// The length of a frame; the last number stands for all that are longer.
+pub(super) fn frame_bytes(word: &str) -> Result<u16, String> {
+    let number = number(word, "frame length", u32::from(u16::MAX) - 1)?;
+    Ok(u16::try_from(number).expect("16 bits"))
+}
+
+fn vlan_id(word: &str) -> Result<VlanId, String> {
     let number = number(word, "VLAN id", 4095)?;
     VlanId::new(u16::try_from(number).expect("12 bits")).map_err(|error| error.to_string())
 }
@@ -114,10 +128,14 @@ pub(super) fn port(word: &str) -> Result<u16, String> {
         }
         return two_bytes(word, "port");
     }
-    Err(format!(
-        "`{}` is no port number: service names are not looked up, give the number",
+    let no_number = format!(
+        "`{}` is no port number: service names are not looked up",
         shown(word)
-    ))
+    );
+    Err(match value_of(SERVICES, &word.to_ascii_lowercase()) {
+        Some(port) => format!("{no_number}, give {port}"),
+        None => format!("{no_number}, give the number"),
+    })
 }
 
 /// `A-B`, or one port.

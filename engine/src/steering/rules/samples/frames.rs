@@ -13,7 +13,7 @@ pub(crate) fn frame() -> BoxedStrategy<Vec<u8>> {
     let network = prop_oneof![
         6 => ipv4(),
         6 => ipv6(),
-        1 => vec(any::<u8>(), 28..40).prop_map(|arp| (0x0806, arp)),
+        2 => arp(),
         1 => (ether_type(), vec(any::<u8>(), 0..40)),
     ];
     let tag = (
@@ -27,11 +27,11 @@ pub(crate) fn frame() -> BoxedStrategy<Vec<u8>> {
         1 => vec((any::<prop::sample::Index>(), any::<u8>()), 1..3).boxed(),
     ];
     let cut = option::weighted(0.25, any::<prop::sample::Index>());
-    (mac(), tags, network, 0..8_usize, corruption, cut)
+    ((mac(), mac()), tags, network, 0..8_usize, corruption, cut)
         .prop_map(
-            |(mac, tags, (ether_type, packet), padding, corruption, cut)| {
-                let mut frame = mac.to_vec();
-                frame.extend([2, 0, 0, 0, 0, 9]);
+            |((destination, source), tags, (ether_type, packet), padding, corruption, cut)| {
+                let mut frame = destination.to_vec();
+                frame.extend(source);
                 for (tpid, id, priority) in tags {
                     frame.extend(tpid.to_be_bytes());
                     frame.extend((priority << 12 | id).to_be_bytes());
@@ -49,6 +49,16 @@ pub(crate) fn frame() -> BoxedStrategy<Vec<u8>> {
                 frame
             },
         )
+        .boxed()
+}
+
+fn arp() -> BoxedStrategy<(u16, Vec<u8>)> {
+    (any_ipv4(), any_ipv4(), vec(any::<u8>(), 28..40))
+        .prop_map(|(source, destination, mut arp)| {
+            arp[14..18].copy_from_slice(&source);
+            arp[24..28].copy_from_slice(&destination);
+            (0x0806, arp)
+        })
         .boxed()
 }
 

@@ -15,7 +15,7 @@ pub(crate) use self::frames::frame;
 use super::literal::Literal;
 use super::{
     Action, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule, RuleSet,
-    Side, TcpFlags, VlanId, VlanTag,
+    Side, TcpFlags, VlanId, VlanIds, VlanTag,
 };
 use crate::kernel::XskIndex;
 
@@ -83,14 +83,15 @@ fn shorthand() -> BoxedStrategy<Expression> {
     };
     let qualified = (select(&[6_u8, 17, 132][..]), sided())
         .prop_map(|(protocol, asked)| Expression::from(Primitive::Protocol(protocol)) & asked);
-    let version = (any::<bool>(), select(&[1_u8, 6, 47, 58][..])).prop_map(|(v4, protocol)| {
-        let ip = if v4 {
-            Expression::ip()
-        } else {
-            Expression::ip6()
-        };
-        ip & Primitive::Protocol(protocol)
-    });
+    let version =
+        (any::<bool>(), select(&[1_u8, 2, 6, 9, 47, 58, 112][..])).prop_map(|(v4, protocol)| {
+            let ip = if v4 {
+                Expression::ip()
+            } else {
+                Expression::ip6()
+            };
+            ip & Primitive::Protocol(protocol)
+        });
     let both_qualified = (select(&[6_u8, 17, 132][..]), of_both(Expression::or))
         .prop_map(|(protocol, both)| Expression::from(Primitive::Protocol(protocol)) & both);
     prop_oneof![
@@ -108,6 +109,8 @@ fn shorthand() -> BoxedStrategy<Expression> {
 fn sided() -> BoxedStrategy<Primitive> {
     prop_oneof![
         (side(), prefix()).prop_map(|(side, prefix)| Primitive::Address(side, prefix)),
+        (side(), ipv4_prefix()).prop_map(|(side, prefix)| Primitive::ArpAddress(side, prefix)),
+        (side(), mac()).prop_map(|(side, mac)| Primitive::Ether(side, MacAddress(mac))),
         (side(), ports()).prop_map(|(side, ports)| Primitive::Port(side, ports)),
     ]
     .boxed()
@@ -116,6 +119,8 @@ fn sided() -> BoxedStrategy<Primitive> {
 fn on(side: Side, question: Primitive) -> Expression {
     Expression::from(match question {
         Primitive::Address(_, prefix) => Primitive::Address(side, prefix),
+        Primitive::ArpAddress(_, prefix) => Primitive::ArpAddress(side, prefix),
+        Primitive::Ether(_, mac) => Primitive::Ether(side, mac),
         Primitive::Port(_, ports) => Primitive::Port(side, ports),
         other => other,
     })
@@ -126,14 +131,21 @@ fn joined(members: Vec<Expression>, join: fn(Expression, Expression) -> Expressi
 }
 
 fn primitive() -> BoxedStrategy<Primitive> {
-    let number = prop_oneof![Just(0), Just(1), Just(6), Just(17), Just(58), any::<u8>()];
+    let number = prop_oneof![
+        3 => select(&[1_u8, 6, 17, 58][..]),
+        2 => select(&wharf_ebpf::EXTENSIONS[..]),
+        1 => any::<u8>()
+    ];
     let tag = prop_oneof![Just(VlanTag::Outer), Just(VlanTag::Inner)];
     let version = prop_oneof![Just(IcmpVersion::V4), Just(IcmpVersion::V6)];
     prop_oneof![
         ether_type().prop_map(Primitive::EtherType),
-        (tag, option::of(vlan_id()))
-            .prop_map(|(tag, id)| Primitive::Vlan(tag, id.and_then(|id| VlanId::new(id).ok()))),
-        mac().prop_map(|mac| Primitive::EtherDestination(MacAddress(mac))),
+        (tag, option::of(vlan_ids())).prop_map(|(tag, id)| Primitive::Vlan(tag, id)),
+        (side(), mac()).prop_map(|(side, mac)| Primitive::Ether(side, MacAddress(mac))),
+        Just(Primitive::EtherMulticast),
+        frame_bytes().prop_map(Primitive::AtMostBytes),
+        frame_bytes().prop_map(Primitive::AtLeastBytes),
+        (side(), ipv4_prefix()).prop_map(|(side, prefix)| Primitive::ArpAddress(side, prefix)),
         (side(), prefix()).prop_map(|(side, prefix)| Primitive::Address(side, prefix)),
         number.prop_map(Primitive::Protocol),
         Just(Primitive::LaterFragment),
@@ -143,6 +155,21 @@ fn primitive() -> BoxedStrategy<Primitive> {
             .prop_map(|(version, icmp_type)| Primitive::IcmpType(version, icmp_type)),
     ]
     .boxed()
+}
+
+fn vlan_ids() -> BoxedStrategy<VlanIds> {
+    let id = |id| VlanId::new(id).expect("12 bits");
+    (vlan_id(), vlan_id(), any::<bool>())
+        .prop_map(move |(a, b, is_range)| {
+            let b = if is_range { b } else { a };
+            VlanIds::range(id(a.min(b)), id(a.max(b))).expect("in order")
+        })
+        .boxed()
+}
+
+/// The lengths of frames as [`frame`] makes them, and others.
+fn frame_bytes() -> BoxedStrategy<u16> {
+    prop_oneof![4 => 14..120_u16, 1 => 0..65535_u16].boxed()
 }
 
 fn flags() -> BoxedStrategy<TcpFlags> {
@@ -169,20 +196,29 @@ fn ports() -> BoxedStrategy<Ports> {
 }
 
 pub(crate) fn prefix() -> BoxedStrategy<Prefix> {
-    let length = |most: u8| prop_oneof![Just(most), Just(most - 1), Just(8), Just(0), 0..=most];
     prop_oneof![
-        (any_ipv4(), length(32)).prop_map(|(address, length)| {
-            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-            let bits = u32::from_be_bytes(address) & mask;
-            Prefix::new(IpAddr::from(bits.to_be_bytes()), length).expect("masked")
-        }),
-        (any_ipv6(), length(128)).prop_map(|(address, length)| {
+        ipv4_prefix(),
+        (any_ipv6(), prefix_length(128)).prop_map(|(address, length)| {
             let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
             let bits = u128::from_be_bytes(address) & mask;
             Prefix::new(IpAddr::from(bits.to_be_bytes()), length).expect("masked")
         }),
     ]
     .boxed()
+}
+
+fn ipv4_prefix() -> BoxedStrategy<Prefix> {
+    (any_ipv4(), prefix_length(32))
+        .prop_map(|(address, length)| {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            let bits = u32::from_be_bytes(address) & mask;
+            Prefix::new(IpAddr::from(bits.to_be_bytes()), length).expect("masked")
+        })
+        .boxed()
+}
+
+fn prefix_length(most: u8) -> BoxedStrategy<u8> {
+    prop_oneof![Just(most), Just(most - 1), Just(8), Just(0), 0..=most].boxed()
 }
 
 fn ether_type() -> BoxedStrategy<u16> {
@@ -199,7 +235,13 @@ fn vlan_id() -> BoxedStrategy<u16> {
 }
 
 fn mac() -> BoxedStrategy<[u8; 6]> {
-    prop_oneof![Just([2, 0, 0, 0, 0, 1]), Just([0xff; 6]), any::<[u8; 6]>()].boxed()
+    prop_oneof![
+        Just([2, 0, 0, 0, 0, 1]),
+        Just([2, 0, 0, 0, 0, 9]),
+        Just([0xff; 6]),
+        any::<[u8; 6]>()
+    ]
+    .boxed()
 }
 
 fn port() -> BoxedStrategy<u16> {

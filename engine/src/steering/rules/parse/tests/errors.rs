@@ -41,7 +41,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "port http",
         "http",
-        "`http` is no port number: service names are not looked up, give the number",
+        "`http` is no port number: service names are not looked up, give 80",
     ),
     (
         "port 010",
@@ -107,8 +107,39 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "80",
         "expected `port` or `portrange`, not `80`",
     ),
-    ("arp host 10.0.0.1", "host", "write `arp` alone"),
-    ("ip[9] == 6", "[", "can be looked into"),
+    ("rarp host 10.0.0.1", "host", "write `rarp` alone"),
+    ("arp port 5", "port", "write `port` alone"),
+    (
+        "arp host fd00::1",
+        "fd00::1",
+        "IPv6 asks with `icmp6[icmp6type] == icmp6-neighborsolicit`",
+    ),
+    (
+        "arp and src host 10.0.0.1",
+        "10.0.0.1",
+        "(an address in ARP is `arp src host 10.0.0.1`)",
+    ),
+    (
+        "ip[9] == 6",
+        "[",
+        "can be looked into: write `proto` and the protocol",
+    ),
+    ("ip[8] < 5", "[", "and look at the rest in the application"),
+    (
+        "ip[6:2] & 0x1fff != 0",
+        "[",
+        "write `fragment` for fragments after the first",
+    ),
+    (
+        "udp[8:4] == 0xffffffff",
+        "[",
+        "and look at the rest in the application",
+    ),
+    (
+        "ether[12:2] == 0x800",
+        "[",
+        "write `ether proto` and the EtherType",
+    ),
     ("tcp and", "", "after `and`, but the text ends"),
     ("tcp and or udp", "or", "not `or`"),
     ("or udp", "or", "not `or`"),
@@ -144,12 +175,38 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "vlan 5 or 6",
         "6",
-        "`6` of what? write `host 6`, `net 6` or `port 6`",
+        "`6` of what? write `vlan 6`, or a range such as `vlan 100-200`",
+    ),
+    (
+        "vlan 200-100",
+        "200-100",
+        "VLAN ids 200-100 are the wrong way round: give 100-200",
+    ),
+    ("vlan 5,6,7", "5,6,7", "`vlan 5 or vlan 6 or vlan 7`"),
+    (
+        "port 80,443",
+        "80,443",
+        "a list is written with `or`: `80 or 443`",
+    ),
+    (
+        "dst port > 1024",
+        ">",
+        "a range, such as `portrange 1024-65535`",
+    ),
+    (
+        "port domain",
+        "domain",
+        "service names are not looked up, give 53",
+    ),
+    (
+        "port xyzzy",
+        "xyzzy",
+        "service names are not looked up, give the number",
     ),
     (
         "proto grr",
         "grr",
-        "unknown protocol `grr`: did you mean `gre`?",
+        "unknown protocol `grr`: give its number",
     ),
     (
         "proto 256",
@@ -159,7 +216,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "ether proto ipx",
         "ipx",
-        "unknown EtherType `ipx`: did you mean `ip`?",
+        "unknown EtherType `ipx`: give its number",
     ),
     (
         "ether proto 0x10000",
@@ -167,9 +224,100 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "EtherType 0x10000 is out of range: give 0 to 65535",
     ),
     (
-        "ether src 2:0:0:0:0:1",
-        "src",
-        "expected `proto` or `dst` after `ether`, not `src`",
+        "ether type 5",
+        "type",
+        "expected `proto`, `src`, `dst`, `host`, `multicast` or `broadcast` after `ether`, not `type`",
+    ),
+    (
+        "ether net 2:0:0:0:0:0/24",
+        "net",
+        "write `ether host` and the address",
+    ),
+    (
+        "ether src 10.0.0.1",
+        "10.0.0.1",
+        "give six bytes such as 02:00:00:00:00:01",
+    ),
+    ("ether src and", "and", "expected a MAC address, not `and`"),
+    (
+        "ip broadcast",
+        "broadcast",
+        "such as 255.255.255.255, or `ether broadcast`",
+    ),
+    ("ip6 broadcast", "broadcast", "write `ip6 multicast`"),
+    (
+        "ip6 flow label 5",
+        "flow",
+        "match by addresses, protocol or ports",
+    ),
+    (
+        "less",
+        "",
+        "expected a frame length in bytes after `less`, but the text ends",
+    ),
+    (
+        "greater 65535",
+        "65535",
+        "frame length 65535 is out of range: give 0 to 65534",
+    ),
+    (
+        "len < 0",
+        "0",
+        "no frame is shorter than 0 bytes: give 1 or more",
+    ),
+    (
+        "len & 1 == 0",
+        "&",
+        "expected `<`, `<=`, `>`, `>=`, `=` or `!=`, not `&`",
+    ),
+    (
+        "less 60 and greater 61",
+        "61",
+        "`less 60` and `greater 61` exclude each other",
+    ),
+    (
+        "ether dst 2:0:0:0:0:1 and multicast",
+        "multicast",
+        "and `ether multicast` exclude each other",
+    ),
+    (
+        "vxlan",
+        "vxlan",
+        "write `udp dst port 4789` for all of VXLAN",
+    ),
+    (
+        "udp or geneve",
+        "geneve",
+        "write `udp dst port 6081` for all of Geneve",
+    ),
+    (
+        "mpls 100",
+        "mpls",
+        "write `ether proto 0x8847` for all of MPLS",
+    ),
+    (
+        "pppoes 7",
+        "pppoes",
+        "write `ether proto 0x8864` for all sessions",
+    ),
+    ("gre", "gre", "write `proto gre` for all of GRE"),
+    ("ip ttl 1", "ttl", "match by addresses, protocol or ports"),
+    ("dscp 46", "dscp", "match by addresses, protocol or ports"),
+    (
+        "stp",
+        "stp",
+        "write `ether dst 01:80:c2:00:00:00` for spanning tree",
+    ),
+    ("llc", "llc", "as in `ether dst 01:80:c2:00:00:14`"),
+    (
+        "inbound",
+        "inbound",
+        "rules see only frames that come in: leave it out",
+    ),
+    (
+        "ip6 protochain 6",
+        "protochain",
+        "which looks behind the extension headers of IPv6",
     ),
     (
         "ether dst 2:0:0:0:0",

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::kernel::XskIndex;
 use crate::steering::rules::{
     Action, Expression, Flow, IcmpVersion, MacAddress, Ports, Prefix, Primitive, Rule, RuleSet,
-    Side, TcpFlags, VlanId, VlanTag,
+    Side, TcpFlags, VlanId, VlanIds, VlanTag,
 };
 
 fn parsed(text: &str) -> Expression {
@@ -27,7 +27,7 @@ fn either(on: impl Fn(Side) -> Primitive) -> Expression {
 
 #[test]
 fn words_stand_for_primitives() {
-    let vlan = |tag, id| Primitive::Vlan(tag, Some(VlanId::new(id).expect("12 bits")));
+    let vlan = |tag, id| Primitive::Vlan(tag, Some(VlanId::new(id).expect("12 bits").into()));
     let ports = Ports::range(1000, 2000).expect("in order");
     let cases: &[(&str, Expression)] = &[
         ("ip", Expression::ip()),
@@ -47,12 +47,88 @@ fn words_stand_for_primitives() {
         ("ether proto \\arp", Primitive::EtherType(0x0806).into()),
         (
             "ether dst ff:ff:ff:ff:ff:ff",
-            Primitive::EtherDestination(MacAddress([255; 6])).into(),
+            Primitive::Ether(Side::Destination, MacAddress([255; 6])).into(),
         ),
         (
             "ether dst host 2-0-0-0-0-1f",
-            Primitive::EtherDestination(MacAddress([2, 0, 0, 0, 0, 31])).into(),
+            Primitive::Ether(Side::Destination, MacAddress([2, 0, 0, 0, 0, 31])).into(),
         ),
+        (
+            "vlan 100-200",
+            Primitive::Vlan(
+                VlanTag::Outer,
+                VlanIds::range(
+                    VlanId::new(100).expect("12 bits"),
+                    VlanId::new(200).expect("12 bits"),
+                )
+                .ok(),
+            )
+            .into(),
+        ),
+        (
+            "ether src 2:0:0:0:0:1",
+            Primitive::Ether(Side::Source, MacAddress([2, 0, 0, 0, 0, 1])).into(),
+        ),
+        (
+            "ether host 2:0:0:0:0:1",
+            either(|side| Primitive::Ether(side, MacAddress([2, 0, 0, 0, 0, 1]))),
+        ),
+        (
+            "ether src or dst 2:0:0:0:0:1 or 2:0:0:0:0:2",
+            either(|side| Primitive::Ether(side, MacAddress([2, 0, 0, 0, 0, 1])))
+                | either(|side| Primitive::Ether(side, MacAddress([2, 0, 0, 0, 0, 2]))),
+        ),
+        (
+            "broadcast",
+            Primitive::Ether(Side::Destination, MacAddress::BROADCAST).into(),
+        ),
+        (
+            "ether broadcast",
+            Primitive::Ether(Side::Destination, MacAddress::BROADCAST).into(),
+        ),
+        ("multicast", Primitive::EtherMulticast.into()),
+        ("ether multicast", Primitive::EtherMulticast.into()),
+        (
+            "ip multicast",
+            Expression::ip() & Expression::dst_net(net("224.0.0.0/3")),
+        ),
+        (
+            "ip6 multicast",
+            Expression::ip6() & Expression::dst_net(net("ff00::/8")),
+        ),
+        ("less 100", Primitive::AtMostBytes(100).into()),
+        ("greater 1000", Primitive::AtLeastBytes(1000).into()),
+        ("len > 100", Primitive::AtLeastBytes(101).into()),
+        ("len>=100", Primitive::AtLeastBytes(100).into()),
+        ("len < 100", Primitive::AtMostBytes(99).into()),
+        ("len <= 100", Primitive::AtMostBytes(100).into()),
+        (
+            "len = 100",
+            Expression::from(Primitive::AtLeastBytes(100)) & Primitive::AtMostBytes(100),
+        ),
+        (
+            "len != 100",
+            Expression::from(Primitive::AtMostBytes(99)) | Primitive::AtLeastBytes(101),
+        ),
+        (
+            "arp host 10.0.0.1",
+            either(|side| Primitive::ArpAddress(side, net("10.0.0.1"))),
+        ),
+        (
+            "arp src 10.0.0.1",
+            Primitive::ArpAddress(Side::Source, net("10.0.0.1")).into(),
+        ),
+        (
+            "arp dst net 10/8",
+            Primitive::ArpAddress(Side::Destination, net("10.0.0.0/8")).into(),
+        ),
+        ("igmp", Expression::ip() & Primitive::Protocol(2)),
+        ("vrrp", Expression::ip() & Primitive::Protocol(112)),
+        ("esp", Primitive::Protocol(50).into()),
+        ("proto ah", Primitive::Protocol(51).into()),
+        ("pim", Primitive::Protocol(103).into()),
+        ("proto ospf", Primitive::Protocol(89).into()),
+        ("ip6 proto 44", Expression::ip6() & Primitive::Protocol(44)),
         ("proto 47", Primitive::Protocol(47).into()),
         ("proto \\udp", Expression::udp()),
         ("ip proto gre", Expression::ip() & Primitive::Protocol(47)),
