@@ -55,10 +55,10 @@ impl Application for Forwarder {
         loop {
             // Waiting for room has no end where nothing can be sent: such
             // frames are dropped, and counted.
-            let room = if out.is_down(to) {
-                u32::MAX
-            } else {
+            let room = if out.can_send(to) {
                 out.room(to)
+            } else {
+                u32::MAX
             };
             if room == 0 {
                 return;

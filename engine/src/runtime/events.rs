@@ -66,6 +66,12 @@ pub enum EventKind {
         /// The numbers now.
         after: InterfaceQueues,
     },
+    /// Queues appeared, and the rules may not hold on them: frames that arrive there may
+    /// go to the kernel's stack.
+    RulesNotRenewed {
+        /// Why not.
+        reason: String,
+    },
     /// A worker drives a queue that appeared.
     QueueServed {
         /// The queue's index.
@@ -94,6 +100,7 @@ impl EventKind {
             Self::MtuChanged { .. } => "mtu_changed",
             Self::Renamed { .. } => "renamed",
             Self::QueuesChanged { .. } => "queues_changed",
+            Self::RulesNotRenewed { .. } => "rules_not_renewed",
             Self::QueueServed { .. } => "queue_served",
             Self::QueueNotServed { .. } => "queue_not_served",
         }
@@ -139,6 +146,11 @@ impl fmt::Display for Event {
                 "interface `{name}` has {}, and had {}",
                 Queues(*after),
                 Queues(*before)
+            ),
+            EventKind::RulesNotRenewed { reason } => write!(
+                f,
+                "the rules may not hold on the new queues of interface `{name}`: {reason}; \
+                 start again"
             ),
             EventKind::QueueServed { queue, worker } => {
                 write!(

@@ -102,7 +102,7 @@ impl Outbox<'_> {
     }
 
     /// Frames that [`try_send`](Self::try_send) takes now for an interface: zero
-    /// also if there is no such interface, or it is [down](Self::is_down).
+    /// also if nothing [can be sent](Self::can_send) on it.
     pub fn room(&mut self, to: InterfaceId) -> u32 {
         if to == self.to || self.turn_to(to) {
             self.tx.room()
@@ -111,12 +111,13 @@ impl Outbox<'_> {
         }
     }
 
-    /// Whether an interface is down, so that nothing can be sent on it until it is up
-    /// again ([`OnLinkDown::Wait`](crate::OnLinkDown::Wait)). An application that
-    /// waits for [room](Self::room) asks, and either goes on to wait, or sends
-    /// regardless: then frames are dropped and counted.
-    pub fn is_down(&mut self, to: InterfaceId) -> bool {
-        (to == self.to || self.turn_to(to)) && self.tx.is_down()
+    /// Whether there will be [room](Self::room) sooner or later: an application that
+    /// waits for it asks, and either goes on to wait, or sends regardless, so that frames
+    /// are dropped and counted. `false` where there is no such interface, where it is
+    /// down ([`OnLinkDown::Wait`](crate::OnLinkDown::Wait)), and where it has lost the
+    /// TX queues of this worker.
+    pub fn can_send(&mut self, to: InterfaceId) -> bool {
+        (to == self.to || self.turn_to(to)) && self.tx.takes_frames()
     }
 
     /// Damages the frame that was sent last to an interface, and of this round:

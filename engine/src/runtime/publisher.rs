@@ -67,6 +67,17 @@ impl Publisher {
         })
     }
 
+    /// Publishes the counters of more xsks, too, behind the others.
+    ///
+    /// # Errors
+    ///
+    /// What a panic of the recorder said.
+    pub(crate) fn add(&mut self, xsks: Vec<Labels>) -> Result<(), String> {
+        let added: Vec<_> = guarded(|| xsks.into_iter().map(XskMetrics::new).collect())?;
+        self.xsks.extend(added);
+        Ok(())
+    }
+
     /// Whether it is time to publish.
     pub(crate) fn is_due(&self) -> bool {
         Instant::now() >= self.due

@@ -55,6 +55,18 @@ impl Shutdown {
         self.changed.notify_all();
     }
 
+    /// Wakes a worker that sleeps, without asking it to stop. It
+    /// [notes](Self::woken) that it was.
+    pub(crate) fn wake(&self, worker: usize) {
+        self.alarms[worker].signal();
+    }
+
+    /// Lets worker `worker` sleep again after it was woken. It then looks at what it was
+    /// woken for, [`is_requested`](Self::is_requested) among it.
+    pub(crate) fn woken(&self, worker: usize) {
+        self.alarms[worker].clear();
+    }
+
     /// Waits for [`request`](Self::request).
     pub(crate) fn wait_until_requested(&self) {
         let wait = self

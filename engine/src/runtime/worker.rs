@@ -21,6 +21,7 @@ use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::WorkerStats;
 use crate::runtime::waiting::Waiting;
 use crate::runtime::xsk_set::{Round, XskSet};
+use crate::xsk::Xsk;
 
 /// Rounds between two looks at the clock.
 const CLOCK_ROUNDS: u64 = 32;
@@ -48,6 +49,14 @@ pub(crate) struct Worker {
     stats: WorkerStats,
 }
 
+/// What a worker does between two rounds for others than its application.
+pub(crate) trait Duties {
+    /// Whether there is something to do. Asked often.
+    fn is_any(&self) -> bool;
+    /// Does it.
+    fn run(&mut self, worker: &mut Worker) -> Result<(), Error>;
+}
+
 /// What a worker is made of.
 pub(crate) struct WorkerParts {
     pub(crate) worker: usize,
@@ -64,13 +73,7 @@ impl Worker {
     /// What a panic of the `metrics` recorder said.
     pub(crate) fn new(parts: WorkerParts) -> Result<Self, String> {
         let xsks = parts.xsks;
-        let shared = xsks.receiving().iter().any(|rx| rx.xsk() != XskIndex(0));
-        let labels = xsks.named().map(|(name, rx)| Labels {
-            interface: name.to_owned(),
-            queue: rx.queue().get(),
-            xsk: shared.then_some(rx.xsk().0),
-        });
-        let publisher = Publisher::new(parts.shared, labels.collect())?;
+        let publisher = Publisher::new(parts.shared, labels(&xsks, 0))?;
         Ok(Self {
             xsks,
             waiting: Waiting::new(parts.wait),
@@ -92,6 +95,7 @@ impl Worker {
     pub(crate) fn run(
         &mut self,
         application: &mut impl Application,
+        duties: &mut impl Duties,
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
         let mut next_look = 0;
@@ -103,17 +107,47 @@ impl Worker {
                 if self.publisher.is_due() {
                     self.publish()?;
                 }
+                self.do_duties(duties, shutdown)?;
             }
             if self.xsks.round_or_idle(application)? == Round::Progress {
                 self.waiting.progress();
             } else if self.waiting.sleeps(Instant::now) {
                 self.sleep(shutdown.alarm(self.stats.worker))?;
                 self.waiting.woke(Instant::now);
+                self.do_duties(duties, shutdown)?;
             } else {
                 std::hint::spin_loop();
             }
         }
         Ok(())
+    }
+
+    fn do_duties(&mut self, duties: &mut impl Duties, shutdown: &Shutdown) -> Result<(), Error> {
+        if duties.is_any() {
+            duties.run(self)?;
+            shutdown.woken(self.stats.worker);
+        }
+        Ok(())
+    }
+
+    /// Drives more xsks of the worker's UMEM, each with the name of its interface.
+    ///
+    /// # Errors
+    ///
+    /// When the `metrics` recorder panicked.
+    pub(crate) fn add(&mut self, xsks: Vec<(String, Xsk)>) -> Result<(), Error> {
+        let first = self.xsks.receiving().len();
+        self.xsks.add(xsks);
+        let added = self.publisher.add(labels(&self.xsks, first));
+        added.map_err(|message| Error::WorkerPanicked {
+            worker: self.stats.worker,
+            message,
+        })
+    }
+
+    /// The xsks that it drives.
+    pub(crate) fn xsks(&mut self) -> &mut XskSet {
+        &mut self.xsks
     }
 
     /// Handles what is still on its way after the program was detached: runs the
@@ -167,10 +201,11 @@ impl Worker {
         }
         let mut descriptors = PollSet::new(alarm);
         for (rx, tx) in self.xsks.halves() {
-            let awaited = tx.pending() == 0 && !rx.has_frames();
-            // Nothing comes back from an interface that is down.
-            let is_busy = !awaited || tx.in_flight() > 0;
-            if is_busy && !tx.is_down() {
+            let (pending, has_frames) = (tx.pending() > 0, rx.has_frames());
+            let awaited = !pending && !has_frames;
+            // Nothing comes back from where nothing is sent.
+            let is_sending = tx.takes_frames() && (pending || tx.in_flight() > 0);
+            if has_frames || is_sending {
                 timeout = timeout.min(BUSY_SLEEP);
             }
             if let Some(socket) = rx.socket().filter(|_| awaited) {
@@ -203,4 +238,15 @@ impl Worker {
         self.stats.cpu_time = thread_cpu_time();
         self.stats.clone()
     }
+}
+
+/// The labels of the xsks from the one at `first` on.
+fn labels(xsks: &XskSet, first: usize) -> Vec<Labels> {
+    let shared = xsks.receiving().iter().any(|rx| rx.xsk() != XskIndex(0));
+    let labels = xsks.named().skip(first).map(|(name, rx)| Labels {
+        interface: name.to_owned(),
+        queue: rx.queue().get(),
+        xsk: shared.then_some(rx.xsk().0),
+    });
+    labels.collect()
 }

@@ -9,8 +9,9 @@
 //! [`SimulatedWorker`](crate::SimulatedWorker).
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 
-use crate::kernel::KernelStatistics;
+use crate::kernel::{InterfaceId, KernelStatistics};
 use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, Idle};
@@ -30,6 +31,17 @@ pub(crate) enum Round {
     Progress,
     /// No xsk had anything, and the application does not ask to go on at once.
     Nothing,
+}
+
+/// Whether the interface of an xsk has an RX queue of its index.
+fn receives(rx: &RxHalf, rx_queues: &[u32]) -> bool {
+    rx.queue().get() < rx_queues[rx.interface().0]
+}
+
+/// The chunks that each of `queues` queues of a UMEM may have. An eighth stays out of the
+/// fill rings, for frames that the application makes.
+pub(crate) fn chunk_share(umem: &Umem, queues: u32) -> u32 {
+    (umem.chunks() - umem.chunks() / 8) / queues.max(1)
 }
 
 /// A worker's xsks. Field order is drop order: xsks go before the handle of their
@@ -54,26 +66,71 @@ pub(crate) struct XskSet {
 impl XskSet {
     /// `xsks` with the names of their interfaces, all of `umem`.
     pub(crate) fn new(umem: Umem, xsks: Vec<(String, Xsk)>, batch_size: u32) -> Self {
-        let (names, xsks): (Vec<_>, Vec<_>) = xsks.into_iter().unzip();
-        let (rx, tx): (Vec<_>, Vec<_>) = xsks.into_iter().map(Xsk::into_halves).unzip();
-        let endpoint = |(rx, tx): (&RxHalf, &TxHalf)| Endpoint {
+        let mut set = Self {
+            rx: Vec::new(),
+            tx: Vec::new(),
+            names: Vec::new(),
+            dead: Vec::new(),
+            refusals: Vec::new(),
+            routes: Routes::default(),
+            umem,
+            batch_size,
+            kernel: Vec::new(),
+        };
+        set.add(xsks);
+        set
+    }
+
+    /// Adds xsks of the same UMEM, behind the others.
+    pub(crate) fn add(&mut self, xsks: Vec<(String, Xsk)>) {
+        for (name, xsk) in xsks {
+            let (rx, tx) = xsk.into_halves();
+            self.rx.push(rx);
+            self.tx.push(RefCell::new(tx));
+            self.names.push(name);
+            self.dead.push(false);
+            self.refusals.push(Refusals::default());
+            self.kernel.push(KernelStatistics::default());
+        }
+        self.route();
+    }
+
+    /// Notes that an interface has so many TX queues now: frames go to those.
+    pub(crate) fn set_tx_queues(&mut self, interface: InterfaceId, tx_queues: u32) {
+        for (rx, tx) in self.rx.iter().zip(&mut self.tx) {
+            if rx.interface() == interface {
+                tx.get_mut().set_sends(rx.queue().get() < tx_queues);
+            }
+        }
+        self.route();
+    }
+
+    /// Shares the chunks among the queues that receive: those whose index is below the
+    /// number of RX queues that their interface has, in the engine's order.
+    pub(crate) fn share_chunks(&self, rx_queues: &[u32]) {
+        let share = chunk_share(&self.umem, self.receiving_queues(rx_queues));
+        for rx in &self.rx {
+            rx.set_chunk_limit(if receives(rx, rx_queues) { share } else { 0 });
+        }
+    }
+
+    /// The queues that receive, of those that have xsks in the set.
+    pub(crate) fn receiving_queues(&self, rx_queues: &[u32]) -> u32 {
+        let receiving = self.rx.iter().filter(|rx| receives(rx, rx_queues));
+        let queues: BTreeSet<_> = receiving.map(|rx| (rx.interface(), rx.queue())).collect();
+        u32::try_from(queues.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Finds the routes among the xsks as they are now.
+    fn route(&mut self) {
+        let endpoint = |(rx, tx): (&RxHalf, &RefCell<TxHalf>)| Endpoint {
             interface: rx.interface(),
             queue: rx.queue(),
             xsk: rx.xsk(),
-            sends: tx.sends(),
+            sends: tx.borrow().sends(),
         };
-        let endpoints: Vec<_> = rx.iter().zip(&tx).map(endpoint).collect();
-        Self {
-            dead: vec![false; tx.len()],
-            refusals: vec![Refusals::default(); tx.len()],
-            routes: Routes::new(&endpoints),
-            kernel: vec![KernelStatistics::default(); tx.len()],
-            rx,
-            tx: tx.into_iter().map(RefCell::new).collect(),
-            names,
-            umem,
-            batch_size,
-        }
+        let endpoints: Vec<_> = self.rx.iter().zip(&self.tx).map(endpoint).collect();
+        self.routes = Routes::new(&endpoints);
     }
 
     pub(crate) fn set_batch_size(&mut self, frames: u32) {
@@ -211,7 +268,7 @@ impl XskSet {
         let mut all = self.tx.iter().zip(&self.dead);
         all.any(|(tx, dead)| {
             let tx = tx.borrow();
-            !dead && !tx.is_down() && tx.in_flight() > 0
+            !dead && tx.takes_frames() && tx.in_flight() > 0
         })
     }
 

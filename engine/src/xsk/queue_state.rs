@@ -30,9 +30,11 @@ pub(crate) struct QueueState {
     fill: RefCell<FillRing>,
     completion: RefCell<CompletionRing>,
     /// Chunks that may be charged to the queue.
-    limit: u32,
+    limit: Cell<u32>,
     /// Chunks that stay with the kernel to receive into.
-    floor: u32,
+    floor: Cell<u32>,
+    /// Those that were asked for, of which half the limit is the most.
+    fill_floor: u32,
     /// Chunks ever posted.
     posted: Cell<u64>,
     /// Posted chunks that came back.
@@ -76,8 +78,9 @@ impl QueueState {
             records: XskRecords::new(QueueId::of_first(first), first),
             fill: RefCell::new(fill),
             completion: RefCell::new(completion),
-            limit,
-            floor: config.fill_floor.min(limit / 2),
+            limit: Cell::new(limit),
+            floor: Cell::new(config.fill_floor.min(limit / 2)),
+            fill_floor: config.fill_floor,
             posted: Cell::new(0),
             returned: Cell::new(0),
             run: Cell::new(Record::NEVER),
@@ -102,6 +105,13 @@ impl QueueState {
 
     pub(super) fn id(&self) -> QueueId {
         self.records.queue
+    }
+
+    /// Charges up to `limit` chunks to the queue from now on. Those beyond come back as
+    /// frames arrive.
+    pub(super) fn set_limit(&self, limit: u32) {
+        self.limit.set(limit);
+        self.floor.set(self.fill_floor.min(limit / 2));
     }
 
     /// Whether the fill ring has room.
@@ -171,7 +181,7 @@ impl QueueState {
     /// charged when it sends them, whatever the limit.
     #[inline]
     pub(super) fn room(&self) -> u32 {
-        self.limit.saturating_sub(self.charged())
+        self.limit.get().saturating_sub(self.charged())
     }
 
     /// How many of the `ready` received frames the application may have now: so many
@@ -179,7 +189,7 @@ impl QueueState {
     #[inline]
     pub(super) fn deliverable(&self, ready: u32) -> u32 {
         // Mostly the kernel keeps enough, whatever becomes of these.
-        if self.with_kernel() >= u64::from(self.floor) + u64::from(ready) {
+        if self.with_kernel() >= u64::from(self.floor.get()) + u64::from(ready) {
             return ready;
         }
         ready.min(self.deliverable_at_most())
@@ -189,7 +199,7 @@ impl QueueState {
     fn deliverable_at_most(&self) -> u32 {
         let spare = self.room().min(self.umem.free_chunks());
         let reach = self.with_kernel() + u64::from(spare);
-        let deliverable = reach.saturating_sub(u64::from(self.floor));
+        let deliverable = reach.saturating_sub(u64::from(self.floor.get()));
         u32::try_from(deliverable).unwrap_or(u32::MAX)
     }
 
@@ -234,7 +244,7 @@ impl QueueState {
         let record = self.run.get();
         if record.charged() != self.id()
             || self.umem.geometry.is_unaligned()
-            || self.charged() > self.limit
+            || self.charged() > self.limit.get()
         {
             return 0;
         }

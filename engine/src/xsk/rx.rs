@@ -185,6 +185,11 @@ impl RxHalf {
         self.receiving.abandon(&self.umem, &self.member);
     }
 
+    /// Charges up to `limit` chunks to the queue from now on.
+    pub(crate) fn set_chunk_limit(&self, limit: u32) {
+        self.member.queue().set_limit(limit);
+    }
+
     pub(super) fn charged(&self) -> u32 {
         self.member.queue().charged()
     }

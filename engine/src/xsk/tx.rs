@@ -206,7 +206,7 @@ impl TxHalf {
         let next = self.ring.next();
         self.sent += u64::from(next.wrapping_sub(self.settled));
         self.settled = next;
-        let row = if self.limits.sends && !self.is_down {
+        let row = if self.takes_frames() {
             self.ring.free(1).min(self.unused_completions())
         } else {
             0
@@ -281,7 +281,7 @@ impl TxHalf {
 
     /// See [`XskTx::room`].
     pub(crate) fn room(&mut self) -> u32 {
-        if self.is_down {
+        if !self.takes_frames() {
             return 0;
         }
         let chunks = self.ring.free(self.ring.capacity());
@@ -299,6 +299,11 @@ impl TxHalf {
 
     pub(crate) fn is_down(&self) -> bool {
         self.is_down
+    }
+
+    /// Whether a frame can be sent, as far as the interface is concerned.
+    pub(crate) fn takes_frames(&self) -> bool {
+        self.limits.sends && !self.is_down
     }
 
     /// See [`XskTx::pending`].
@@ -320,6 +325,15 @@ impl TxHalf {
 
     pub(crate) fn sends(&self) -> bool {
         self.limits.sends
+    }
+
+    /// Takes frames from now on, or none any more, because the interface has a TX queue
+    /// of this index now, or has none. Those in the TX ring stay there.
+    pub(crate) fn set_sends(&mut self, sends: bool) {
+        self.settle();
+        self.limits.sends = sends;
+        // So that the next frame does not take the busy path.
+        self.ring.begin_row(0);
     }
 
     pub(super) fn xsk(&self) -> XskIndex {

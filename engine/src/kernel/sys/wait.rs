@@ -76,11 +76,17 @@ impl EventFd {
         Ok(Self(rustix::event::eventfd(0, flags)?))
     }
 
-    /// Makes the descriptor readable for good.
+    /// Makes the descriptor readable, until it is [cleared](Self::clear).
     pub(crate) fn signal(&self) {
         // It fails only when the counter is full, and then it is readable
         // already.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    /// Makes the descriptor readable no more.
+    pub(crate) fn clear(&self) {
+        // It fails only when it was not readable.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 }
 

@@ -34,11 +34,13 @@ use crate::xsk;
 
 use super::management::ManagementReport;
 use super::own_addresses::AddressFollower;
-use super::plan::{self, WorkerPlan};
+use super::plan::{self, Plan, WorkerPlan};
+use super::queue_follower::{Followed, Following, QueueFollower};
 use super::report::{EngineReport, InterfaceReport};
 use super::settings::Settings;
 use super::steering_table::SteeringTable;
 use super::supervisor::{Links, News, Supervisor};
+use super::worker_requests::Requests;
 use super::worker_thread::{Ready, WorkerThread};
 
 /// A running engine. Dropping it stops it.
@@ -75,6 +77,7 @@ pub struct Engine {
     /// Held for their drop, which undoes it.
     promiscuous: Vec<Promiscuous>,
     supervisor: Option<Supervisor>,
+    queues: Option<QueueFollower>,
     events: Events,
     links: Arc<DownLinks>,
     workers: Vec<RunningWorker>,
@@ -86,6 +89,7 @@ struct RunningWorker {
     /// `None` once joined.
     thread: Option<JoinHandle<Option<Audit>>>,
     shared: SharedCounters,
+    requests: Requests,
 }
 
 /// How often [`Engine::run_until`] looks at its flag.
@@ -109,9 +113,9 @@ impl Engine {
         if management.iter().any(ManagementReport::is_kept) {
             privileges::check(Reading::Frames)?;
         }
-        let plans = plan::workers(&config, &interfaces)?;
-        memory::check_room(plans.len(), &config.umem)?;
-        let shutdown = Arc::new(Shutdown::new(plans.len())?);
+        // What is wrong with them is said before an interface is touched.
+        let plan = plan::make(&config, &interfaces)?;
+        memory::check_room(plan.workers.len(), &config.umem)?;
         let links = Links::watch(&interfaces)?;
         let mut kept = Vec::new();
         let mut engine = Self {
@@ -121,12 +125,12 @@ impl Engine {
             supervisor: None,
             events: Events::new(config.interfaces.iter().cloned()),
             links: Arc::new(DownLinks::new(interfaces.len())),
+            queues: None,
             workers: Vec::new(),
-            shutdown,
+            shutdown: Arc::new(Shutdown::new(0)?),
             started: Instant::now(),
         };
         for ((id, interface), management) in interfaces.iter().enumerate().zip(management) {
-            let queues = plan::queue_count(&config, interface)?;
             let id = InterfaceId(id);
             let wanted = SteeringConfig {
                 keep_management: management.is_kept(),
@@ -137,15 +141,19 @@ impl Engine {
             if management.is_kept() {
                 kept.push(id);
             }
-            let report = InterfaceReport::new(id, interface, queues, &steering, management)?;
+            // Some drivers change the number of queues as a program comes.
+            let queues = interface.queue_counts()?;
+            let driven = plan::driven(&config, interface, queues)?.rx;
+            let report = InterfaceReport::new(id, interface, driven, &steering, management)?;
             engine.report.interfaces.push(report);
             engine.steering.lock().push(steering);
-            let counted = interface.queue_counts()?.rx;
-            engine.steering.count_queues(id, counted);
+            engine.steering.count_queues(id, queues.rx);
             if config.promiscuous {
                 engine.promiscuous.push(interface.promiscuous()?);
             }
         }
+        let plan = plan::make(&config, &interfaces)?;
+        engine.shutdown = Arc::new(Shutdown::new(plan.workers.len())?);
         // Before there is a socket to take frames from the host.
         let addresses = if kept.is_empty() {
             None
@@ -164,8 +172,9 @@ impl Engine {
         };
         let supervisor = Supervisor::start(links, addresses, news, &engine.shutdown)?;
         engine.supervisor = Some(supervisor);
-        engine.start_workers(&config, &interfaces, plans, application)?;
+        engine.start_workers(&config, &interfaces, &plan.workers, application)?;
         engine.started = Instant::now();
+        engine.follow_queues(&config, &interfaces, &plan)?;
         Ok(engine)
     }
 
@@ -173,7 +182,7 @@ impl Engine {
         &mut self,
         config: &Settings,
         interfaces: &[Interface],
-        plans: Vec<WorkerPlan>,
+        plans: &[WorkerPlan],
         application: F,
     ) -> Result<(), Error>
     where
@@ -184,13 +193,15 @@ impl Engine {
         let (ready, readiness) = channel();
         for plan in plans {
             let shared = SharedCounters::default();
+            let requests = Requests::default();
             let thread = WorkerThread {
                 config: config.clone(),
                 interfaces: interfaces.to_vec(),
                 shared: Arc::clone(&shared),
                 links: Arc::clone(&self.links),
+                requests: requests.clone(),
                 shutdown: Arc::clone(&self.shutdown),
-                plan,
+                plan: plan.clone(),
             };
             let ready = ready.clone();
             let application = Arc::clone(&application);
@@ -204,6 +215,7 @@ impl Engine {
             self.workers.push(RunningWorker {
                 thread: Some(thread),
                 shared,
+                requests,
             });
         }
         drop(ready);
@@ -217,11 +229,12 @@ impl Engine {
         for ready in all {
             for socket in ready.sockets {
                 let InterfaceId(id) = socket.interface;
-                self.steering.lock()[id].insert_bound(
-                    socket.slot,
-                    socket.bound_to,
-                    socket.fd.as_fd(),
-                )?;
+                let steering = &mut self.steering.lock()[id];
+                if socket.slot.queue.get() >= steering.queue_slots() {
+                    // It only sends.
+                    continue;
+                }
+                steering.insert_bound(socket.slot, socket.bound_to, socket.fd.as_fd())?;
             }
             self.report.workers.push(ready.report);
         }
@@ -233,6 +246,39 @@ impl Engine {
                 source: std::io::ErrorKind::Other.into(),
             }));
         }
+        Ok(())
+    }
+
+    fn follow_queues(
+        &mut self,
+        config: &Settings,
+        interfaces: &[Interface],
+        plan: &Plan,
+    ) -> Result<(), Error> {
+        let followed = |(id, (interface, &queues)): (usize, (&Interface, _))| {
+            let planned = plan.workers.iter().flat_map(|worker| &worker.queues);
+            let driven = planned.filter(|(of, _)| *of == InterfaceId(id));
+            Followed {
+                interface: interface.clone(),
+                queues,
+                driven: driven.map(|(_, queue)| *queue).collect(),
+            }
+        };
+        let interfaces = interfaces.iter().zip(&plan.queues).enumerate();
+        let followed = interfaces.map(followed).collect();
+        let following = Following {
+            interfaces: followed,
+            queues: config.queues,
+            steering: Arc::clone(&self.steering),
+            requests: self
+                .workers
+                .iter()
+                .map(|worker| worker.requests.clone())
+                .collect(),
+            events: self.events.clone(),
+            shutdown: Arc::clone(&self.shutdown),
+        };
+        self.queues = Some(QueueFollower::start(following)?);
         Ok(())
     }
 
@@ -313,6 +359,7 @@ impl Engine {
         self.promiscuous.clear();
         self.shutdown.request();
         self.supervisor = None;
+        self.queues = None;
         let mut audits = Vec::new();
         for (worker, running) in self.workers.iter_mut().enumerate() {
             let Some(thread) = running.thread.take() else {

@@ -1,16 +1,19 @@
 //! An engine from what it is asked for to what it got and how it ended.
 
+mod binder;
 mod builder;
 #[expect(clippy::module_inception, reason = "the engine itself among its parts")]
 mod engine;
 mod management;
 mod own_addresses;
 mod plan;
+mod queue_follower;
 mod report;
 mod rules;
 mod settings;
 mod steering_table;
 mod supervisor;
+mod worker_requests;
 mod worker_thread;
 
 pub use builder::EngineBuilder;

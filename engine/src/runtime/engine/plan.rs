@@ -1,14 +1,16 @@
 //! Which worker drives which queues, on which CPU.
 //!
-//! Queue `q` of every interface goes to worker `q % workers`, and there are at
-//! most as many workers as the interface with the fewest queues has: so every
-//! worker has a queue of each interface to send on.
+//! Queue `q` of every interface goes to worker `q % workers`. Any worker must be able to
+//! send on any interface, and a queue can only be bound by one UMEM, so by one worker:
+//! there are at most as many workers as the interface with the fewest TX queues has of
+//! them. Where an interface has fewer RX queues than that, workers drive queues of it
+//! that only send.
 
 use core_affinity::CoreId;
 
 use super::settings::Settings;
 use crate::kernel::QueueIndex;
-use crate::kernel::interface::Interface;
+use crate::kernel::interface::{Interface, InterfaceQueues};
 use crate::kernel::interface_id::InterfaceId;
 use crate::runtime::Error;
 
@@ -21,17 +23,38 @@ pub(super) struct WorkerPlan {
     pub(super) queues: Vec<(InterfaceId, QueueIndex)>,
 }
 
-/// The queues of `interface` to drive.
-pub(super) fn queue_count(config: &Settings, interface: &Interface) -> Result<u32, Error> {
-    let queues = interface.queue_counts()?.rx.max(1);
+/// The queues of an interface that are to be driven: those below each number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Driven {
+    pub(super) rx: u32,
+    pub(super) tx: u32,
+}
+
+/// Who drives what.
+pub(super) struct Plan {
+    pub(super) workers: Vec<WorkerPlan>,
+    /// The queues of each interface for which it was made.
+    pub(super) queues: Vec<InterfaceQueues>,
+}
+
+/// The queues of `interface` to drive, of those that it has.
+pub(super) fn driven(
+    config: &Settings,
+    interface: &Interface,
+    queues: InterfaceQueues,
+) -> Result<Driven, Error> {
+    let (rx, tx) = (queues.rx.max(1), queues.tx.max(1));
     match config.queues {
-        Some(asked) if asked > queues => Err(Error::TooFewQueues {
+        Some(asked) if asked > rx => Err(Error::TooFewQueues {
             interface: interface.name().to_owned(),
             asked,
-            queues,
+            queues: rx,
         }),
-        Some(asked) => Ok(asked),
-        None => Ok(queues),
+        Some(asked) => Ok(Driven {
+            rx: asked,
+            tx: tx.min(asked),
+        }),
+        None => Ok(Driven { rx, tx }),
     }
 }
 
@@ -45,26 +68,29 @@ pub(super) fn slots(interface: &Interface) -> Result<u32, Error> {
 /// Slots for queues that an interface does not have yet: 40 bytes per slot and CPU.
 const MOST_SLOTS: u32 = 1024;
 
-/// A plan for each worker.
-pub(super) fn workers(
-    config: &Settings,
-    interfaces: &[Interface],
-) -> Result<Vec<WorkerPlan>, Error> {
-    let queues: Vec<_> = interfaces
-        .iter()
-        .map(|interface| queue_count(config, interface))
-        .collect::<Result<_, _>>()?;
-    let plans = distribute(&queues, &cpus(config)?);
-    for plan in &plans {
+/// A plan for the interfaces as they are now.
+pub(super) fn make(config: &Settings, interfaces: &[Interface]) -> Result<Plan, Error> {
+    let queues = interfaces.iter().map(Interface::queue_counts);
+    let queues = queues.collect::<Result<Vec<_>, _>>()?;
+    let all = interfaces.iter().zip(&queues);
+    let all = all.map(|(interface, &queues)| driven(config, interface, queues));
+    let workers = distribute(&all.collect::<Result<Vec<_>, _>>()?, &cpus(config)?);
+    for plan in &workers {
         let queues = u32::try_from(plan.queues.len()).unwrap_or(u32::MAX);
         config.check_queues(queues)?;
     }
-    Ok(plans)
+    Ok(Plan { workers, queues })
 }
 
-fn distribute(queues: &[u32], cpus: &[usize]) -> Vec<WorkerPlan> {
-    let fewest = queues.iter().min().map_or(0, |&queues| queues as usize);
-    let count = fewest.min(cpus.len().max(1));
+/// The worker of a queue, one of `workers`.
+pub(super) fn worker_of(queue: u32, workers: usize) -> usize {
+    queue as usize % workers
+}
+
+fn distribute(queues: &[Driven], cpus: &[usize]) -> Vec<WorkerPlan> {
+    let senders = queues.iter().map(|queues| queues.tx).min().unwrap_or(0);
+    let receivers = queues.iter().map(|queues| queues.rx).max().unwrap_or(0);
+    let count = (senders.min(receivers) as usize).clamp(1, cpus.len().max(1));
     let mut plans: Vec<_> = (0..count)
         .map(|worker| WorkerPlan {
             worker,
@@ -72,13 +98,14 @@ fn distribute(queues: &[u32], cpus: &[usize]) -> Vec<WorkerPlan> {
             queues: Vec::new(),
         })
         .collect();
-    for (id, &queues) in queues.iter().enumerate() {
-        for queue in 0..queues {
+    let workers = u32::try_from(count).unwrap_or(u32::MAX);
+    for (id, queues) in queues.iter().enumerate() {
+        for queue in 0..queues.rx.max(workers) {
             // Counts above 65536 have been refused; the kernel has fewer yet.
             let Ok(index) = QueueIndex::new(queue) else {
                 break;
             };
-            plans[queue as usize % count]
+            plans[worker_of(queue, count)]
                 .queues
                 .push((InterfaceId(id), index));
         }
@@ -125,9 +152,13 @@ mod tests {
             .collect()
     }
 
+    fn queues(rx: u32, tx: u32) -> Driven {
+        Driven { rx, tx }
+    }
+
     #[test]
     fn every_worker_has_a_queue_of_each_interface() {
-        let plans = distribute(&[4, 2], &[0, 1, 2, 3]);
+        let plans = distribute(&[queues(4, 4), queues(2, 2)], &[0, 1, 2, 3]);
 
         assert_eq!(plans.len(), 2);
         assert_eq!(places(&plans[0]), [(0, 0), (0, 2), (1, 0)]);
@@ -136,10 +167,48 @@ mod tests {
 
     #[test]
     fn queues_share_workers_when_cpus_are_few() {
-        let plans = distribute(&[4], &[7]);
+        let plans = distribute(&[queues(4, 4)], &[7]);
 
         assert_eq!(plans.len(), 1);
         assert_eq!(plans[0].cpu, Some(7));
         assert_eq!(places(&plans[0]).len(), 4);
+    }
+
+    #[test]
+    fn any_worker_can_send_on_any_interface_and_every_queue_has_one() {
+        for (rx_a, tx_a) in [(1, 1), (4, 1), (1, 4), (2, 1), (4, 4), (3, 2)] {
+            for (rx_b, tx_b) in [(1, 1), (4, 1), (1, 4), (8, 2)] {
+                for cpus in 1..5 {
+                    let all = [queues(rx_a, tx_a), queues(rx_b, tx_b)];
+                    let cpus: Vec<_> = (0..cpus).collect();
+
+                    let plans = distribute(&all, &cpus);
+
+                    let mut driven: Vec<_> = plans.iter().flat_map(places).collect();
+                    for (id, of) in all.iter().enumerate() {
+                        for plan in &plans {
+                            let sends = |&(on, queue)| on == id && queue < of.tx;
+                            assert!(places(plan).iter().any(sends), "{all:?} {plans:?}");
+                        }
+                        assert!((0..of.rx).all(|queue| driven.contains(&(id, queue))));
+                        let bindable = of.rx.max(of.tx);
+                        assert!(
+                            driven
+                                .iter()
+                                .all(|&(on, queue)| on != id || queue < bindable)
+                        );
+                    }
+                    driven.sort_unstable();
+                    assert!(driven.is_sorted_by(|one, next| one < next), "bound once");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn workers_send_on_queues_that_receive_nothing_where_others_are_few() {
+        let plans = distribute(&[queues(4, 4), queues(1, 4)], &[0, 1]);
+
+        assert_eq!(places(&plans[1]), [(0, 1), (0, 3), (1, 1)]);
     }
 }

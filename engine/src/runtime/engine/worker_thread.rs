@@ -1,20 +1,21 @@
 //! A worker's thread from its first moment to its last: it pins itself, builds
 //! its UMEM and queues, reports to the engine, and runs.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use core_affinity::CoreId;
 
+use super::binder::{Binder, Bound};
 use super::plan::WorkerPlan;
 use super::report::WorkerReport;
 use super::settings::Settings;
-use crate::kernel::InterfaceIndex;
+use super::worker_requests::{Request, Requests, Socket};
+use crate::kernel::QueueIndex;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
-use crate::memory::{Audit, Umem};
+use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::down_links::DownLinks;
@@ -22,26 +23,15 @@ use crate::runtime::guard::guarded;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
-use crate::runtime::worker::{Worker, WorkerParts};
-use crate::runtime::xsk_set::XskSet;
+use crate::runtime::worker::{Duties, Worker, WorkerParts};
+use crate::runtime::xsk_set::{XskSet, chunk_share};
 use crate::steering::Slot;
-use crate::xsk::BindReport;
-use crate::xsk::XskErrorKind;
-use crate::xsk::{Batch, NicQueue, Xsk, XskConfig, needs_several_chunks};
-use crate::xsk::{Mode, MultiBuffer};
+use crate::xsk::{Batch, BindReport, Xsk};
 
 /// What a worker says once its queues are bound.
 pub(super) struct Ready {
     pub(super) report: WorkerReport,
     pub(super) sockets: Vec<Socket>,
-}
-
-/// A worker's xsk, for the XDP program to redirect to.
-pub(super) struct Socket {
-    pub(super) interface: InterfaceId,
-    pub(super) slot: Slot,
-    pub(super) bound_to: InterfaceIndex,
-    pub(super) fd: OwnedFd,
 }
 
 /// What a worker's thread starts with.
@@ -51,14 +41,12 @@ pub(super) struct WorkerThread {
     pub(super) interfaces: Vec<Interface>,
     pub(super) shared: SharedCounters,
     pub(super) links: Arc<DownLinks>,
+    pub(super) requests: Requests,
     pub(super) shutdown: Arc<Shutdown>,
 }
 
 /// How long the supervisor may take to find out what became of an interface.
 const EXPLANATION: Duration = Duration::from_secs(1);
-
-/// A worker's queues with what each of them got.
-type Bound = Vec<(Xsk, BindReport)>;
 
 impl WorkerThread {
     /// Runs to the end, and returns the audit unless the setup failed. Sends
@@ -74,8 +62,13 @@ impl WorkerThread {
     {
         let pin = |cpu: &usize| core_affinity::set_for_current(CoreId { id: *cpu });
         self.plan.cpu = self.plan.cpu.filter(pin);
-        let audit = match self.set_up() {
-            Ok((umem, bound, sockets)) => self.work(umem, bound, sockets, ready, &*make),
+        let bound = Binder::bind_all(&self.config, &self.interfaces, &self.plan);
+        let bound = bound.and_then(|(binder, bound)| {
+            let sockets = sockets(&bound)?;
+            Ok((binder, bound, sockets))
+        });
+        let audit = match bound {
+            Ok((binder, bound, sockets)) => self.work(binder, bound, sockets, ready, &*make),
             Err(error) => {
                 // The engine has gone if it does not listen.
                 let _ = ready.send(Err(error));
@@ -87,99 +80,15 @@ impl WorkerThread {
         audit
     }
 
-    fn set_up(&self) -> Result<(Umem, Bound, Vec<Socket>), Error> {
-        let (umem, bound) = self.bind()?;
-        let socket = |(xsk, report): &(Xsk, BindReport)| {
-            let (socket, bound_to) = xsk.socket().zip(xsk.bound_to())?;
-            Some(socket.try_clone_to_owned().map(|fd| Socket {
-                interface: report.id,
-                slot: Slot {
-                    queue: xsk.queue(),
-                    xsk: xsk.index(),
-                },
-                bound_to,
-                fd,
-            }))
-        };
-        let sockets: Result<_, _> = bound.iter().filter_map(socket).collect();
-        let sockets = sockets.map_err(|source| Error::System {
-            operation: "duplicate a socket's descriptor",
-            source,
-        })?;
-        Ok((umem, bound, sockets))
-    }
-
-    /// Binds all queues to a fresh UMEM. Queues that share it share the mode, so
-    /// where one cannot have zero copy, all get copy.
-    fn bind(&self) -> Result<(Umem, Bound), Error> {
-        match self.bind_all(self.config.xsk.mode) {
-            Err(Error::Xsk(error)) if self.config.xsk.mode == Mode::Auto => {
-                let XskErrorKind::NoZeroCopy { reason, .. } = error.kind() else {
-                    return Err(error.into());
-                };
-                let interface = error.interface();
-                let (umem, mut bound) = self.bind_all(Mode::Copy)?;
-                for (_, report) in &mut bound {
-                    report.requested = Mode::Auto;
-                    report.fallback = Some(format!(
-                        "queues share a UMEM, and on `{interface}` {reason}"
-                    ));
-                }
-                Ok((umem, bound))
-            }
-            bound => bound,
-        }
-    }
-
-    fn bind_all(&self, mode: Mode) -> Result<(Umem, Bound), Error> {
-        let umem = Umem::new(&self.config.umem)?;
-        let multi_buffer = self.multi_buffer(&umem)?;
-        // An eighth stays out of the fill rings, for frames that the application
-        // makes.
-        let share = umem.chunks() - umem.chunks() / 8;
-        let queues = u32::try_from(self.plan.queues.len()).expect("a worker has few queues");
-        let mut bound = Bound::new();
-        for &(InterfaceId(id), queue) in &self.plan.queues {
-            let config = XskConfig {
-                mode,
-                multi_buffer,
-                xsks: self.config.steering.xsks_per_queue,
-                chunk_limit: Some(share / queues),
-                interface: InterfaceId(id),
-                ..self.config.xsk
-            };
-            let queue = NicQueue::new(&umem, &self.interfaces[id], queue);
-            let first = queue.bind(&config)?;
-            let others = (1..config.xsks).map(|_| queue.share());
-            let others: Vec<_> = others.collect::<Result<_, _>>()?;
-            bound.push(first);
-            bound.extend(others);
-        }
-        Ok((umem, bound))
-    }
-
-    /// What all queues ask for: those that share a UMEM do as the first, so where
-    /// the frames of one interface need several chunks, all take such.
-    fn multi_buffer(&self, umem: &Umem) -> Result<MultiBuffer, Error> {
-        if self.config.xsk.multi_buffer != MultiBuffer::Auto {
-            return Ok(self.config.xsk.multi_buffer);
-        }
-        for interface in &self.interfaces {
-            if needs_several_chunks(interface, umem)? {
-                return Ok(MultiBuffer::Always);
-            }
-        }
-        Ok(MultiBuffer::Auto)
-    }
-
     fn work<A: Application>(
         &self,
-        umem: Umem,
+        binder: Binder,
         bound: Bound,
         sockets: Vec<Socket>,
         ready: Sender<Result<Ready, Error>>,
         make: &impl Fn(&WorkerContext) -> A,
     ) -> Option<Audit> {
+        let umem = binder.umem().clone();
         let (queues, reports): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
         let names = reports.iter().map(|report| report.interface.clone());
         let parts = WorkerParts {
@@ -216,7 +125,12 @@ impl WorkerThread {
             // the workers to stop.
             let _ = ready.send(Ok(bound));
             drop(ready);
-            self.run_application(&mut worker, application);
+            let mut duties = QueueDuties {
+                config: self.config.clone(),
+                requests: self.requests.clone(),
+                binder,
+            };
+            self.run_application(&mut worker, application, &mut duties);
         }
         drop(context);
         let (audit, published) = worker.finish();
@@ -227,9 +141,14 @@ impl WorkerThread {
     }
 
     /// Runs the application to its end, and whatever it leaves undone.
-    fn run_application(&self, worker: &mut Worker, mut application: impl Application) {
+    fn run_application(
+        &self,
+        worker: &mut Worker,
+        mut application: impl Application,
+        duties: &mut impl Duties,
+    ) {
         let ran = self.guard(|| {
-            if let Err(error) = worker.run(&mut application, &self.shutdown)
+            if let Err(error) = worker.run(&mut application, duties, &self.shutdown)
                 && !self.supervisor_explains(&error)
             {
                 self.shutdown.fail(error);
@@ -281,4 +200,79 @@ impl Application for Discard {
     fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
         batch.for_each(drop);
     }
+}
+
+/// Follows the queues of the interfaces between two rounds.
+struct QueueDuties {
+    config: Settings,
+    requests: Requests,
+    binder: Binder,
+}
+
+impl Duties for QueueDuties {
+    fn is_any(&self) -> bool {
+        self.requests.is_any()
+    }
+
+    fn run(&mut self, worker: &mut Worker) -> Result<(), Error> {
+        for request in self.requests.take() {
+            match request {
+                Request::Queues { interface, rx, tx } => {
+                    self.binder.rx_queues[interface.0] = rx;
+                    worker.xsks().set_tx_queues(interface, tx);
+                }
+                Request::Drive {
+                    interface,
+                    queue,
+                    reply,
+                } => {
+                    let driven = self.drive(worker, interface, queue);
+                    // The supervisor has given up if it does not listen.
+                    let _ = reply.send(driven.map_err(|error| error.to_string()));
+                }
+            }
+        }
+        worker.xsks().share_chunks(&self.binder.rx_queues);
+        Ok(())
+    }
+}
+
+impl QueueDuties {
+    fn drive(
+        &self,
+        worker: &mut Worker,
+        interface: InterfaceId,
+        queue: QueueIndex,
+    ) -> Result<Vec<Socket>, Error> {
+        let queues = worker.xsks().receiving_queues(&self.binder.rx_queues) + 1;
+        self.config.check_queues(queues)?;
+        let share = chunk_share(self.binder.umem(), queues);
+        let bound = self.binder.bind(interface, queue, share)?;
+        let sockets = sockets(&bound)?;
+        let name = self.binder.interface_name(interface);
+        let xsks = bound.into_iter().map(|(xsk, _)| (name.to_owned(), xsk));
+        worker.add(xsks.collect())?;
+        Ok(sockets)
+    }
+}
+
+/// The sockets of xsks, for other threads.
+fn sockets(bound: &Bound) -> Result<Vec<Socket>, Error> {
+    let socket = |(xsk, report): &(Xsk, BindReport)| {
+        let (socket, bound_to) = xsk.socket().zip(xsk.bound_to())?;
+        Some(socket.try_clone_to_owned().map(|fd| Socket {
+            interface: report.id,
+            slot: Slot {
+                queue: xsk.queue(),
+                xsk: xsk.index(),
+            },
+            bound_to,
+            fd,
+        }))
+    };
+    let sockets: Result<_, _> = bound.iter().filter_map(socket).collect();
+    sockets.map_err(|source| Error::System {
+        operation: "duplicate a socket's descriptor",
+        source,
+    })
 }

@@ -1,0 +1,212 @@
+//! A thread that notices when the queues of an interface change while the engine runs,
+//! by `ethtool -L` or by a program that opens or closes queues of a tun, and has the
+//! workers follow.
+//!
+//! Nothing announces it, so it looks ten times a second. When queues appear it first
+//! renews the program: veth runs the program that it has on the queues that it had when
+//! the program came, and hands frames on new ones to the kernel's stack unseen
+//! (`veth_enable_range_safe` does not set `rq->xdp_prog`, `drivers/net/veth.c`; tried on
+//! Linux 6.18). A program that comes again, as a new one, is set for all of them.
+//!
+//! A queue that goes keeps its xsk, which serves it if it comes back: closing it would
+//! write off the chunks that the kernel has. The kernel refuses `ethtool -L` below a
+//! queue that has an xsk, so only queues that their driver takes away by itself go.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use std::os::fd::AsFd;
+
+use super::plan;
+use super::steering_table::SteeringTable;
+use super::worker_requests::{Request, Requests, Socket};
+use crate::kernel::QueueIndex;
+use crate::kernel::interface::{Interface, InterfaceQueues};
+use crate::kernel::interface_id::InterfaceId;
+use crate::kernel::sys::wait::{PollSet, grace_period};
+use crate::runtime::Error;
+use crate::runtime::events::{EventKind, Events};
+use crate::runtime::shutdown::Shutdown;
+use crate::steering::SteeringError;
+
+/// Ends its thread on drop.
+pub(super) struct QueueFollower {
+    thread: Option<JoinHandle<()>>,
+    shutdown: Arc<Shutdown>,
+}
+
+/// What the thread works on.
+pub(super) struct Following {
+    pub(super) interfaces: Vec<Followed>,
+    /// Queues from this one on are not driven, as was asked for.
+    pub(super) queues: Option<u32>,
+    pub(super) steering: Arc<SteeringTable>,
+    /// One for each worker.
+    pub(super) requests: Vec<Requests>,
+    pub(super) events: Events,
+    pub(super) shutdown: Arc<Shutdown>,
+}
+
+/// An interface and its queues as they were last seen.
+pub(super) struct Followed {
+    pub(super) interface: Interface,
+    pub(super) queues: InterfaceQueues,
+    /// Which queues have xsks.
+    pub(super) driven: Vec<QueueIndex>,
+}
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a worker may take to bind a queue: drivers may reset the NIC for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl QueueFollower {
+    pub(super) fn start(mut following: Following) -> Result<Self, Error> {
+        let shutdown = Arc::clone(&following.shutdown);
+        let thread = Builder::new()
+            .name("wharf-queues".to_owned())
+            .spawn(move || following.run())
+            .map_err(|source| Error::System {
+                operation: "start the thread that follows queues",
+                source,
+            })?;
+        Ok(Self {
+            thread: Some(thread),
+            shutdown,
+        })
+    }
+}
+
+impl Following {
+    fn run(&mut self) {
+        while !self.shutdown.is_requested() {
+            for id in 0..self.interfaces.len() {
+                self.look_at(InterfaceId(id));
+            }
+            let set = PollSet::new(self.shutdown.supervisor_alarm());
+            if set.wait(INTERVAL).is_err() {
+                std::thread::sleep(INTERVAL);
+            }
+        }
+    }
+
+    fn look_at(&mut self, id: InterfaceId) {
+        let followed = &mut self.interfaces[id.0];
+        // One that cannot be asked has gone, which others notice.
+        let Ok(now) = followed.interface.queue_counts() else {
+            return;
+        };
+        let before = std::mem::replace(&mut followed.queues, now);
+        if now == before {
+            return;
+        }
+        self.steering.count_queues(id, now.rx);
+        if now.rx > before.rx
+            && let Err(error) = self.renew_program(id)
+            && !self.shutdown.is_requested()
+        {
+            let reason = error.to_string();
+            self.events
+                .report(id, EventKind::RulesNotRenewed { reason });
+        }
+        self.events
+            .report(id, EventKind::QueuesChanged { before, after: now });
+        for (worker, requests) in self.requests.iter().enumerate() {
+            let request = Request::Queues {
+                interface: id,
+                rx: now.rx,
+                tx: now.tx,
+            };
+            requests.send(request, worker, &self.shutdown);
+        }
+        for queue in 0..self.queues.map_or(now.rx, |most| now.rx.min(most)) {
+            self.drive(id, queue);
+        }
+    }
+
+    /// Puts the rules in force on queues that appeared, too.
+    fn renew_program(&self, InterfaceId(id): InterfaceId) -> Result<(), SteeringError> {
+        let mut all = self.steering.lock();
+        let renewed = all[id].prepare(all[id].rules())?;
+        all[id].switch(renewed)?;
+        grace_period();
+        all[id].settle();
+        Ok(())
+    }
+
+    /// Has a worker drive a queue that none drives.
+    fn drive(&mut self, id: InterfaceId, queue: u32) {
+        // The kernel has fewer.
+        let Ok(index) = QueueIndex::new(queue) else {
+            return;
+        };
+        if self.interfaces[id.0].driven.contains(&index) {
+            return;
+        }
+        let worker = plan::worker_of(queue, self.requests.len());
+        let driven = self.bind(worker, id, index);
+        let driven = driven.and_then(|sockets| self.steer(id, &sockets));
+        let kind = match driven {
+            Ok(()) => {
+                self.interfaces[id.0].driven.push(index);
+                EventKind::QueueServed { queue, worker }
+            }
+            Err(reason) => EventKind::QueueNotServed { queue, reason },
+        };
+        if !self.shutdown.is_requested() {
+            self.events.report(id, kind);
+        }
+    }
+
+    fn bind(
+        &self,
+        worker: usize,
+        interface: InterfaceId,
+        queue: QueueIndex,
+    ) -> Result<Vec<Socket>, String> {
+        let (reply, replies) = channel();
+        let request = Request::Drive {
+            interface,
+            queue,
+            reply,
+        };
+        self.requests[worker].send(request, worker, &self.shutdown);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match replies.recv_timeout(INTERVAL) {
+                Ok(reply) => return reply,
+                Err(RecvTimeoutError::Disconnected) => return Err("its worker ended".to_owned()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.shutdown.is_requested() || Instant::now() > deadline {
+                return Err(format!(
+                    "its worker did not answer within {} seconds",
+                    PATIENCE.as_secs()
+                ));
+            }
+        }
+    }
+
+    fn steer(&self, InterfaceId(id): InterfaceId, sockets: &[Socket]) -> Result<(), String> {
+        let mut all = self.steering.lock();
+        for socket in sockets {
+            all[id]
+                .insert_bound(socket.slot, socket.bound_to, socket.fd.as_fd())
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for QueueFollower {
+    fn drop(&mut self) {
+        self.shutdown.request();
+        if let Some(thread) = self.thread.take() {
+            // It cannot panic, and there is nothing to do if it did.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What the supervisor asks of running workers: to follow interfaces whose queues change.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::kernel::interface_id::InterfaceId;
+use crate::kernel::{InterfaceIndex, QueueIndex};
+use crate::runtime::shutdown::Shutdown;
+use crate::steering::Slot;
+
+/// A worker's xsk, for the XDP program to redirect to.
+pub(super) struct Socket {
+    pub(super) interface: InterfaceId,
+    pub(super) slot: Slot,
+    pub(super) bound_to: InterfaceIndex,
+    pub(super) fd: OwnedFd,
+}
+
+/// Something that a worker does between two rounds.
+pub(super) enum Request {
+    /// An interface has so many queues from now on.
+    Queues {
+        interface: InterfaceId,
+        rx: u32,
+        tx: u32,
+    },
+    /// Drive one more queue. The reply has its sockets, or says why not.
+    Drive {
+        interface: InterfaceId,
+        queue: QueueIndex,
+        reply: Sender<Result<Vec<Socket>, String>>,
+    },
+}
+
+/// The requests to one worker. A clone is another handle to the same ones.
+#[derive(Clone, Default)]
+pub(super) struct Requests(Arc<Pending>);
+
+#[derive(Default)]
+struct Pending {
+    is_any: AtomicBool,
+    requests: Mutex<Vec<Request>>,
+}
+
+impl Requests {
+    /// Asks the worker, and wakes it.
+    pub(super) fn send(&self, request: Request, worker: usize, shutdown: &Shutdown) {
+        let mut requests = self
+            .0
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        requests.push(request);
+        // Under the lock, so that the worker does not take the request before it is
+        // woken for it. Relaxed, as the lock orders the rest.
+        shutdown.wake(worker);
+        self.0.is_any.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there are any: a load, which costs next to nothing.
+    pub(super) fn is_any(&self) -> bool {
+        self.0.is_any.load(Ordering::Relaxed)
+    }
+
+    /// Takes them, oldest first.
+    pub(super) fn take(&self) -> Vec<Request> {
+        let mut requests = self
+            .0
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.0.is_any.store(false, Ordering::Relaxed);
+        std::mem::take(&mut requests)
+    }
+}
