@@ -37,7 +37,7 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
         metrics::serve(address)?;
     }
 
-    let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
+    let engine = builder.start(|_| Forwarder).map_err(privileges::explain)?;
     control.warn();
     warn_of_pair(&arguments.a, &arguments.b);
     notes.iter().for_each(|note| warn(note));

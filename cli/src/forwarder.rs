@@ -1,6 +1,6 @@
 //! The forwarder: every frame of one interface leaves on the other.
 //!
-//! Frames go on as they are, but for checksums that a virtual interface left
+//! Frames go on as they come from the engine, which completes checksums that were left
 //! undone. They are never copied: a received frame *is* the frame sent. When the other
 //! side's TX ring is full, frames stay in the RX ring, so a slow receiver slows
 //! the wire down before anything is dropped, and what is dropped then is counted
@@ -8,11 +8,10 @@
 
 use wharf::{
     Application, Batch, ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, Outbox, Pages,
-    RingCapacity, WorkerContext,
+    RingCapacity,
 };
 
 use crate::args::{CpuList, EngineArgs};
-use crate::checksum;
 
 /// The two ways through the wire: from the first interface to the second, and
 /// back.
@@ -23,32 +22,10 @@ pub const DIRECTIONS: [(InterfaceId, InterfaceId); 2] = [
 
 /// Sends each frame out of the other interface.
 #[derive(Debug)]
-pub struct Forwarder {
-    /// Whether frames of each interface may lack their checksums.
-    unfinished: [bool; 2],
-}
-
-impl Forwarder {
-    /// A forwarder that finishes the checksums of frames from those interfaces of
-    /// its worker whose drivers leave them to hardware which is not there.
-    pub fn new(context: &WorkerContext) -> Self {
-        let mut unfinished = [false; 2];
-        for queue in &context.queues {
-            unfinished[queue.id.0] = queue.driver.as_deref().is_some_and(leaves_checksums);
-        }
-        Self { unfinished }
-    }
-}
-
-/// Whether a driver hands on frames as the sending stack made them, without the
-/// checksums that hardware would add.
-pub fn leaves_checksums(driver: &str) -> bool {
-    matches!(driver, "veth" | "tun")
-}
+pub struct Forwarder;
 
 impl Application for Forwarder {
     fn receive(&mut self, mut batch: Batch<'_>, out: &mut Outbox<'_>) {
-        let InterfaceId(from) = batch.interface();
         let to = opposite(batch.interface());
         // The room is in frames of the most chunks, so there may be more of it
         // when so many have been sent.
@@ -64,12 +41,9 @@ impl Application for Forwarder {
                 return;
             }
             for _ in 0..room {
-                let Some(mut frame) = batch.next() else {
+                let Some(frame) = batch.next() else {
                     return;
                 };
-                if self.unfinished[from] {
-                    checksum::finish(&mut frame);
-                }
                 out.send(frame, to);
             }
         }

@@ -11,7 +11,7 @@
 //!  input       forwarder   rule_input   frame_input
 //!                                                the engine, rules to start with, frames to ask about
 //!  parts       args   control   metrics   privileges   signals   stdout
-//!  ground      exit   checksum   flow_line   pair   rule_notes
+//!  ground      exit   flow_line   pair   rule_notes
 //! ```
 //!
 //! `forward` and `demo` run the same application on the same engine builder
@@ -20,7 +20,6 @@
 //! changes its rules through a Unix socket ([`control`]).
 
 mod args;
-mod checksum;
 mod control;
 mod demo;
 mod doctor;

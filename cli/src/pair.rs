@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use wharf::{Interface, InterfaceError};
+use wharf::{Interface, InterfaceError, VlanOffloads};
 
 /// What gets lost between `a` and `b` as they are, and what to do about it: one
 /// line each.
@@ -19,6 +19,10 @@ pub fn warnings(a: &Interface, b: &Interface) -> Result<Vec<String>, InterfaceEr
             ));
         }
     }
+    for interface in [a, b] {
+        let lost = lost_tags(interface.name(), &interface.vlan_offloads()?);
+        warnings.extend(lost.map(|Lost { what, remedy }| format!("{what}: {remedy}")));
+    }
     if let Some(Lost { what, remedy }) = unequal_mtus((a.name(), a.mtu()?), (b.name(), b.mtu()?)) {
         warnings.push(format!("{what}: {remedy}"));
     }
@@ -30,6 +34,32 @@ pub fn warnings(a: &Interface, b: &Interface) -> Result<Vec<String>, InterfaceEr
 pub struct Lost {
     pub what: String,
     pub remedy: String,
+}
+
+/// Where the VLAN tags of frames that come in on the interface `name` are lost.
+pub fn lost_tags(name: &str, offloads: &VlanOffloads) -> Option<Lost> {
+    let (end, remedy) = match offloads {
+        VlanOffloads::Receiving => (
+            format!("`{name}` has rxvlan on"),
+            format!("if there are any, run `ethtool -K {name} rxvlan off`"),
+        ),
+        VlanOffloads::Peer(peer) => (
+            format!("its other end `{peer}` has txvlan on"),
+            format!("if there are any, run `ethtool -K {peer} txvlan off`"),
+        ),
+        VlanOffloads::PeerElsewhere => (
+            "its other end, in another network namespace, has txvlan on unless you switched it off"
+                .to_owned(),
+            format!(
+                "if there are any, run `ethtool -K NAME txvlan off` there, and `ethtool -K {name} rxvlan off` here"
+            ),
+        ),
+        _ => return None,
+    };
+    Some(Lost {
+        what: format!("VLAN tags of frames that come in on `{name}` are lost: {end}"),
+        remedy,
+    })
 }
 
 /// Which frames do not fit the interface they are to leave through.
@@ -105,6 +135,37 @@ mod tests {
         assert_eq!(mtus.warning(at(20_000)), None, "it was said");
         mtus.change(1, "right", 9000, at(20_000));
         assert_eq!(mtus.warning(at(30_000)), None, "they are equal");
+    }
+
+    #[test]
+    fn end_that_takes_vlan_tags_out_is_named_with_what_to_do() {
+        let line = |offloads| {
+            let lost = lost_tags("left", &offloads)?;
+            Some(format!("{}: {}", lost.what, lost.remedy))
+        };
+
+        assert_eq!(line(VlanOffloads::None), None);
+        for (offloads, end, remedy) in [
+            (
+                VlanOffloads::Receiving,
+                "`left` has rxvlan on",
+                "`ethtool -K left rxvlan off`",
+            ),
+            (
+                VlanOffloads::Peer("far".into()),
+                "its other end `far` has txvlan on",
+                "`ethtool -K far txvlan off`",
+            ),
+            (
+                VlanOffloads::PeerElsewhere,
+                "in another network namespace",
+                "`ethtool -K NAME txvlan off` there, and `ethtool -K left rxvlan off` here",
+            ),
+        ] {
+            let line = line(offloads).expect("tags are lost");
+            assert!(line.starts_with("VLAN tags of frames that come in on `left` are lost: "));
+            assert!(line.contains(end) && line.contains(remedy), "{line}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ mod xsk;
 
 pub use kernel::interface::{
     AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError, InterfaceErrorKind,
-    InterfaceQueues, Promiscuous, QueuesSource, XdpFeatures,
+    InterfaceQueues, Promiscuous, QueuesSource, SoftwareSource, VlanOffloads, XdpFeatures,
 };
 pub use kernel::{
     ChunkSize, CopyMode, InterfaceId, InterfaceIndex, KernelCall, KernelFeatures, KernelStatistics,
@@ -80,8 +80,9 @@ pub use steering::{
     SteeringErrorKind, Verdict,
 };
 pub use xsk::{
-    Batch, BindReport, Mode, MultiBuffer, NicQueue, RxCounters, SimulatedNic, TransmitError,
-    TxCounters, WakeError, Xsk, XskConfig, XskError, XskErrorKind, XskRx, XskTx,
+    Batch, BindReport, Checksums, ChecksumsReport, Mode, MultiBuffer, NicQueue, RxCounters,
+    SimulatedNic, TransmitError, TxCounters, WakeError, Xsk, XskConfig, XskError, XskErrorKind,
+    XskRx, XskTx,
 };
 #[cfg(feature = "fault-injection")]
 pub use xsk::{LeakedMapping, TxDescriptor};

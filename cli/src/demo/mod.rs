@@ -108,7 +108,7 @@ fn forward(
     let (left, right) = (wire.left().name(), wire.right().name());
     let builder = forwarder::builder(left, right, &EngineArgs::default())?;
     let forwarding = wire.forwarder().try_run(|| {
-        let engine = builder.start(Forwarder::new).map_err(privileges::explain)?;
+        let engine = builder.start(|_| Forwarder).map_err(privileges::explain)?;
         // The receiver waits for this.
         let _ = started.send(());
         let session = Session {

@@ -5,8 +5,9 @@
 
 use serde::Serialize;
 use wharf::{
-    ChunkSize, Interface, InterfaceError, InterfaceQueues, KeepManagement, KernelFeatures,
-    ManagementReport, QueuesSource, Support, UmemConfig, XdpFeatures,
+    Checksums, ChecksumsReport, ChunkSize, Interface, InterfaceError, InterfaceQueues,
+    KeepManagement, KernelFeatures, ManagementReport, QueuesSource, Support, UmemConfig,
+    XdpFeatures,
 };
 
 use super::check::{Check, State, worst};
@@ -35,6 +36,7 @@ impl Examined {
         let mtu = interface.mtu()?;
         let queues = interface.queue_counts()?;
         let management = ManagementReport::of(KeepManagement::Auto, interface)?;
+        let checksums = ChecksumsReport::of(Checksums::Auto, interface)?;
         let (driver, modes) = judge_driver(features, chunk.chunks_for_mtu(mtu));
         let checks = vec![
             state(interface)?,
@@ -43,6 +45,7 @@ impl Examined {
             judge_mtu(name, mtu, chunk, features, kernel),
             judge_queues(name, queues),
             Check::good("management", kept(&management)),
+            Check::good("checksums", done(&checksums)),
         ];
         let forward = match worst(&checks).max(machine) {
             State::Bad => "nothing, as it is".to_owned(),
@@ -197,6 +200,13 @@ fn kept(management: &ManagementReport) -> String {
     let report = management.to_string();
     // The topic says the rest.
     let report = report.strip_prefix("management traffic is ");
+    report.unwrap_or_default().to_owned()
+}
+
+fn done(checksums: &ChecksumsReport) -> String {
+    let report = checksums.to_string();
+    // The topic says the rest.
+    let report = report.strip_prefix("checksums are ");
     report.unwrap_or_default().to_owned()
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wharf::{
-    BindReport, EngineReport, InterfaceId, InterfaceReport, KeepManagement, ManagementReport,
-    RuleSet, WorkerReport,
+    BindReport, ChecksumsReport, EngineReport, InterfaceId, InterfaceReport, KeepManagement,
+    ManagementReport, RuleSet, WorkerReport,
 };
 
 use crate::control::ForwarderInfo;
@@ -42,6 +42,16 @@ pub struct Interface {
     pub attach_fallback: Option<String>,
     pub program_id: u32,
     pub management: Management,
+    pub checksums: Checksums,
+}
+
+/// Whether received frames get the checksums that their senders left to hardware.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checksums {
+    /// Whether they do.
+    pub finished: bool,
+    /// Why frames may lack one; `None` where hardware has done them.
+    pub because: Option<String>,
 }
 
 /// Whether management traffic stays with the kernel.
@@ -156,7 +166,24 @@ impl Interface {
             attach_fallback: report.attach.fallback.clone(),
             program_id: report.attach.program_id,
             management: Management::of(&report.management),
+            checksums: Checksums::of(&report.checksums),
         }
+    }
+}
+
+impl Checksums {
+    fn of(report: &ChecksumsReport) -> Self {
+        Self {
+            finished: report.are_finished(),
+            because: report.source.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// A line about it, where there is something to know.
+    pub fn line(&self) -> Option<String> {
+        let because = self.because.as_deref()?;
+        self.finished
+            .then(|| format!("completes checksums that senders leave to hardware: {because}"))
     }
 }
 
@@ -261,6 +288,10 @@ pub mod tests {
                 because: "no_default_route",
                 default_route: None,
             },
+            checksums: Checksums {
+                finished: true,
+                because: Some(format!("`{name}` is virtual (veth)")),
+            },
         };
         let queue = |interface: &str| Queue {
             interface: interface.into(),
@@ -303,6 +334,7 @@ pub mod tests {
             got: CopyMode::Copy,
             fallback: None,
             multi_buffer: false,
+            checksums: wharf::Checksums::Leave,
             tx_budget: None,
             send_buffer_bytes: 0,
         };

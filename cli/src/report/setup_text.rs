@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use super::setup::{Interface, Setup, Steering};
 use super::text::mebibytes;
-use crate::forwarder::leaves_checksums;
 
 /// Writes what each interface and worker got.
 pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
@@ -95,11 +94,8 @@ fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -
     if let Some(line) = interface.management.line(&interface.name) {
         writeln!(out, "  {line}")?;
     }
-    if interface.driver.as_deref().is_some_and(leaves_checksums) {
-        writeln!(
-            out,
-            "  completes checksums that its senders leave to hardware"
-        )?;
+    if let Some(line) = interface.checksums.line() {
+        writeln!(out, "  {line}")?;
     }
     Ok(())
 }

@@ -167,7 +167,9 @@ mod tests {
             text.contains("eth0: veth, MTU 1500, 1 queue; native XDP (program 42), copy mode\n")
         );
         assert!(text.contains("\n  copy, not zero-copy: the driver cannot\n"));
-        assert!(text.contains("\n  completes checksums that its senders leave to hardware\n"));
+        assert!(text.contains(
+            "\n  completes checksums that senders leave to hardware: `eth0` is virtual (veth)\n"
+        ));
         assert!(text.contains(
             "worker 0 on CPU 1: 16 MiB, 4096 chunks of 4096 bytes; eth0 queue 0, eth1 queue 0\n"
         ));

@@ -3,7 +3,7 @@
 //! The busy path takes frames in one chunk from a row of the ring, and does nothing
 //! else; all that is rare is one function away, which takes one frame in any way
 //! and begins the next row: the end of the ring, frames in several chunks, unaligned
-//! chunks, senseless descriptors.
+//! chunks, senseless descriptors, and frames whose checksums may be undone.
 //!
 //! What was taken is in the ring itself and in [`Receiving`], not in the batch: a
 //! batch that is forgotten instead of dropped is ended by the next one.
@@ -12,6 +12,7 @@
 use std::rc::Rc;
 
 use super::assembly::{Assembly, Outcome, Throttled};
+use super::checksums::Checksums;
 use super::counters::RxCounters;
 use super::queue_state::Membership;
 use super::ring::{Entry, RxRing};
@@ -51,6 +52,8 @@ pub(super) struct Receiving {
     /// Posted chunks that came back by the start of the row, and which the queue does
     /// not know of.
     returned: u64,
+    /// Whether frames lack checksums, and get them: what is known at the bind.
+    checksums: Checksums,
     /// The frame whose descriptors are coming, if frames have several.
     assembly: Assembly,
     /// Without the bytes.
@@ -158,10 +161,18 @@ impl std::fmt::Debug for Batch<'_> {
     }
 }
 
+/// Finishes the checksum of a frame that lacks it.
+fn finish(frame: Pieces) -> Pieces {
+    let mut frame = Frame::from_pieces(frame);
+    frame.finish_checksum();
+    frame.into_pieces()
+}
+
 impl Receiving {
-    pub(super) fn new(ring: RxRing) -> Self {
+    pub(super) fn new(ring: RxRing, checksums: Checksums) -> Self {
         Self {
             ring,
+            checksums,
             bytes: 0,
             left: 0,
             excess: 0,
@@ -195,10 +206,10 @@ impl Receiving {
     }
 
     /// Makes what lies in a row in the ring the row of the busy path: nothing while a
-    /// frame in several chunks is under way.
+    /// frame in several chunks is under way, or where frames are looked at one by one.
     #[inline]
     fn begin_row(&mut self) {
-        let left = if self.assembly.is_idle() {
+        let left = if self.assembly.is_idle() && self.checksums != Checksums::Finish {
             self.left
         } else {
             0
@@ -227,13 +238,30 @@ impl Receiving {
         Some(frame.into_pieces())
     }
 
+    /// Takes the next frame if it lies in one chunk, in a row of its own, and finishes
+    /// its checksum.
+    fn next_finished(&mut self, umem: &Rc<UmemState>, records: &XskRecords) -> Option<Pieces> {
+        if self.left == 0 || !self.assembly.is_idle() {
+            return None;
+        }
+        self.ring.begin_row(1);
+        let next = self.next_unaligned(umem, records);
+        self.end_row();
+        next.map(finish)
+    }
+
     /// Takes the next frame in whatever way, and begins a row behind it. A frame of
     /// which the first descriptor has been taken is taken whole, beyond what was asked
     /// for if need be. `None` if there is none left.
     #[cold]
     #[inline(never)]
     fn next_slowly(&mut self, umem: &Rc<UmemState>, member: &Membership) -> Option<Pieces> {
-        if umem.geometry.is_unaligned() {
+        if self.checksums == Checksums::Finish {
+            let next = self.next_finished(umem, member.records());
+            if next.is_some() {
+                return next;
+            }
+        } else if umem.geometry.is_unaligned() {
             let next = self.next_unaligned(umem, member.records());
             if next.is_some() {
                 return next;
@@ -268,7 +296,10 @@ impl Receiving {
             }
         }
         self.begin_row();
-        found
+        match self.checksums {
+            Checksums::Finish => found.map(finish),
+            Checksums::Auto | Checksums::Leave => found,
+        }
     }
 
     /// Takes the next descriptor, whatever it is.

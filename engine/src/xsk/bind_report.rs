@@ -1,5 +1,6 @@
 //! What an xsk really got, beside what was asked for.
 
+use super::checksums::Checksums;
 use super::config::Mode;
 use crate::kernel::{CopyMode, QueueIndex};
 use crate::kernel::{InterfaceId, XskIndex};
@@ -25,6 +26,9 @@ pub struct BindReport {
     pub fallback: Option<String>,
     /// Whether frames may lie in several chunks.
     pub multi_buffer: bool,
+    /// Whether received frames get the checksums that their senders left to hardware:
+    /// `Finish` or `Leave`, whatever was asked for.
+    pub checksums: Checksums,
     /// Frames that one wake-up sends in copy mode, where the kernel lets that
     /// be set (Linux 6.17); `None` is the kernel's fixed 16 (5.10) or 32.
     pub tx_budget: Option<u32>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::checksums::Checksums;
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::{KnownPanics, RingCapacity};
 
@@ -68,6 +69,9 @@ pub struct XskConfig {
     /// Whether frames may lie in several chunks. Xsks that share a UMEM do as
     /// the first.
     pub multi_buffer: MultiBuffer,
+    /// Whether received frames get the checksums that their senders left to hardware.
+    /// Simulated xsks leave them unless they are asked to finish them.
+    pub checksums: Checksums,
     /// Whether to bind where this kernel is known to panic.
     pub known_panics: KnownPanics,
     /// The caller's name for the interface, which batches carry.
@@ -76,7 +80,7 @@ pub struct XskConfig {
 
 impl XskConfig {
     /// Rings of `ring_size`, mode [`Mode::Auto`], frames in several chunks where
-    /// the MTU calls for them, one xsk, no limit, a floor of an
+    /// the MTU calls for them, checksums finished where no hardware does it, one xsk, no limit, a floor of an
     /// eighth of the ring, three seconds of patience.
     #[must_use]
     pub fn new(ring_size: RingCapacity) -> Self {
@@ -88,6 +92,7 @@ impl XskConfig {
             fill_floor: ring_size.get() / 8,
             bind_patience: Duration::from_secs(3),
             multi_buffer: MultiBuffer::Auto,
+            checksums: Checksums::Auto,
             known_panics: KnownPanics::Refuse,
             interface: InterfaceId(0),
         }

@@ -9,6 +9,7 @@
 mod assembly;
 mod batch;
 mod bind_report;
+mod checksums;
 mod chunks;
 mod config;
 mod counters;
@@ -46,6 +47,7 @@ mod wrap_tests;
 
 pub use batch::Batch;
 pub use bind_report::BindReport;
+pub use checksums::{Checksums, ChecksumsReport};
 pub use config::{Mode, MultiBuffer, XskConfig};
 pub use counters::{RxCounters, TxCounters};
 pub use error::{XskError, XskErrorKind};

@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use super::bind_report::BindReport;
+use super::checksums::ChecksumsReport;
 use super::chunks::most_chunks_copy;
 use super::config::{Mode, XskConfig};
 use super::error::{XskError, XskErrorKind};
@@ -183,6 +184,11 @@ impl NicQueue {
             multi_buffer,
         } = *target;
         panic_gate::check(interface, mode, config.known_panics)?;
+        let checksums = ChecksumsReport::of(config.checksums, interface);
+        let config = XskConfig {
+            checksums: checksums.map_err(XskErrorKind::Interface)?.decision(),
+            ..*config
+        };
         if mode == CopyMode::ZeroCopy {
             fit::check_zero_copy(&self.umem, interface, multi_buffer)?;
         }
@@ -192,7 +198,7 @@ impl NicQueue {
             Socket::open(umem, config.ring_size, config.shared_entries(), deadline)?;
         let (tx_budget, send_buffer_bytes) = (socket.tx_budget, socket.send_buffer_bytes);
         let id = umem.new_xsk().ok_or(XskErrorKind::TooManyXsks)?;
-        let state = QueueState::new(umem, id, rings.fill, rings.completion, config);
+        let state = QueueState::new(umem, id, rings.fill, rings.completion, &config);
         // Drivers take the fill ring as it is at the bind: i40e and ice may
         // never come back for more.
         umem.collect_returns();
@@ -229,6 +235,7 @@ impl NicQueue {
             got,
             fallback: None,
             multi_buffer,
+            checksums: config.checksums,
             tx_budget,
             send_buffer_bytes,
         };
@@ -243,11 +250,11 @@ impl NicQueue {
         };
         let bound = Bound {
             state: Rc::downgrade(&state),
-            config: *config,
+            config,
             report,
             limits,
         };
-        Ok((Xsk::new(parts, config), bound))
+        Ok((Xsk::new(parts, &config), bound))
     }
 
     fn try_share(&self) -> Result<(Xsk, BindReport), XskErrorKind> {

@@ -16,6 +16,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use super::batch::{Batch, Receiving};
+use super::checksums::Checksums;
 use super::counters::RxCounters;
 use super::queue_state::Membership;
 use super::ring::RxRing;
@@ -119,9 +120,9 @@ impl RxHalf {
     pub(super) fn new(
         member: &Rc<Membership>,
         ring: RxRing,
-        interface: InterfaceId,
-        queue: QueueIndex,
+        (interface, queue): (InterfaceId, QueueIndex),
         mode: CopyMode,
+        checksums: Checksums,
     ) -> Self {
         Self {
             umem: Rc::clone(member.queue().umem()),
@@ -129,7 +130,7 @@ impl RxHalf {
             interface,
             queue,
             mode,
-            receiving: Receiving::new(ring),
+            receiving: Receiving::new(ring, checksums),
         }
     }
 

@@ -166,7 +166,7 @@ impl Xsk {
         } = parts;
         let interface = config.interface;
         Self {
-            rx: RxHalf::new(&member, rx, interface, queue, mode),
+            rx: RxHalf::new(&member, rx, (interface, queue), mode, config.checksums),
             tx: TxHalf::new(&member, tx, interface, mode, limits),
             bound_to,
         }

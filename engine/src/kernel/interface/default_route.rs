@@ -239,6 +239,7 @@ mod tests {
             master: master.map(InterfaceIndex::new),
             lower: None,
             kind: kind.to_owned(),
+            bus: None,
         };
         let links = [
             link(2, "", Some(3)),

@@ -15,6 +15,8 @@ use super::link_socket::LinkSocket;
 use super::program::AttachedProgram;
 use super::promiscuous::Promiscuous;
 use super::queues::{self, InterfaceQueues};
+use super::software_source::{self, SoftwareSource};
+use super::vlan_offloads::{self, VlanOffloads};
 use super::xdp_features::{self, XdpFeatures};
 use crate::kernel::sys::{netdev, socket};
 use crate::kernel::terms::{InterfaceIndex, ProgramMode};
@@ -163,6 +165,27 @@ impl Interface {
         self.link()?;
         default_route::over(&mut self.socket(), self.index)
             .context(&self.name, "look for default routes over")
+    }
+
+    /// Why frames that arrive at it may lack a checksum, which their sender left to
+    /// hardware; `None` where they come from hardware.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceErrorKind::Gone`] when the interface is.
+    pub fn software_source(&self) -> Result<Option<SoftwareSource>, InterfaceError> {
+        self.link()?;
+        software_source::of(&mut self.socket(), self.index).context(&self.name, "look under")
+    }
+
+    /// Whether VLAN tags are taken out of frames at it.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceErrorKind::Gone`] when the interface is.
+    pub fn vlan_offloads(&self) -> Result<VlanOffloads, InterfaceError> {
+        let link = self.link()?;
+        vlan_offloads::of(&mut self.socket(), &link).context(&self.name, "ask for the offloads of")
     }
 
     /// Puts it into promiscuous mode for as long as the guard lives, so that

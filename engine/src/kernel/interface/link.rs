@@ -31,6 +31,8 @@ pub(super) struct Link {
     pub(super) lower: Option<InterfaceIndex>,
     /// What made it, such as `vlan`; empty for hardware.
     pub(super) kind: String,
+    /// The bus of the device that it is; `None` also before Linux 5.14.
+    pub(super) bus: Option<String>,
 }
 
 /// A link of the network namespace came, changed or went.
@@ -80,6 +82,7 @@ pub(super) fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
         master: None,
         lower: None,
         kind: String::new(),
+        bus: None,
     };
     let mut is_lower_elsewhere = false;
     let attributes = payload.get(LINK_HEADER_LEN..).unwrap_or_default();
@@ -96,6 +99,7 @@ pub(super) fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
             libc::IFLA_LINK => link.lower = Some(InterfaceIndex::new(parse_u32(value)?)),
             libc::IFLA_LINK_NETNSID => is_lower_elsewhere = true,
             libc::IFLA_LINKINFO => link.kind = parse_kind(value)?,
+            IFLA_PARENT_DEV_BUS_NAME => link.bus = Some(parse_name(value)),
             _ => {}
         }
     }
@@ -150,6 +154,9 @@ fn parse_u32(value: &[u8]) -> Result<u32, DecodeError> {
 /// Source: `include/uapi/linux/rtnetlink.h`.
 const RTM_NEWLINK: u16 = libc::RTM_NEWLINK;
 const RTM_DELLINK: u16 = libc::RTM_DELLINK;
+
+/// Source: `include/uapi/linux/if_link.h`.
+const IFLA_PARENT_DEV_BUS_NAME: u16 = 57;
 
 /// The bytes of `struct ifinfomsg`, `include/uapi/linux/rtnetlink.h`.
 const LINK_HEADER_LEN: usize = 16;

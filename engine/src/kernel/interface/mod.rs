@@ -14,6 +14,8 @@
 //! link_watch         events: down, up, carrier, MTU, name, removed
 //! default_route      whether the machine's way out leads through an interface
 //! output_interfaces  the interfaces that default routes name
+//! software_source    whether frames come from software that left checksums undone
+//! vlan_offloads      whether VLAN tags are taken out of frames
 //! address_watch      the namespace's own addresses, as they come and go
 //! ```
 
@@ -30,8 +32,10 @@ mod output_interfaces;
 mod program;
 mod promiscuous;
 mod queues;
+mod software_source;
 #[cfg(test)]
 pub(crate) mod testing;
+mod vlan_offloads;
 mod xdp_features;
 
 pub(crate) use address_watch::AddressWatch;
@@ -43,6 +47,8 @@ pub(crate) use netdev_family::NetdevRequests;
 pub use program::{AttachedProgram, Holder};
 pub use promiscuous::Promiscuous;
 pub use queues::{InterfaceQueues, QueuesSource};
+pub use software_source::SoftwareSource;
+pub use vlan_offloads::VlanOffloads;
 pub use xdp_features::XdpFeatures;
 
 pub(crate) use crate::kernel::terms::ProgramMode;

@@ -73,3 +73,26 @@ pub(crate) fn ip_output(arguments: &str) -> String {
 pub(crate) fn request_route(request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
     LinkSocket::open()?.request(request, flags).map(drop)
 }
+
+/// Whether the kernel can make interfaces of `kind`, for example `bond`.
+pub(crate) fn has_kind(kind: &str) -> bool {
+    let probe = |arguments: &str| {
+        let output = Command::new("ip")
+            .args(arguments.split_whitespace())
+            .output();
+        output
+            .expect("`ip` of iproute2 is installed")
+            .status
+            .success()
+    };
+    let options = match kind {
+        "vlan" => "link probe-lower type vlan id 9",
+        "ipvlan" => "link probe-lower type ipvlan",
+        kind => &format!("type {kind}"),
+    };
+    probe("link add probe-lower type veth peer name probe-peer");
+    let found = probe(&format!("link add name probe {options}"));
+    probe("link delete probe-lower");
+    probe("link delete probe");
+    found
+}

@@ -36,8 +36,29 @@ pub(crate) struct Channels {
 struct DriverInfo {
     cmd: u32,
     driver: [u8; 32],
-    // Versions, bus address and sizes of other answers: 160 bytes.
-    rest: [u32; 40],
+    // Versions of the driver and of its firmware.
+    versions: [u32; 16],
+    bus_info: [u8; 32],
+    // The version of its ROM, and sizes of other answers.
+    rest: [u32; 16],
+}
+
+/// What an interface is a device of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Device {
+    /// The driver, for example `veth`.
+    pub(crate) driver: String,
+    /// Where it is on its bus, for example `0000:03:00.0`.
+    pub(crate) bus_info: String,
+}
+
+/// A question of ethtool with one number in the answer.
+/// Source: `struct ethtool_value` in `include/uapi/linux/ethtool.h`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Value {
+    cmd: u32,
+    data: u32,
 }
 
 /// The queues of the interface `name`. `EOPNOTSUPP` where the driver does not
@@ -56,17 +77,44 @@ pub(crate) fn channels(socket: BorrowedFd<'_>, name: &str) -> io::Result<Channel
 
 /// The driver of the interface `name`, for example `veth`.
 pub(crate) fn driver(socket: BorrowedFd<'_>, name: &str) -> io::Result<String> {
+    device(socket, name).map(|device| device.driver)
+}
+
+/// Which of its receive and transmit features take VLAN tags out of frames.
+pub(crate) fn vlan_offloads(socket: BorrowedFd<'_>, name: &str) -> io::Result<(bool, bool)> {
+    let mut flags = Value {
+        cmd: ETHTOOL_GFLAGS,
+        data: 0,
+    };
+    let request = (&raw mut flags).cast();
+    // SAFETY: ETHTOOL_GFLAGS writes one `struct ethtool_value`, whose layout `Value`
+    // has, and any bytes are valid in its integers.
+    unsafe { ethtool(socket, name, request) }?;
+    let has = |flag| flags.data & flag != 0;
+    Ok((has(ETH_FLAG_RXVLAN), has(ETH_FLAG_TXVLAN)))
+}
+
+/// The driver of the interface `name`, and where it is.
+pub(crate) fn device(socket: BorrowedFd<'_>, name: &str) -> io::Result<Device> {
     let mut info = DriverInfo {
         cmd: ETHTOOL_GDRVINFO,
         driver: [0; 32],
-        rest: [0; 40],
+        versions: [0; 16],
+        bus_info: [0; 32],
+        rest: [0; 16],
     };
     let request = (&raw mut info).cast();
     // SAFETY: ETHTOOL_GDRVINFO writes one `struct ethtool_drvinfo`, whose size
     // `DriverInfo` has, and any bytes are valid in its integers.
     unsafe { ethtool(socket, name, request) }?;
-    let driver = CStr::from_bytes_until_nul(&info.driver).unwrap_or_default();
-    Ok(driver.to_string_lossy().into_owned())
+    let text = |bytes: &[u8]| {
+        let text = CStr::from_bytes_until_nul(bytes).unwrap_or_default();
+        text.to_string_lossy().into_owned()
+    };
+    Ok(Device {
+        driver: text(&info.driver),
+        bus_info: text(&info.bus_info),
+    })
 }
 
 /// Opens a packet socket that receives nothing; it exists to hold memberships.
@@ -126,6 +174,9 @@ pub(crate) fn make_alias(alias: BorrowedFd<'_>, original: BorrowedFd<'_>) -> io:
 /// Source: `include/uapi/linux/ethtool.h`.
 const ETHTOOL_GDRVINFO: u32 = 0x03;
 const ETHTOOL_GCHANNELS: u32 = 0x3c;
+const ETHTOOL_GFLAGS: u32 = 0x25;
+const ETH_FLAG_TXVLAN: u32 = 1 << 7;
+const ETH_FLAG_RXVLAN: u32 = 1 << 8;
 
 /// # Safety
 ///

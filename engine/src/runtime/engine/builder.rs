@@ -10,7 +10,7 @@ use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, OnLinkDown, Wait};
 use crate::runtime::error::Error;
 use crate::steering::rules::RuleSet;
 use crate::steering::{Attach, NoXsk};
-use crate::xsk::{Mode, MultiBuffer, XskConfig};
+use crate::xsk::{Checksums, Mode, MultiBuffer, XskConfig};
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
 #[derive(Clone, Debug)]
@@ -53,6 +53,16 @@ impl EngineBuilder {
     #[must_use]
     pub fn multi_buffer(mut self, multi_buffer: MultiBuffer) -> Self {
         self.0.xsk.multi_buffer = multi_buffer;
+        self
+    }
+
+    /// Whether received frames get the checksums that their senders left to hardware;
+    /// [`Checksums::Auto`] by default, which is where no hardware is known to be under
+    /// the interface. Without, whoever else than this machine's stack receives such a
+    /// frame, or an answer made of it in place, drops it as damaged.
+    #[must_use]
+    pub fn checksums(mut self, checksums: Checksums) -> Self {
+        self.0.xsk.checksums = checksums;
         self
     }
 

@@ -30,7 +30,7 @@ use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::{Snapshot, Summary, XskStats};
 use crate::steering::{Steering, SteeringConfig};
-use crate::xsk;
+use crate::xsk::{self, ChecksumsReport};
 
 use super::management::ManagementReport;
 use super::own_addresses::AddressFollower;
@@ -144,7 +144,9 @@ impl Engine {
             // Some drivers change the number of queues as a program comes.
             let queues = interface.queue_counts()?;
             let driven = plan::driven(&config, interface, queues)?.rx;
-            let report = InterfaceReport::new(id, interface, driven, &steering, management)?;
+            let checksums = ChecksumsReport::of(config.xsk.checksums, interface)?;
+            let report =
+                InterfaceReport::new(id, interface, driven, &steering, management, checksums)?;
             engine.report.interfaces.push(report);
             engine.steering.lock().push(steering);
             engine.steering.count_queues(id, queues.rx);

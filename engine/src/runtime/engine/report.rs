@@ -7,7 +7,7 @@ use crate::memory::Pages;
 use crate::runtime::Error;
 use crate::runtime::application::WorkerContext;
 use crate::steering::{AttachReport, Steering};
-use crate::xsk::BindReport;
+use crate::xsk::{BindReport, ChecksumsReport};
 
 /// What an engine got: see [`Engine::report`](crate::Engine::report).
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,9 @@ pub struct InterfaceReport {
     pub attach: AttachReport,
     /// Whether management traffic stays with the kernel, and why.
     pub management: ManagementReport,
+    /// Whether received frames get the checksums that their senders left to hardware,
+    /// and why.
+    pub checksums: ChecksumsReport,
 }
 
 impl InterfaceReport {
@@ -48,6 +51,7 @@ impl InterfaceReport {
         queues: u32,
         steering: &Steering,
         management: ManagementReport,
+        checksums: ChecksumsReport,
     ) -> Result<Self, Error> {
         Ok(Self {
             id,
@@ -58,6 +62,7 @@ impl InterfaceReport {
             queues,
             attach: steering.report().clone(),
             management,
+            checksums,
         })
     }
 }
