@@ -33,9 +33,7 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     builder.validate()?;
     let stop = signals::stop_flag()?;
     let control = Control::open(steering)?;
-    if let Some(address) = arguments.metrics {
-        metrics::serve(address)?;
-    }
+    let scrapes = arguments.metrics.map(metrics::serve).transpose()?;
 
     let engine = builder.start(|_| Forwarder).map_err(privileges::explain)?;
     control.warn();
@@ -54,6 +52,7 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
         control: control.socket(),
         flow_capacity: steering.flow_capacity,
         interval: (!arguments.quiet).then_some(arguments.interval),
+        scrapes,
     };
     let outcome = session.run(engine, is_over);
 

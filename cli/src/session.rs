@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use wharf::{Engine, EventKind, Snapshot};
 
 use crate::control::{Editor, ForwarderInfo, Server, Socket};
+use crate::metrics::Scrapes;
 use crate::pair::Mtus;
-use crate::report::{Ending, InterfaceEvent, Interval, Renderer, Setup, Summary};
+use crate::report::{Ending, InterfaceEvent, Interval, Renderer, Setup, Summary, prometheus};
 
 /// How a run ended.
 pub struct Outcome {
@@ -34,6 +35,8 @@ pub struct Session<'a> {
     pub flow_capacity: u32,
     /// The time between two intervals; `None` for no intervals.
     pub interval: Option<Duration>,
+    /// Scrapes to answer with the engine's counters.
+    pub scrapes: Option<Scrapes>,
 }
 
 impl Session<'_> {
@@ -69,7 +72,16 @@ impl Session<'_> {
                 // Standard error may be closed.
                 let _ = writeln!(io::stderr(), "wharf: cannot take requests: {error}");
             }
+            let end = self.scrapes.map(|scrapes| {
+                let end = scrapes.ending();
+                let render = || prometheus(&setup, &engine.stats(), editor.listing().ok().as_ref());
+                let thread = thread::Builder::new().name("wharf-scrapes".to_owned());
+                // Without the thread, a scrape has what the recorder has.
+                let _ = thread.spawn_scoped(scope, move || scrapes.answer(render));
+                end
+            });
             watch(&engine, is_over, &mut reporter);
+            drop(end);
         });
         // The server has ended, so the rules do not change any more.
         let rules = editor.close();

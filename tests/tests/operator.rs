@@ -1,9 +1,12 @@
 //! What an operator meets in the first hour of `wharf forward`: the options of its
 //! output, and how it ends.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
 use wharf::Attach;
-use wharf_testbed::{Testbed, Wire, require_privileges};
-use wharf_tests::{ControlDirectory, Forward, SOON, wharf_in};
+use wharf_testbed::{PacketSocket, Testbed, Wire, require_privileges};
+use wharf_tests::{ControlDirectory, Forward, SOON, unanswered, wait_until, wharf_in};
 
 /// `None` says that the case is skipped.
 fn wire() -> Option<Wire> {
@@ -170,4 +173,70 @@ fn output_into_a_pipe_is_plain_text_of_eighty_columns() {
     for line in table {
         assert!(line.chars().count() <= 80, "{line}");
     }
+}
+
+/// What a scraper gets of the forwarder in the middle of the wire.
+fn scrape(wire: &Wire) -> String {
+    let address = SocketAddr::from(([127, 0, 0, 1], 9100));
+    let connected = wire
+        .forwarder()
+        .run(|| TcpStream::connect_timeout(&address, SOON));
+    let mut stream = connected.expect("it listens");
+    stream.set_read_timeout(Some(SOON)).expect("a limit");
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .expect("it reads");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("it answers");
+    reply
+}
+
+#[test]
+fn scrape_has_what_table_and_listing_have_at_that_moment() {
+    let Some(wire) = wire() else { return };
+    let control = ControlDirectory::new();
+    let options = [
+        "--match",
+        "drop udp dst port 53",
+        "--match",
+        "udp dst port 4433",
+        "--metrics",
+        "127.0.0.1:9100",
+    ];
+    let forward = control.forward(&wire, Attach::Auto, &options);
+    let sender = PacketSocket::sender(wire.client_interface()).expect("a socket");
+    let send = |port, count| {
+        let flow = unanswered(wire.udp_flow(4000, port));
+        let frames: Vec<_> = flow.sequenced(1, 64, 0..count).collect();
+        sender.send_batch(&frames).expect("the link takes them");
+    };
+    let has = |line: &str| scrape(&wire).lines().any(|found| found == line);
+
+    for (port, count) in [(53, 30), (4433, 20), (80, 10)] {
+        send(port, count);
+    }
+
+    for line in [
+        r#"wharf_frames_in_total{interface="left"} 20"#,
+        r#"wharf_frames_passed_total{interface="left"} 10"#,
+        r#"wharf_frames_dropped_by_rule_total{interface="left"} 30"#,
+        r#"wharf_frames_in_total{interface="right"} 0"#,
+        r#"wharf_rule_hits_total{interface="left",rule="drop udp dst port 53"} 30"#,
+        r#"wharf_rule_hits_total{interface="left",rule="redirect udp dst port 4433"} 20"#,
+        r#"wharf_rule_hits_total{interface="left",rule="default"} 10"#,
+        r#"wharf_tx_frames_total{interface="right",queue="0"} 20"#,
+    ] {
+        wait_until(line, SOON, || has(line));
+    }
+    let page = scrape(&wire);
+    for part in [
+        "wharf_build_info{version=\"",
+        r#"wharf_interface_info{interface="left",driver="veth",attach=""#,
+        r#"wharf_worker_cpu_seconds_total{worker="0",cpu=""#,
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    control.steer(&["remove", "1"]);
+    assert!(!scrape(&wire).contains("udp dst port 53"), "it is gone");
+    forward.stop().assert_conserved();
 }

@@ -117,6 +117,7 @@ fn forward(
             control: None,
             flow_capacity: 0,
             interval: Some(INTERVAL),
+            scrapes: None,
         };
         let outcome = session.run(engine, |_| is_traffic_over.load(Ordering::Relaxed));
         // If the engine has failed, the traffic has to end too.

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!  scraper ──► server ──► answer ──► recorder ◄── engine
+//!                              └───► scrapes ◄── session
 //! ```
 //!
 //! Everybody who reaches the address may connect, so nothing grows with what they
 //! do: clients, the bytes of a request and its time are bounded.
 
 mod answer;
+mod scrapes;
 mod server;
 
 use std::net::SocketAddr;
@@ -15,14 +17,16 @@ use std::net::SocketAddr;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::exit::Failure;
+pub use scrapes::Scrapes;
+use scrapes::scrapes;
 use server::Server;
 
 /// Serves the metrics at `http://<address>/metrics` from a thread of its own
 /// until the process ends.
 ///
 /// Has to come before the engine starts: its counters go to the recorder that
-/// is installed at that moment.
-pub fn serve(address: SocketAddr) -> Result<(), Failure> {
+/// is installed at that moment. What is asked of the run comes in the scrapes returned.
+pub fn serve(address: SocketAddr) -> Result<Scrapes, Failure> {
     let server = Server::bind(address).map_err(|error| {
         Failure::Run(format!(
             "cannot serve metrics at {address}: {error}; choose another --metrics address"
@@ -34,12 +38,14 @@ pub fn serve(address: SocketAddr) -> Result<(), Failure> {
     let recorder = PrometheusBuilder::new()
         .install_recorder()
         .map_err(|error| cannot(&error))?;
+    let (asker, scrapes) = scrapes();
     let render = move || {
         // It only matters to histograms, which keep each value until then.
         recorder.run_upkeep();
-        recorder.render()
+        recorder.render() + &asker.ask()
     };
-    server.start(render).map_err(|error| cannot(&error))
+    server.start(render).map_err(|error| cannot(&error))?;
+    Ok(scrapes)
 }
 
 #[cfg(test)]
@@ -53,7 +59,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = taken.local_addr().expect("a bound listener");
 
-        let failure = serve(address).expect_err("the port is taken");
+        let failure = serve(address).map(drop).expect_err("the port is taken");
 
         assert!(matches!(&failure, Failure::Run(text) if text.contains(&address.to_string())));
     }

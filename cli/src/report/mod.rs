@@ -9,6 +9,7 @@
 //!  setup_text, summary_text    the view model as text
 //!  renderer ◄── table, json    the two renderers show the same values
 //!  format                      selects one of them
+//!  prometheus                  the counters for scrapers
 //! ```
 
 mod drops;
@@ -17,6 +18,7 @@ mod explained;
 mod format;
 mod interval;
 mod json;
+mod prometheus;
 mod queues;
 mod renderer;
 mod rules;
@@ -33,6 +35,7 @@ pub use explained::ExplainedFrames;
 pub use format::Format;
 pub use interval::Interval;
 pub use json::write_line;
+pub use prometheus::prometheus;
 pub use renderer::Renderer;
 pub use rules::{write_listing, write_listing_since};
 pub use setup::Setup;

@@ -1,0 +1,212 @@
+//! The counters of table and listing in Prometheus' text format.
+//!
+//! The engine gives those of xsks to the recorder itself. These are made for each
+//! scrape: so they are of that moment, and a removed rule leaves no series behind.
+
+use std::fmt::{Display, Write};
+
+use metrics_exporter_prometheus::formatting::{
+    sanitize_label_value, write_help_line, write_type_line,
+};
+use wharf::{Counters, InterfaceId, Snapshot, WorkerStats};
+
+use super::setup::{Interface, Setup};
+use crate::control::{HitCount, Listing};
+
+/// All families, each with its series. Without `listing`, those of rules are left out.
+pub fn prometheus(setup: &Setup, now: &Snapshot, listing: Option<&Listing>) -> String {
+    let mut page = Page::default();
+    page.family("wharf_build_info", "gauge", "The version of wharf");
+    page.series(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.family("wharf_interface_info", "gauge", "What each interface got");
+    for interface in &setup.interfaces {
+        interface_info(&mut page, setup, interface);
+    }
+    for (name, help, count) in FRAMES {
+        page.family(name, "counter", help);
+        for (id, interface) in setup.interfaces.iter().enumerate() {
+            let counters = now.interface_totals(InterfaceId(id));
+            page.series(&[("interface", &interface.name)], count(&counters));
+        }
+    }
+    if let Some(listing) = listing {
+        page.family(
+            "wharf_rule_hits_total",
+            "counter",
+            "Frames that a rule decided, or what else decides",
+        );
+        rule_hits(&mut page, listing);
+    }
+    page.family(
+        "wharf_worker_cpu_seconds_total",
+        "counter",
+        "CPU time that the worker's thread used",
+    );
+    for worker in &now.workers {
+        worker_cpu(&mut page, worker);
+    }
+    page.0
+}
+
+type Count = fn(&Counters) -> u64;
+
+/// Name, description and value of each count of an interface.
+const FRAMES: [(&str, &str, Count); 3] = [
+    (
+        "wharf_frames_in_total",
+        "Frames that came in and were steered to wharf",
+        |counters| counters.frames_in,
+    ),
+    (
+        "wharf_frames_passed_total",
+        "Frames that came in and were passed to the kernel",
+        |counters| counters.frames_passed,
+    ),
+    (
+        "wharf_frames_dropped_by_rule_total",
+        "Frames that came in and were dropped by a rule",
+        |counters| counters.frames_dropped_by_rule,
+    ),
+];
+
+fn interface_info(page: &mut Page, setup: &Setup, interface: &Interface) {
+    let modes = setup.modes_of(&interface.name);
+    let mut modes: Vec<&str> = modes.iter().map(|(mode, _)| *mode).collect();
+    modes.sort_unstable();
+    modes.dedup();
+    let labels = [
+        ("interface", interface.name.as_str()),
+        ("driver", interface.driver.as_deref().unwrap_or_default()),
+        ("attach", &interface.attach),
+        ("mode", &modes.join(",")),
+    ];
+    page.series(&labels, 1);
+}
+
+/// A series per rule and interface. Rules that are the same have one together, as
+/// labels must differ. What is not a rule has a name that no rule begins with.
+fn rule_hits(page: &mut Page, listing: &Listing) {
+    let mut all: Vec<(&str, Vec<u64>)> = Vec::new();
+    let rules = listing.rules.iter();
+    let rules = rules.map(|entry| (entry.rule.as_str(), &entry.hits));
+    let others: [(&str, &HitCount); 5] = [
+        ("default", &listing.default.hits),
+        ("flows", &listing.flows.hits),
+        ("management", &listing.management.hits),
+        ("no socket", &listing.no_xsk.hits),
+        ("removed", &listing.removed.hits),
+    ];
+    for (rule, hits) in rules.chain(others) {
+        let by_interface = &hits.hits_by_interface;
+        match all.iter_mut().find(|(same, _)| *same == rule) {
+            Some((_, sums)) => {
+                for (sum, hits) in sums.iter_mut().zip(by_interface) {
+                    *sum += hits;
+                }
+            }
+            None => all.push((rule, by_interface.clone())),
+        }
+    }
+    for (rule, hits) in all {
+        for (interface, hits) in listing.interfaces.iter().zip(hits) {
+            page.series(&[("interface", interface), ("rule", rule)], hits);
+        }
+    }
+}
+
+fn worker_cpu(page: &mut Page, worker: &WorkerStats) {
+    let number = worker.worker.to_string();
+    let cpu = worker.cpu.map(|cpu| cpu.to_string()).unwrap_or_default();
+    let seconds = worker.cpu_time.as_secs_f64();
+    page.series(&[("worker", &number), ("cpu", &cpu)], seconds);
+}
+
+/// The text so far, and the family that series belong to.
+#[derive(Default)]
+struct Page(String, &'static str);
+
+impl Page {
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) {
+        write_help_line(&mut self.0, name, None, None, help);
+        write_type_line(&mut self.0, name, None, None, kind);
+        self.1 = name;
+    }
+
+    fn series(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{}\"", sanitize_label_value(value)))
+            .collect();
+        writeln!(self.0, "{}{{{}}} {value}", self.1, labels.join(",")).expect("a string takes all");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::interval::tests::snapshot;
+    use crate::report::rules::tests::listing;
+    use crate::report::setup::tests::setup;
+
+    #[test]
+    fn page_has_what_table_and_listing_have() {
+        let mut now = snapshot(4, 100);
+        now.xsks[0].counters.frames_passed = 7;
+        now.xsks[1].counters.frames_dropped_by_rule = 5;
+
+        let page = prometheus(&setup(), &now, Some(&listing()));
+
+        for line in [
+            concat!(
+                "wharf_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
+            r#"wharf_interface_info{interface="eth0",driver="veth",attach="native",mode="copy"} 1"#,
+            "# TYPE wharf_frames_in_total counter",
+            r#"wharf_frames_in_total{interface="eth0"} 100"#,
+            r#"wharf_frames_in_total{interface="eth1"} 0"#,
+            r#"wharf_frames_passed_total{interface="eth0"} 7"#,
+            r#"wharf_frames_dropped_by_rule_total{interface="eth1"} 5"#,
+            r#"wharf_rule_hits_total{interface="eth1",rule="redirect tcp port 8080"} 234"#,
+            r#"wharf_rule_hits_total{interface="eth0",rule="default"} 5"#,
+            r#"wharf_worker_cpu_seconds_total{worker="0",cpu="1"} 1"#,
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+
+    #[test]
+    fn no_series_is_there_twice_and_each_family_is_in_one_piece() {
+        let mut listing = listing();
+        let mut again = listing.rules[0].clone();
+        again.number = 3;
+        listing.rules.push(again);
+
+        let page = prometheus(&setup(), &snapshot(1, 1), Some(&listing));
+
+        let mut names: Vec<&str> = page
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.rsplit_once(' ').expect("name and value").0)
+            .collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{page}");
+        assert!(
+            page.contains(r#"rule="redirect tcp port 8080"} 2000"#),
+            "{page}"
+        );
+        let types = page.lines().filter(|line| line.starts_with("# TYPE"));
+        assert_eq!(types.count(), 7, "{page}");
+    }
+
+    #[test]
+    fn rules_are_left_out_while_they_cannot_be_asked() {
+        let page = prometheus(&setup(), &snapshot(1, 1), None);
+
+        assert!(!page.contains("wharf_rule_hits_total"), "{page}");
+        assert!(page.contains("wharf_frames_in_total"), "{page}");
+    }
+}
