@@ -14,6 +14,8 @@ in_both_modes! {
     interface_moved_away_ends_the_engine_with_its_name,
     sending_interface_deleted_ends_the_engine_with_its_name,
     sending_interface_set_down_ends_the_engine_with_its_name,
+    interface_deleted_while_it_is_down_ends_the_engine_with_its_name,
+    interface_moved_away_while_it_is_down_ends_the_engine_with_its_name,
 }
 
 /// Sends every frame out of the other interface.
@@ -123,6 +125,27 @@ fn interface_moved_away_ends_the_engine_with_its_name(attach: Attach) {
     };
     assert_lost(attach, "left", REMOVED, |wire| {
         wire.client_link_mut()
+            .far_mut()
+            .move_to(&elsewhere)
+            .expect("it can be moved");
+    });
+}
+
+fn interface_deleted_while_it_is_down_ends_the_engine_with_its_name(attach: Attach) {
+    assert_lost(attach, "right", REMOVED, |wire| {
+        wire.right().set_down().expect("it can be set down");
+        wire.server_link().delete().expect("it can be deleted");
+    });
+}
+
+fn interface_moved_away_while_it_is_down_ends_the_engine_with_its_name(attach: Attach) {
+    let Some(elsewhere) = require_privileges().then(|| Host::new("elsewhere").expect("a host"))
+    else {
+        return;
+    };
+    assert_lost(attach, "right", REMOVED, |wire| {
+        wire.right().set_down().expect("it can be set down");
+        wire.server_link_mut()
             .far_mut()
             .move_to(&elsewhere)
             .expect("it can be moved");

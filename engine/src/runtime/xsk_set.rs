@@ -222,10 +222,10 @@ impl XskSet {
     ) -> Result<(), Error> {
         let mut outcome = Ok(());
         for (position, tx) in self.tx.iter_mut().enumerate() {
+            let tx = tx.get_mut();
             // Once it has said no, asking again does harm: Linux 6.18 adds an
             // entry to the completion ring each time that it refuses a frame's
             // metadata.
-            let tx = tx.get_mut();
             if self.dead[position] || tx.is_down() {
                 continue;
             }
