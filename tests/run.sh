@@ -5,8 +5,13 @@
 #
 #   WHARF_TESTS_REQUIRED=1   a case that cannot run is a failure (CI); set here
 #                            by default, 0 lets cases skip loudly
+#
+# Takes 10 to 20 minutes on 2 CPUs, the first time with the build. The last line says
+# how long it took, and names the cases that were skipped: without the variable, those
+# that cannot run; with it, those that the kernel leaves a hole in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/packages.sh
 
 fail() {
     echo "tests/run.sh: $*" >&2
@@ -31,11 +36,12 @@ done
 if [ -n "$packages" ]; then
     command -v apt-get >/dev/null || fail "install these programs first:$packages"
     echo "tests/run.sh: installing$packages"
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy $packages; } >/tmp/wharf-apt.log 2>&1 \
+    install_packages /tmp/wharf-apt.log $packages \
         || fail "could not install$packages: see /tmp/wharf-apt.log"
 fi
 
 export WHARF_TESTS_REQUIRED="${WHARF_TESTS_REQUIRED:-1}"
+echo "tests/run.sh: builds and runs all tests, which takes 10 to 20 minutes on 2 CPUs"
 
 # Cases with real traffic can starve on a machine that others share. Those that
 # failed get a second try, one at a time with nothing beside them, and are named.
@@ -48,10 +54,16 @@ if ! cargo test --workspace --no-fail-fast "$@" 2>&1 | tee "$log"; then
         && [ "$(grep -c '^test .* \.\.\. FAILED$' "$log")" = "${#failed[@]}" ] \
         && [ "${#failed[@]}" -le 4 ] || fail "see the failures above"
     echo "tests/run.sh: second try, alone: ${failed[*]}"
-    cargo test --workspace --no-fail-fast --lib --bins --tests -- --exact --test-threads=1 "${failed[@]}"
+    cargo test --workspace --no-fail-fast --lib --bins --tests -- --exact --test-threads=1 "${failed[@]}" 2>&1 \
+        | tee -a "$log"
     printf 'flaky: %s failed beside others and passed alone\n' "${failed[@]}"
 fi
 
 echo "tests/run.sh: the rings' models, every interleaving"
 RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/loom" \
     cargo test --package wharf-xdp --release --lib models
+
+mapfile -t skipped < <(sed -n 's/^SKIPPED \(.*\)$/\1/p' "$log" | sort -u)
+names="none skipped"
+[ "${#skipped[@]}" = 0 ] || names="${#skipped[@]} skipped: $(printf '%s; ' "${skipped[@]}")"
+echo "tests/run.sh: all tests passed in $((SECONDS / 60)) minutes $((SECONDS % 60)) seconds, ${names%; }"

@@ -6,6 +6,7 @@
 #   WHARF_ORACLE_SEED=N   other frames and expressions than those of every run
 set -euo pipefail
 cd "$(dirname "$0")"
+. ../packages.sh
 
 fail() {
     echo "tests/oracle/run.sh: $*" >&2
@@ -23,7 +24,7 @@ if ! echo 'int main(void) { return 0; }' | cc -x c - -lpcap -o /dev/null 2>/dev/
     [ "$(id -u)" = 0 ] || fail "libpcap-dev is missing: apt-get install libpcap-dev"
     echo "tests/oracle/run.sh: installing libpcap-dev"
     log=$(mktemp /tmp/wharf-oracle-apt.XXXXXX)
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends gcc libpcap-dev; } >"$log" 2>&1 \
+    install_packages "$log" --no-install-recommends gcc libpcap-dev \
         || fail "could not install libpcap-dev: see $log"
     rm "$log"
 fi

@@ -9,6 +9,7 @@
 set -euo pipefail
 # cargo reads .cargo/config.toml from here.
 cd "$(dirname "$0")"
+. ../packages.sh
 
 fail() {
     echo "tests/peers/run.sh: $*" >&2
@@ -44,7 +45,7 @@ if [ -n "$packages" ]; then
     command -v apt-get >/dev/null || fail "install these packages first (Debian's names):$packages"
     echo "tests/peers/run.sh: installing$packages"
     log=$(mktemp /tmp/wharf-peers-apt.XXXXXX)
-    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $packages; } >"$log" 2>&1 \
+    install_packages "$log" --no-install-recommends $packages \
         || fail "could not install$packages: see $log"
     rm "$log"
 fi
