@@ -1,6 +1,7 @@
 //! What the forwarder or an interface does not survive, under traffic in zero
 //! copy.
 
+use wharf::Attach;
 use wharf_testbed::{ChildGuard, MacAddress, UdpFlow};
 use wharf_tests::{Stream, wait_until};
 
@@ -103,4 +104,26 @@ fn interface_set_down_ends_the_run_and_the_next_one_has_zero_copy_again() {
         assert_zero_copy(&report.summary);
         report.assert_conserved();
     }
+}
+
+#[test]
+fn interface_set_down_and_up_has_zero_copy_as_before() {
+    let wire = GuestWire::new();
+    let stream = stream(&wire);
+    let forward = wire.forward();
+    wait_for_traffic(&wire);
+
+    let left = wire.left();
+    for _ in 0..2 {
+        left.set_down().expect("it can be");
+        left.set_up().expect("it can be");
+        wait_for_traffic(&wire);
+    }
+    drop(stream);
+    let report = forward.stop();
+
+    let said: Vec<_> = report.events.iter().map(|event| &event["event"]).collect();
+    assert!(said.contains(&&"link_up".into()), "{said:?}");
+    assert_zero_copy(&report.summary);
+    report.assert_conserved();
 }
