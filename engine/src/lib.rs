@@ -52,7 +52,8 @@ mod xsk;
 
 pub use kernel::interface::{
     AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError, InterfaceErrorKind,
-    InterfaceQueues, Promiscuous, QueuesSource, SoftwareSource, VlanOffloads, XdpFeatures,
+    InterfaceQueues, LinkType, Promiscuous, QueuesSource, SoftwareSource, VlanOffloads,
+    XdpFeatures,
 };
 pub use kernel::{
     ChunkSize, CopyMode, InterfaceId, InterfaceIndex, KernelCall, KernelFeatures, KernelStatistics,

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use wharf::{
     Checksums, ChecksumsReport, ChunkSize, Interface, InterfaceError, InterfaceQueues,
-    KeepManagement, KernelFeatures, ManagementReport, QueuesSource, Support, UmemConfig,
+    KeepManagement, KernelFeatures, LinkType, ManagementReport, QueuesSource, Support, UmemConfig,
     XdpFeatures,
 };
 
@@ -40,10 +40,11 @@ impl Examined {
         let (driver, modes) = judge_driver(features, chunk.chunks_for_mtu(mtu));
         let checks = vec![
             state(interface)?,
+            judge_frames(interface.link_type()?),
             program(interface)?,
             driver,
             judge_mtu(name, mtu, chunk, features, kernel),
-            judge_queues(name, queues),
+            judge_queues(name, interface.driver().as_deref(), queues),
             Check::good("management", kept(&management)),
             Check::good("checksums", done(&checksums)),
         ];
@@ -82,6 +83,19 @@ fn state(interface: &Interface) -> Result<Check, InterfaceError> {
             "plug it in, or bring up its other end",
         )
     })
+}
+
+fn judge_frames(link_type: LinkType) -> Check {
+    let topic = "frames";
+    if link_type.has_ethernet_header() {
+        Check::good(topic, "with an Ethernet header")
+    } else {
+        Check::bad(
+            topic,
+            format!("without an Ethernet header ({link_type})"),
+            "use an interface whose frames have one, such as tap instead of tun, or gretap instead of gre",
+        )
+    }
 }
 
 fn program(interface: &Interface) -> Result<Check, InterfaceError> {
@@ -171,8 +185,22 @@ fn judge_mtu(
     }
 }
 
-fn judge_queues(name: &str, queues: InterfaceQueues) -> Check {
+fn judge_queues(name: &str, driver: Option<&str>, queues: InterfaceQueues) -> Check {
     let topic = "queues";
+    if queues.bindable() == 0 {
+        return match driver {
+            Some("tun") => Check::bad(
+                topic,
+                "none: no program holds this tap open",
+                "start the program it is for, such as a virtual machine, first",
+            ),
+            _ => Check::bad(
+                topic,
+                "none now",
+                format!("bring it up, or run `ethtool -L {name} combined 1`"),
+            ),
+        };
+    }
     let InterfaceQueues { rx, tx, source, .. } = queues;
     let found = format!("{rx} to receive, {tx} to send");
     let found = match source {
@@ -248,11 +276,26 @@ mod tests {
             queues
         };
 
-        assert_eq!(judge_queues("eth0", queues(2, 2)).state, State::Good);
-        assert_eq!(judge_queues("eth0", queues(1, 2)).state, State::Good);
-        let check = judge_queues("eth0", queues(4, 2));
+        assert_eq!(judge_queues("eth0", None, queues(2, 2)).state, State::Good);
+        assert_eq!(judge_queues("eth0", None, queues(1, 2)).state, State::Good);
+        let check = judge_queues("eth0", None, queues(4, 2));
         assert_eq!(check.state, State::Poor);
         assert!(check.remedy.expect("there is one").contains("--queues 2"));
+    }
+
+    #[test]
+    fn interface_without_queues_or_ethernet_is_bad() {
+        let loopback = Interface::by_name("lo").expect("every namespace has one");
+        let mut queues = loopback.queue_counts().expect("it has queues");
+        (queues.rx, queues.tx) = (0, 0);
+
+        let tap = judge_queues("tap0", Some("tun"), queues);
+        let other = judge_queues("eth0", Some("other"), queues);
+        let frames = judge_frames(loopback.link_type().expect("it has one"));
+
+        assert_eq!((tap.state, other.state), (State::Bad, State::Bad));
+        assert!(tap.finding.contains("holds this tap open"));
+        assert_eq!(frames.state, State::Good);
     }
 
     #[test]

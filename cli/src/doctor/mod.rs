@@ -42,11 +42,20 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
             .collect::<Result<Vec<_>, _>>()
             .map_err(wharf::Error::from)?
     };
-    if let [a, b] = &arguments.interfaces[..]
-        && a == b
+    if let ([a, b], [first, second]) = (&interfaces[..], &arguments.interfaces[..])
+        && a.index() == b.index()
     {
         // As `forward` refuses it.
-        return Err(wharf::Error::from(ConfigError::SameInterface(a.clone())).into());
+        return Err(if first == second {
+            wharf::Error::from(ConfigError::SameInterface(first.clone())).into()
+        } else {
+            wharf::Error::SameInterface {
+                first: first.clone(),
+                second: second.clone(),
+                interface: a.name().to_owned(),
+            }
+            .into()
+        });
     }
     let features = KernelFeatures::probe();
     let (kernel, machine) = (kernel::examine(&features), machine::examine());

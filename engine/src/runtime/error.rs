@@ -45,6 +45,18 @@ pub enum Error {
     /// A queue could not be bound.
     #[error(transparent)]
     Xsk(#[from] XskError),
+    /// One interface was named twice, by two of its names.
+    #[error(
+        "`{first}` and `{second}` are the same interface, `{interface}`: name two different interfaces"
+    )]
+    SameInterface {
+        /// The name it was given first.
+        first: String,
+        /// The other one.
+        second: String,
+        /// Its own name.
+        interface: String,
+    },
     /// More queues were asked for than an interface has.
     #[error(
         "{asked} queues asked for, but interface `{interface}` has {queues}: ask for at most that many"

@@ -76,6 +76,8 @@ impl Steering {
             return Err(SteeringError::new(interface, SteeringErrorKind::NoSlots));
         }
         // Loading is the slow part, so ask first.
+        let frames = interface.check_frames();
+        frames.map_err(|error| SteeringError::new(interface, error))?;
         wait_while_leaving(interface)?;
         let target = Target {
             interface,

@@ -299,9 +299,11 @@ impl NicQueue {
         if umem.is_bound_to(interface.index().get(), self.index) {
             return Err(XskErrorKind::BoundAlready);
         }
+        interface.check_frames().map_err(XskErrorKind::Interface)?;
         if !interface.is_up().map_err(XskErrorKind::Interface)? {
             return Err(XskErrorKind::InterfaceDown);
         }
+        interface.check_queues().map_err(XskErrorKind::Interface)?;
         let counts = interface.queue_counts().map_err(XskErrorKind::Interface)?;
         let queues = counts.bindable();
         if self.index.get() >= queues {

@@ -87,6 +87,7 @@ mod tests {
     use super::super::handle::Interface;
     use super::super::testing::{allow_ipv6, in_private_network, ip};
     use super::*;
+    use crate::kernel::interface::LinkType;
 
     /// Two pairs whose near ends have addresses.
     fn two_pairs() {
@@ -229,6 +230,7 @@ mod tests {
     fn switch_of_open_vswitch_carries_the_route_of_its_own_interfaces() {
         let link = |index, kind: &str, master: Option<u32>| Link {
             index: InterfaceIndex::new(index),
+            link_type: LinkType::ETHERNET,
             name: format!("link{index}"),
             up: true,
             carrier: true,

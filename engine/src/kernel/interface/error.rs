@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::link_type::LinkType;
 use crate::kernel::limits::{KernelCall, explain_refusal};
 use crate::kernel::terms::InterfaceIndex;
 
@@ -31,6 +32,16 @@ pub enum InterfaceErrorKind {
     Gone {
         /// Its index.
         index: InterfaceIndex,
+    },
+    /// Its frames do not begin with an Ethernet header.
+    NoEthernetHeader {
+        /// What they begin with.
+        link_type: LinkType,
+    },
+    /// It has no queue now.
+    NoQueue {
+        /// Whether it is a tap, which has one for each descriptor that holds it open.
+        is_tap: bool,
     },
     /// A system call about it failed.
     Call {
@@ -63,6 +74,21 @@ impl fmt::Display for InterfaceError {
                 f,
                 "{subject} was deleted or moved to another network namespace: look it up again"
             ),
+            InterfaceErrorKind::NoEthernetHeader { link_type } => write!(
+                f,
+                "frames of {subject} have no Ethernet header ({}), and Wharf reads and sends Ethernet frames: use an \
+                 interface whose frames have one, such as tap instead of tun, or gretap instead of gre",
+                link_type.reason()
+            ),
+            InterfaceErrorKind::NoQueue { is_tap: true } => write!(
+                f,
+                "{subject} has no queue, because no program holds this tap open: start the program it is for, such \
+                 as a virtual machine, first"
+            ),
+            InterfaceErrorKind::NoQueue { is_tap: false } => write!(
+                f,
+                "{subject} has no queue now: bring it up, or give it one with `ethtool -L`"
+            ),
             InterfaceErrorKind::Call { operation, source } => {
                 write!(f, "could not {operation}")?;
                 if self.interface.is_some() {
@@ -78,7 +104,10 @@ impl std::error::Error for InterfaceError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.kind {
             InterfaceErrorKind::Call { source, .. } => Some(source),
-            InterfaceErrorKind::Unknown { .. } | InterfaceErrorKind::Gone { .. } => None,
+            InterfaceErrorKind::Unknown { .. }
+            | InterfaceErrorKind::Gone { .. }
+            | InterfaceErrorKind::NoEthernetHeader { .. }
+            | InterfaceErrorKind::NoQueue { .. } => None,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::default_route::{self, DefaultRoute};
 use super::error::{CallContext, InterfaceError, InterfaceErrorKind};
 use super::link::Link;
 use super::link_socket::LinkSocket;
+use super::link_type::LinkType;
 use super::program::AttachedProgram;
 use super::promiscuous::Promiscuous;
 use super::queues::{self, InterfaceQueues};
@@ -36,7 +37,9 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// Looks `name` up in the network namespace of the calling thread.
+    /// Looks `name` up in the network namespace of the calling thread: the name of an
+    /// interface, or an alternative one (`ip link property add … altname`). The interface
+    /// found has its [`name`](Self::name).
     ///
     /// # Errors
     ///
@@ -109,6 +112,16 @@ impl Interface {
     /// [`InterfaceErrorKind::Gone`] when the interface is.
     pub fn mtu(&self) -> Result<u32, InterfaceError> {
         self.link().map(|link| link.mtu)
+    }
+
+    /// What its frames begin with. Wharf drives interfaces whose frames have an
+    /// [Ethernet header](LinkType::has_ethernet_header).
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceErrorKind::Gone`] when the interface is.
+    pub fn link_type(&self) -> Result<LinkType, InterfaceError> {
+        self.link().map(|link| link.link_type)
     }
 
     /// How many queues it has in use; an xsk can be bound to those below
@@ -199,6 +212,30 @@ impl Interface {
         Promiscuous::hold(&self.name, self.index)
     }
 
+    /// An error if its frames have no Ethernet header.
+    pub(crate) fn check_frames(&self) -> Result<(), InterfaceError> {
+        let link_type = self.link_type()?;
+        if link_type.has_ethernet_header() {
+            return Ok(());
+        }
+        Err(InterfaceError::new(
+            &self.name,
+            InterfaceErrorKind::NoEthernetHeader { link_type },
+        ))
+    }
+
+    /// An error if it has no queue.
+    pub(crate) fn check_queues(&self) -> Result<(), InterfaceError> {
+        if self.queue_counts()?.bindable() > 0 {
+            return Ok(());
+        }
+        let is_tap = self.driver().as_deref() == Some("tun");
+        Err(InterfaceError::new(
+            &self.name,
+            InterfaceErrorKind::NoQueue { is_tap },
+        ))
+    }
+
     /// The id and mode of the attached program, without looking it up.
     pub(crate) fn xdp_id(&self) -> Result<Option<(u32, ProgramMode)>, InterfaceError> {
         self.link().map(|link| link.xdp)
@@ -247,9 +284,27 @@ mod tests {
     #[test]
     fn overlong_name_is_unknown() {
         in_private_network(|| {
-            let error = Interface::by_name("a-name-of-17-char").expect_err("too long");
+            for length in [16, 17, 127, 128, 129, 100_000] {
+                let error = Interface::by_name(&"x".repeat(length)).expect_err("too long");
 
-            assert!(matches!(error.kind, InterfaceErrorKind::Unknown { .. }));
+                assert!(matches!(error.kind, InterfaceErrorKind::Unknown { .. }));
+            }
+        });
+    }
+
+    #[test]
+    fn alternative_name_leads_to_the_interface_however_long_it_is() {
+        in_private_network(|| {
+            ip("link add one type veth peer name two");
+            for length in [3, 15, 16, 127] {
+                let name = "a".repeat(length);
+                ip(&format!("link property add dev one altname {name}"));
+
+                let found = Interface::by_name(&name).expect("it was just named so");
+
+                let one = Interface::by_name("one").expect("it exists");
+                assert_eq!((found.name(), found.index()), ("one", one.index()));
+            }
         });
     }
 

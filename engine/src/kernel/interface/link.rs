@@ -10,6 +10,7 @@ use netlink_packet_core::{DecodeError, NlaBuffer, NlasIterator, Parseable};
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{LinkFlags, LinkHeader, LinkXdp, XdpAttached};
 
+use super::link_type::LinkType;
 use super::netlink::{Messages, malformed};
 use crate::kernel::terms::{InterfaceIndex, ProgramMode};
 
@@ -18,6 +19,7 @@ use crate::kernel::terms::{InterfaceIndex, ProgramMode};
 pub(super) struct Link {
     pub(super) index: InterfaceIndex,
     pub(super) name: String,
+    pub(super) link_type: LinkType,
     pub(super) up: bool,
     pub(super) carrier: bool,
     pub(super) mtu: u32,
@@ -73,6 +75,7 @@ pub(super) fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
     let mut link = Link {
         index: InterfaceIndex::new(header.index),
         name: String::new(),
+        link_type: parse_link_type(payload),
         up: header.flags.contains(LinkFlags::Up),
         carrier: header.flags.contains(LinkFlags::LowerUp),
         mtu: 0,
@@ -140,6 +143,13 @@ fn parse_kind(info: &[u8]) -> Result<String, DecodeError> {
         }
     }
     Ok(String::new())
+}
+
+/// `ifi_type` of `struct ifinfomsg`. The enumeration of the parsed header has no room for
+/// numbers it does not know.
+fn parse_link_type(payload: &[u8]) -> LinkType {
+    let bytes = payload.get(2..4).and_then(|bytes| bytes.try_into().ok());
+    LinkType::new(bytes.map_or(0, u16::from_ne_bytes))
 }
 
 fn parse_name(value: &[u8]) -> String {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkSerializable};
+use netlink_packet_core::{DefaultNla, NLM_F_DUMP, NLM_F_REQUEST, NetlinkSerializable};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use netlink_sys::Socket;
@@ -23,16 +23,26 @@ impl LinkSocket {
 
     /// The link called `name`, if there is one.
     pub(super) fn by_name(&mut self, name: &str) -> io::Result<Option<Link>> {
-        // The kernel's limit with the terminating zero, `IFNAMSIZ`. Longer
-        // names it does not look up but refuses, as if the request were wrong.
-        if name.is_empty() || name.len() >= libc::IFNAMSIZ || name.contains('\0') {
+        // The kernel's limit with the terminating zero. Longer names it does not look
+        // up but refuses, as if the request were wrong.
+        if name.is_empty() || name.len() >= ALTIFNAMSIZ || name.contains('\0') {
             return Ok(None);
         }
+        // Short ones are looked up among both kinds.
+        let is_short = name.len() < libc::IFNAMSIZ;
+        let attribute = if is_short {
+            LinkAttribute::IfName(name.to_owned())
+        } else {
+            let text = [name.as_bytes(), &[0]].concat();
+            LinkAttribute::Other(DefaultNla::new(IFLA_ALT_IFNAME, text))
+        };
         let mut request = LinkMessage::default();
-        request
-            .attributes
-            .push(LinkAttribute::IfName(name.to_owned()));
-        self.one(request)
+        request.attributes.push(attribute);
+        match self.one(request) {
+            // Before Linux 5.5 there are no alternative names.
+            Err(error) if !is_short && error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
+            found => found,
+        }
     }
 
     /// The link with the number `index`, if there is one.
@@ -89,6 +99,12 @@ impl AsFd for LinkSocket {
         self.0.as_fd()
     }
 }
+
+/// The bytes of an alternative name with its zero. Source: `include/uapi/linux/if.h`.
+const ALTIFNAMSIZ: usize = 128;
+
+/// Source: `include/uapi/linux/if_link.h`.
+const IFLA_ALT_IFNAME: u16 = 53;
 
 /// Opens a socket that receives a notification of every change of a link in the
 /// calling thread's network namespace, and never blocks.

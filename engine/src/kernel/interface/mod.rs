@@ -6,6 +6,7 @@
 //! error              what can go wrong with one
 //! netlink            requests over netlink, and the messages of the answers
 //! link, link_socket  what rtnetlink says about links, and requests about them
+//! link_type          what frames begin with
 //! netdev_family      requests about drivers
 //! xdp_features       what a driver says of XDP
 //! program            the XDP program that is attached, and who holds it
@@ -25,6 +26,7 @@ mod error;
 mod handle;
 mod link;
 mod link_socket;
+mod link_type;
 mod link_watch;
 mod netdev_family;
 mod netlink;
@@ -42,6 +44,7 @@ pub(crate) use address_watch::AddressWatch;
 pub use default_route::DefaultRoute;
 pub use error::{InterfaceError, InterfaceErrorKind};
 pub use handle::Interface;
+pub use link_type::LinkType;
 pub(crate) use link_watch::{LinkChange, LinkEvent, LinkState, LinkWatch};
 pub(crate) use netdev_family::NetdevRequests;
 pub use program::{AttachedProgram, Holder};

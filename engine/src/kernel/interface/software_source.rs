@@ -252,6 +252,7 @@ mod tests {
 
     fn link(index: u32, kind: &str) -> Link {
         Link {
+            link_type: crate::kernel::interface::LinkType::ETHERNET,
             index: InterfaceIndex::new(index),
             name: format!("if{index}"),
             up: true,

@@ -92,6 +92,28 @@ struct RunningWorker {
     requests: Requests,
 }
 
+/// Says before anything is set up what no interface may be: another one of them, or one
+/// that cannot be driven. They were called `names`.
+fn check_shapes(interfaces: &[Interface], names: &[String]) -> Result<(), Error> {
+    for (at, interface) in interfaces.iter().enumerate() {
+        let mut others = interfaces[..at].iter();
+        if let Some(other) = others.position(|other| other.index() == interface.index()) {
+            return Err(Error::SameInterface {
+                first: names[other].clone(),
+                second: names[at].clone(),
+                interface: interface.name().to_owned(),
+            });
+        }
+    }
+    for interface in interfaces {
+        interface.check_frames()?;
+        if interface.is_up()? {
+            interface.check_queues()?;
+        }
+    }
+    Ok(())
+}
+
 /// How often [`Engine::run_until`] looks at its flag.
 const FLAG_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -109,6 +131,7 @@ impl Engine {
         let interfaces: Vec<_> = names
             .map(|name| Interface::by_name(name))
             .collect::<Result<_, _>>()?;
+        check_shapes(&interfaces, &config.interfaces)?;
         let management = ManagementReport::of_all(config.keep_management, &interfaces)?;
         if management.iter().any(ManagementReport::is_kept) {
             privileges::check(Reading::Frames)?;
