@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use wharf_testbed::{Testbed, Wire, require_privileges};
+use wharf_testbed::{Offload, Switch, Testbed, Wire, require_privileges};
 use wharf_tests::{SOON, wharf_in};
 
 /// Forwards between the two interfaces for a moment.
@@ -61,4 +61,23 @@ fn interface_without_a_carrier_is_warned_of() {
         warnings[0].contains("`right` has no carrier"),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn vlan_tags_that_are_taken_out_are_warned_of_with_the_end_that_does_it() {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::wire().expect("a wire");
+    let left = wire.left();
+    left.set_offload(Offload::RxVlan, Switch::On)
+        .expect("veth lets it be switched");
+
+    let warnings = warnings(&forward(&wire));
+
+    // The other end is in a namespace that cannot be asked.
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let needle = "VLAN tags of frames that come in on `left` are lost: its other end";
+    assert!(warnings[0].contains(needle), "{warnings:?}");
+    assert!(warnings[0].contains("`ethtool -K left rxvlan off`"));
 }
