@@ -68,8 +68,8 @@ pub use memory::{
 pub use runtime::{
     Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,
     Error, Event, EventKind, Idle, InterfaceReport, KeepManagement, ManagementReport, OnLinkDown,
-    Outbox, QueueStats, SimulatedWorker, Snapshot, Summary, Wait, WorkerContext, WorkerReport,
-    WorkerStats, XskStats,
+    Outbox, QueueStats, SimulatedWorker, Snapshot, Summary, UnusedCpus, Wait, WorkerContext,
+    WorkerReport, WorkerStats, XskStats,
 };
 pub use steering::rules::{
     Action, Decision, Explanation, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports,

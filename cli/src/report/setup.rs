@@ -15,7 +15,18 @@ use crate::control::ForwarderInfo;
 pub struct Setup {
     pub interfaces: Vec<Interface>,
     pub workers: Vec<Worker>,
+    /// CPUs without a worker, and why.
+    pub unused_cpus: Option<UnusedCpus>,
     pub steering: Steering,
+}
+
+/// CPUs for which there are too few queues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnusedCpus {
+    pub cpus: Vec<usize>,
+    /// The interface with the fewest queues.
+    pub interface: String,
+    pub queues: u32,
 }
 
 /// The rules it started with, and how they can be changed.
@@ -102,6 +113,11 @@ impl Setup {
         Self {
             interfaces: report.interfaces.iter().map(Interface::of).collect(),
             workers: report.workers.iter().map(Worker::of).collect(),
+            unused_cpus: report.unused_cpus.as_ref().map(|unused| UnusedCpus {
+                cpus: unused.cpus.clone(),
+                interface: unused.interface.clone(),
+                queues: unused.queues,
+            }),
             steering: Steering::default(),
         }
     }
@@ -313,6 +329,7 @@ pub mod tests {
                 huge_pages: false,
                 queues: vec![queue("eth0"), queue("eth1")],
             }],
+            unused_cpus: None,
             steering: Steering {
                 rules: vec!["redirect tcp port 8080".into()],
                 default: "pass".into(),

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::setup::{Interface, Setup, Steering};
-use super::text::mebibytes;
+use super::setup::{Interface, Setup, Steering, UnusedCpus};
+use super::text::{counted, mebibytes, ranges};
 
 /// Writes what each interface and worker got.
 pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
@@ -45,7 +45,27 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
             queues.join(", "),
         )?;
     }
-    Ok(())
+    match &setup.unused_cpus {
+        Some(unused) => write_unused(out, unused),
+        None => Ok(()),
+    }
+}
+
+fn write_unused(out: &mut impl Write, unused: &UnusedCpus) -> io::Result<()> {
+    let UnusedCpus {
+        cpus,
+        interface,
+        queues,
+    } = unused;
+    let (cpus, verb) = match cpus.as_slice() {
+        [cpu] => (format!("CPU {cpu}"), "has"),
+        _ => (format!("CPUs {}", ranges(cpus)), "have"),
+    };
+    writeln!(
+        out,
+        "{cpus} {verb} no worker: {} of {interface} in use, and each worker needs its own",
+        counted(*queues, "queue"),
+    )
 }
 
 /// Writes no rules where every frame is taken.

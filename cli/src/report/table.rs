@@ -150,6 +150,7 @@ mod tests {
     use super::*;
     use crate::report::drops::DropCounts;
     use crate::report::interval::tests::snapshot;
+    use crate::report::setup::UnusedCpus;
     use crate::report::setup::tests::setup;
     use crate::report::summary::tests::summary;
 
@@ -173,6 +174,24 @@ mod tests {
         assert!(text.contains(
             "worker 0 on CPU 1: 16 MiB, 4096 chunks of 4096 bytes; eth0 queue 0, eth1 queue 0\n"
         ));
+    }
+
+    #[test]
+    fn setup_names_cpus_without_a_worker_and_the_interface_with_too_few_queues() {
+        let mut setup = setup();
+        let mut text = |cpus: &[usize]| {
+            setup.unused_cpus = Some(UnusedCpus {
+                cpus: cpus.to_vec(),
+                interface: "eth0".into(),
+                queues: 1,
+            });
+            written(|table| table.setup(&setup))
+        };
+
+        assert!(text(&[1]).contains(
+            "\nCPU 1 has no worker: 1 queue of eth0 in use, and each worker needs its own\n"
+        ));
+        assert!(text(&[1, 2, 3, 6]).contains("\nCPUs 1-3,6 have no worker: "));
     }
 
     #[test]

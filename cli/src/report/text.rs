@@ -58,6 +58,25 @@ pub fn cpu_loads(workers: &[WorkerLoad]) -> String {
     }
 }
 
+/// Numbers, those that go up by one as ranges: `0-3,6`.
+pub fn ranges(numbers: &[usize]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let texts: Vec<String> = ranges
+        .into_iter()
+        .map(|(first, last)| match last - first {
+            0 => first.to_string(),
+            _ => format!("{first}-{last}"),
+        })
+        .collect();
+    texts.join(",")
+}
+
 /// The name of an interface in a column.
 pub fn name(interface: &str) -> String {
     if interface.chars().count() <= NAME_COLUMNS {
@@ -151,6 +170,14 @@ mod tests {
             ["no_socket 7,", "rx_ring_full 4,", "tx_kernel 1 234"]
         );
         assert!(losses(&none.directions[0]).is_empty());
+    }
+
+    #[test]
+    fn numbers_in_a_row_are_a_range() {
+        assert_eq!(ranges(&[1]), "1");
+        assert_eq!(ranges(&[0, 1, 2, 3, 6]), "0-3,6");
+        assert_eq!(ranges(&[7, 2, 3]), "7,2-3");
+        assert_eq!(ranges(&[]), "");
     }
 
     #[test]

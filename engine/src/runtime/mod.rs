@@ -27,7 +27,7 @@ pub use counters::Counters;
 pub use drops::{DropReason, Drops};
 pub use engine::{
     Engine, EngineBuilder, EngineReport, InterfaceReport, KeepManagement, ManagementReport,
-    WorkerReport,
+    UnusedCpus, WorkerReport,
 };
 pub use error::Error;
 pub use events::{Event, EventKind};

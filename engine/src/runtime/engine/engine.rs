@@ -178,6 +178,7 @@ impl Engine {
             }
         }
         let plan = plan::make(&config, &interfaces)?;
+        engine.report.unused_cpus.clone_from(&plan.unused_cpus);
         engine.shutdown = Arc::new(Shutdown::new(plan.workers.len())?);
         // Before there is a socket to take frames from the host.
         let addresses = if kept.is_empty() {

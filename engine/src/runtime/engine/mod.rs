@@ -19,4 +19,4 @@ mod worker_thread;
 pub use builder::EngineBuilder;
 pub use engine::Engine;
 pub use management::{KeepManagement, ManagementReport};
-pub use report::{EngineReport, InterfaceReport, WorkerReport};
+pub use report::{EngineReport, InterfaceReport, UnusedCpus, WorkerReport};

@@ -8,6 +8,7 @@
 
 use core_affinity::CoreId;
 
+use super::report::UnusedCpus;
 use super::settings::Settings;
 use crate::kernel::QueueIndex;
 use crate::kernel::interface::{Interface, InterfaceQueues};
@@ -35,6 +36,7 @@ pub(super) struct Plan {
     pub(super) workers: Vec<WorkerPlan>,
     /// The queues of each interface for which it was made.
     pub(super) queues: Vec<InterfaceQueues>,
+    pub(super) unused_cpus: Option<UnusedCpus>,
 }
 
 /// The queues of `interface` to drive, of those that it has.
@@ -74,12 +76,32 @@ pub(super) fn make(config: &Settings, interfaces: &[Interface]) -> Result<Plan, 
     let queues = queues.collect::<Result<Vec<_>, _>>()?;
     let all = interfaces.iter().zip(&queues);
     let all = all.map(|(interface, &queues)| driven(config, interface, queues));
-    let workers = distribute(&all.collect::<Result<Vec<_>, _>>()?, &cpus(config)?);
+    let (all, cpus) = (all.collect::<Result<Vec<_>, _>>()?, cpus(config)?);
+    let workers = distribute(&all, &cpus);
     for plan in &workers {
         let queues = u32::try_from(plan.queues.len()).unwrap_or(u32::MAX);
         config.check_queues(queues)?;
     }
-    Ok(Plan { workers, queues })
+    let unused_cpus = cpus.get(workers.len()..).and_then(|cpus| {
+        let (limiting, queues) = limiting(&all)?;
+        (!cpus.is_empty()).then(|| UnusedCpus {
+            cpus: cpus.to_vec(),
+            interface: interfaces[limiting].name().to_owned(),
+            queues,
+        })
+    });
+    Ok(Plan {
+        workers,
+        queues,
+        unused_cpus,
+    })
+}
+
+/// The interface that allows the fewest workers, and how many.
+fn limiting(queues: &[Driven]) -> Option<(usize, u32)> {
+    let receivers = queues.iter().map(|queues| queues.rx).max()?;
+    let limits = queues.iter().map(|queues| queues.tx.min(receivers));
+    limits.enumerate().min_by_key(|(_, limit)| *limit)
 }
 
 /// The worker of a queue, one of `workers`.
@@ -163,6 +185,14 @@ mod tests {
         assert_eq!(plans.len(), 2);
         assert_eq!(places(&plans[0]), [(0, 0), (0, 2), (1, 0)]);
         assert_eq!(places(&plans[1]), [(0, 1), (0, 3), (1, 1)]);
+    }
+
+    #[test]
+    fn interface_that_allows_the_fewest_workers_is_named() {
+        assert_eq!(limiting(&[queues(4, 4), queues(2, 2)]), Some((1, 2)));
+        assert_eq!(limiting(&[queues(4, 1), queues(4, 4)]), Some((0, 1)));
+        assert_eq!(limiting(&[queues(1, 4), queues(1, 4)]), Some((0, 1)));
+        assert_eq!(limiting(&[]), None);
     }
 
     #[test]

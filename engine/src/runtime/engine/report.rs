@@ -17,6 +17,21 @@ pub struct EngineReport {
     pub interfaces: Vec<InterfaceReport>,
     /// One entry per worker.
     pub workers: Vec<WorkerReport>,
+    /// CPUs without a worker, if the queues are fewer than the CPUs.
+    pub unused_cpus: Option<UnusedCpus>,
+}
+
+/// CPUs that were asked for, or that this process may use, and have no worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnusedCpus {
+    /// Their numbers.
+    pub cpus: Vec<usize>,
+    /// The interface with too few queues: each worker needs one of its own to send on,
+    /// and one to receive from on some interface.
+    pub interface: String,
+    /// The queues of that interface that are in use.
+    pub queues: u32,
 }
 
 /// An interface of an engine.
