@@ -7,10 +7,12 @@
 //! netlink            requests over netlink, and the messages of the answers
 //! link, link_socket  what rtnetlink says about links, and requests about them
 //! link_type          what frames begin with
+//! generic_family     families of generic netlink by name
 //! netdev_family      requests about drivers
 //! xdp_features       what a driver says of XDP
 //! program            the XDP program that is attached, and who holds it
 //! queues             how many queues there really are
+//! queue_watch        news that queues were set
 //! promiscuous        frames for other hosts, for as long as a guard lives
 //! link_watch         events: down, up, carrier, MTU, name, removed
 //! default_route      whether the machine's way out leads through an interface
@@ -23,6 +25,7 @@
 mod address_watch;
 mod default_route;
 mod error;
+mod generic_family;
 mod handle;
 mod link;
 mod link_socket;
@@ -33,6 +36,7 @@ mod netlink;
 mod output_interfaces;
 mod program;
 mod promiscuous;
+mod queue_watch;
 mod queues;
 mod software_source;
 #[cfg(test)]
@@ -49,6 +53,7 @@ pub(crate) use link_watch::{LinkChange, LinkEvent, LinkState, LinkWatch};
 pub(crate) use netdev_family::NetdevRequests;
 pub use program::{AttachedProgram, Holder};
 pub use promiscuous::Promiscuous;
+pub(crate) use queue_watch::QueueWatch;
 pub use queues::{InterfaceQueues, QueuesSource};
 pub use software_source::SoftwareSource;
 pub use vlan_offloads::VlanOffloads;

@@ -138,7 +138,12 @@ impl AsFd for Netlink {
 /// Opens a socket that receives a notification of every change in `groups` in the
 /// calling thread's network namespace, and never blocks.
 pub(super) fn subscribe(groups: &[u32]) -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    subscribe_to(NETLINK_ROUTE, groups)
+}
+
+/// The same for a protocol.
+pub(super) fn subscribe_to(protocol: isize, groups: &[u32]) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
     socket.set_non_blocking(true)?;
     socket.bind_auto()?;
     for group in groups {

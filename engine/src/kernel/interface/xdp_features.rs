@@ -7,7 +7,8 @@ use std::io;
 
 use netlink_packet_core::{DefaultNla, parse_u32, parse_u64};
 
-use super::netdev_family::{NETDEV_CMD_DEV_GET, NetdevFamily, find};
+use super::generic_family::find;
+use super::netdev_family::{NETDEV_CMD_DEV_GET, NetdevFamily};
 use super::netlink::malformed;
 use crate::kernel::terms::InterfaceIndex;
 

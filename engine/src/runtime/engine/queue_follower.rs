@@ -2,7 +2,8 @@
 //! by `ethtool -L` or by a program that opens or closes queues of a tun, and has the
 //! workers follow.
 //!
-//! Nothing announces it, so it looks ten times a second. When queues appear it first
+//! The kernel announces the one and not the other, so it also looks ten times a second.
+//! When queues appear it first
 //! renews the program: veth runs the program that it has on the queues that it had when
 //! the program came, and hands frames on new ones to the kernel's stack unseen
 //! (`veth_enable_range_safe` does not set `rq->xdp_prog`, `drivers/net/veth.c`; tried on
@@ -12,18 +13,17 @@
 //! write off the chunks that the kernel has. The kernel refuses `ethtool -L` below a
 //! queue that has an xsk, so only queues that their driver takes away by itself go.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use std::os::fd::AsFd;
-
 use super::plan;
 use super::steering_table::SteeringTable;
 use super::worker_requests::{Request, Requests, Socket};
 use crate::kernel::QueueIndex;
-use crate::kernel::interface::{Interface, InterfaceQueues};
+use crate::kernel::interface::{Interface, InterfaceQueues, QueueWatch};
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::sys::wait::{PollSet, grace_period};
 use crate::runtime::Error;
@@ -82,11 +82,19 @@ impl QueueFollower {
 
 impl Following {
     fn run(&mut self) {
+        // Without, changes are noticed a little later.
+        let watch = QueueWatch::open().unwrap_or_default();
         while !self.shutdown.is_requested() {
+            if let Some(watch) = &watch {
+                watch.clear();
+            }
             for id in 0..self.interfaces.len() {
                 self.look_at(InterfaceId(id));
             }
-            let set = PollSet::new(self.shutdown.supervisor_alarm());
+            let mut set = PollSet::new(self.shutdown.supervisor_alarm());
+            if let Some(watch) = &watch {
+                set.push(watch.as_fd());
+            }
             if set.wait(INTERVAL).is_err() {
                 std::thread::sleep(INTERVAL);
             }
