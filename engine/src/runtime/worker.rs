@@ -222,6 +222,8 @@ impl Worker {
     }
 
     fn publish(&mut self) -> Result<(), Error> {
+        // As often is often enough.
+        self.xsks.even_out();
         let counters = WorkerCounters {
             xsks: self.xsks.counters(self.stats.worker),
             worker: self.worker_stats(),

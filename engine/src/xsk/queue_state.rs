@@ -114,6 +114,10 @@ impl QueueState {
         self.floor.set(self.fill_floor.min(limit / 2));
     }
 
+    pub(super) fn limit(&self) -> u32 {
+        self.limit.get()
+    }
+
     /// Whether the fill ring has room.
     #[inline]
     pub(super) fn may_post(&self) -> bool {

@@ -191,7 +191,11 @@ impl RxHalf {
         self.member.queue().set_limit(limit);
     }
 
-    pub(super) fn charged(&self) -> u32 {
+    pub(crate) fn chunk_limit(&self) -> u32 {
+        self.member.queue().limit()
+    }
+
+    pub(crate) fn charged(&self) -> u32 {
         self.member.queue().charged()
     }
 

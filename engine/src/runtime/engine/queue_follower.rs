@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::plan;
 use super::steering_table::SteeringTable;
-use super::worker_requests::{Request, Requests, Socket};
+use super::worker_requests::{Driven, Request, Requests, Socket};
 use crate::kernel::QueueIndex;
 use crate::kernel::interface::{Interface, InterfaceQueues, QueueWatch};
 use crate::kernel::interface_id::InterfaceId;
@@ -122,42 +122,51 @@ impl Following {
         }
         self.events
             .report(id, EventKind::QueuesChanged { before, after: now });
+        self.have_followed(id, now);
+    }
+
+    /// Has the workers follow an interface, and drive its queues that none drives.
+    fn have_followed(&mut self, id: InterfaceId, now: InterfaceQueues) {
+        let last = self.queues.map_or(now.rx, |most| now.rx.min(most));
+        // The kernel has no queue that is no index.
+        let queues = (0..last).filter_map(|queue| QueueIndex::new(queue).ok());
+        let driven = &self.interfaces[id.0].driven;
+        let mut missing: Vec<_> = queues.filter(|queue| !driven.contains(queue)).collect();
+        let (reply, replies) = channel();
         for (worker, requests) in self.requests.iter().enumerate() {
-            let request = Request::Queues {
+            let is_its_own = |queue: &&QueueIndex| self.worker_of(**queue) == worker;
+            let request = Request {
                 interface: id,
                 rx: now.rx,
                 tx: now.tx,
+                drive: missing.iter().filter(is_its_own).copied().collect(),
+                reply: reply.clone(),
             };
             requests.send(request, worker, &self.shutdown);
         }
-        for queue in 0..self.queues.map_or(now.rx, |most| now.rx.min(most)) {
-            self.drive(id, queue);
+        drop(reply);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.shutdown.is_requested() && Instant::now() < deadline {
+            match replies.recv_timeout(INTERVAL) {
+                Ok((queue, driven)) => {
+                    missing.retain(|one| *one != queue);
+                    self.note(id, queue, driven);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        for queue in missing {
+            let seconds = PATIENCE.as_secs();
+            let reason = format!("its worker did not answer within {seconds} seconds");
+            self.note(id, queue, Err(reason));
         }
     }
 
-    /// Puts the rules in force on queues that appeared, too.
-    fn renew_program(&self, InterfaceId(id): InterfaceId) -> Result<(), SteeringError> {
-        let mut all = self.steering.lock();
-        let renewed = all[id].prepare(all[id].rules())?;
-        all[id].switch(renewed)?;
-        grace_period();
-        all[id].settle();
-        Ok(())
-    }
-
-    /// Has a worker drive a queue that none drives.
-    fn drive(&mut self, id: InterfaceId, queue: u32) {
-        // The kernel has fewer.
-        let Ok(index) = QueueIndex::new(queue) else {
-            return;
-        };
-        if self.interfaces[id.0].driven.contains(&index) {
-            return;
-        }
-        let worker = plan::worker_of(queue, self.requests.len());
-        let driven = self.bind(worker, id, index);
-        let driven = driven.and_then(|sockets| self.steer(id, &sockets));
-        let kind = match driven {
+    /// Steers frames to a queue that is driven now, and says what became of it.
+    fn note(&mut self, id: InterfaceId, index: QueueIndex, driven: Driven) {
+        let (queue, worker) = (index.get(), self.worker_of(index));
+        let kind = match driven.and_then(|sockets| self.steer(id, &sockets)) {
             Ok(()) => {
                 self.interfaces[id.0].driven.push(index);
                 EventKind::QueueServed { queue, worker }
@@ -169,33 +178,18 @@ impl Following {
         }
     }
 
-    fn bind(
-        &self,
-        worker: usize,
-        interface: InterfaceId,
-        queue: QueueIndex,
-    ) -> Result<Vec<Socket>, String> {
-        let (reply, replies) = channel();
-        let request = Request::Drive {
-            interface,
-            queue,
-            reply,
-        };
-        self.requests[worker].send(request, worker, &self.shutdown);
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match replies.recv_timeout(INTERVAL) {
-                Ok(reply) => return reply,
-                Err(RecvTimeoutError::Disconnected) => return Err("its worker ended".to_owned()),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if self.shutdown.is_requested() || Instant::now() > deadline {
-                return Err(format!(
-                    "its worker did not answer within {} seconds",
-                    PATIENCE.as_secs()
-                ));
-            }
-        }
+    fn worker_of(&self, queue: QueueIndex) -> usize {
+        plan::worker_of(queue.get(), self.requests.len())
+    }
+
+    /// Puts the rules in force on queues that appeared, too.
+    fn renew_program(&self, InterfaceId(id): InterfaceId) -> Result<(), SteeringError> {
+        let mut all = self.steering.lock();
+        let renewed = all[id].prepare(all[id].rules())?;
+        all[id].switch(renewed)?;
+        grace_period();
+        all[id].settle();
+        Ok(())
     }
 
     fn steer(&self, InterfaceId(id): InterfaceId, sockets: &[Socket]) -> Result<(), String> {

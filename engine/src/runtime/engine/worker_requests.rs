@@ -18,21 +18,20 @@ pub(super) struct Socket {
     pub(super) fd: OwnedFd,
 }
 
-/// Something that a worker does between two rounds.
-pub(super) enum Request {
-    /// An interface has so many queues from now on.
-    Queues {
-        interface: InterfaceId,
-        rx: u32,
-        tx: u32,
-    },
-    /// Drive one more queue. The reply has its sockets, or says why not.
-    Drive {
-        interface: InterfaceId,
-        queue: QueueIndex,
-        reply: Sender<Result<Vec<Socket>, String>>,
-    },
+/// Asks a worker to follow an interface, between two rounds.
+pub(super) struct Request {
+    pub(super) interface: InterfaceId,
+    /// The queues that it has from now on.
+    pub(super) rx: u32,
+    pub(super) tx: u32,
+    /// Queues to drive from now on, none of which has an xsk.
+    pub(super) drive: Vec<QueueIndex>,
+    /// Gets an answer for each of them, and is dropped when all is done.
+    pub(super) reply: Sender<(QueueIndex, Driven)>,
 }
+
+/// The sockets of a queue that is driven now, or why it is not.
+pub(super) type Driven = Result<Vec<Socket>, String>;
 
 /// The requests to one worker. A clone is another handle to the same ones.
 #[derive(Clone, Default)]

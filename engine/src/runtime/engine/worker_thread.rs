@@ -11,7 +11,7 @@ use super::binder::{Binder, Bound};
 use super::plan::WorkerPlan;
 use super::report::WorkerReport;
 use super::settings::Settings;
-use super::worker_requests::{Request, Requests, Socket};
+use super::worker_requests::{Requests, Socket};
 use crate::kernel::QueueIndex;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
@@ -24,7 +24,7 @@ use crate::runtime::outbox::Outbox;
 use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::worker::{Duties, Worker, WorkerParts};
-use crate::runtime::xsk_set::{XskSet, chunk_share};
+use crate::runtime::xsk_set::XskSet;
 use crate::steering::Slot;
 use crate::xsk::{Batch, BindReport, Xsk};
 
@@ -216,23 +216,18 @@ impl Duties for QueueDuties {
 
     fn run(&mut self, worker: &mut Worker) -> Result<(), Error> {
         for request in self.requests.take() {
-            match request {
-                Request::Queues { interface, rx, tx } => {
-                    self.binder.rx_queues[interface.0] = rx;
-                    worker.xsks().set_tx_queues(interface, tx);
-                }
-                Request::Drive {
-                    interface,
-                    queue,
-                    reply,
-                } => {
-                    let driven = self.drive(worker, interface, queue);
-                    // The supervisor has given up if it does not listen.
-                    let _ = reply.send(driven.map_err(|error| error.to_string()));
-                }
+            let interface = request.interface;
+            self.binder.rx_queues[interface.0] = request.rx;
+            let (rx_queues, xsks) = (&self.binder.rx_queues, worker.xsks());
+            xsks.set_tx_queues(interface, request.tx);
+            let share = xsks.make_room(request.drive.len(), rx_queues);
+            for queue in request.drive {
+                let driven = self.drive(worker, interface, queue, share);
+                let driven = driven.map_err(|error| error.to_string());
+                // The supervisor has given up if it does not listen.
+                let _ = request.reply.send((queue, driven));
             }
         }
-        worker.xsks().share_chunks(&self.binder.rx_queues);
         Ok(())
     }
 }
@@ -243,10 +238,10 @@ impl QueueDuties {
         worker: &mut Worker,
         interface: InterfaceId,
         queue: QueueIndex,
+        share: u32,
     ) -> Result<Vec<Socket>, Error> {
-        let queues = worker.xsks().receiving_queues(&self.binder.rx_queues) + 1;
+        let queues = worker.xsks().queues() + 1;
         self.config.check_queues(queues)?;
-        let share = chunk_share(self.binder.umem(), queues);
         let bound = self.binder.bind(interface, queue, share)?;
         let sockets = sockets(&bound)?;
         let name = self.binder.interface_name(interface);
