@@ -62,6 +62,7 @@ impl Session<'_> {
             before: Snapshot::default(),
             interval: self.interval,
             mtus: setup.mtus().map(Mtus::new),
+            events_lost: 0,
         };
         let editor = Editor::new(&engine, info);
         thread::scope(|scope| {
@@ -149,6 +150,8 @@ struct Reporter<'a> {
     interval: Option<Duration>,
     /// `None` where there are not two interfaces.
     mtus: Option<Mtus>,
+    /// Events that were too many, as far as that was said.
+    events_lost: u64,
 }
 
 impl Reporter<'_> {
@@ -169,6 +172,15 @@ impl Reporter<'_> {
             }
             let event = InterfaceEvent::of(&event);
             self.output.write(|| self.renderer.event(&event));
+        }
+        let lost = engine.events_lost() - self.events_lost;
+        if lost > 0 {
+            self.events_lost += lost;
+            // Standard error may be closed.
+            let _ = writeln!(
+                io::stderr(),
+                "wharf: {lost} earlier events are not shown: there were too many at once"
+            );
         }
         if let Some(warning) = self.mtus.as_mut().and_then(|mtus| mtus.warning(now)) {
             // Standard error may be closed.

@@ -47,6 +47,9 @@ pub enum Details {
         queue: u32,
         reason: String,
     },
+    Failed {
+        reason: String,
+    },
 }
 
 impl InterfaceEvent {
@@ -89,6 +92,9 @@ impl Details {
             },
             EventKind::QueueNotServed { queue, reason } => Self::NotServed {
                 queue: *queue,
+                reason: reason.clone(),
+            },
+            EventKind::RulesNotRenewed { reason } => Self::Failed {
                 reason: reason.clone(),
             },
             // Those of links have nothing else, and those that are still to come
@@ -137,6 +143,11 @@ pub mod tests {
             reason: "no chunks are left".into(),
         });
 
+        let not_renewed = json(&EventKind::RulesNotRenewed {
+            reason: "refused".into(),
+        });
+
+        assert_eq!(not_renewed, serde_json::json!({"reason": "refused"}));
         assert_eq!(json(&EventKind::LinkDown), serde_json::json!({}));
         assert_eq!(renamed, serde_json::json!({"interface_before": "eth0"}));
         assert_eq!(served, serde_json::json!({"queue": 3, "worker": 1}));

@@ -32,8 +32,10 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// It was set down, and the engine waits until it is up again. Until then, frames to
-    /// it are dropped and counted.
+    /// It was set down, and the engine waits
+    /// ([`OnLinkDown::Wait`](crate::OnLinkDown::Wait)) until it is up again. Until then,
+    /// frames to it are dropped and counted
+    /// ([`DropReason::TxLinkDown`](crate::DropReason::TxLinkDown)).
     LinkDown,
     /// It was set up again.
     LinkUp,

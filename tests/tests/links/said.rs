@@ -1,6 +1,7 @@
 //! What `wharf forward` says of its interfaces while it runs.
 
 use serde_json::{Value, json};
+use wharf_testbed::Link;
 use wharf_tests::{ControlDirectory, Report};
 
 use super::*;
@@ -126,7 +127,10 @@ fn renamed_interface_is_said_and_goes_on() {
     wait_for_line(&mut forward, "interface `left` is now called `wan0`");
     let listing = control.listing();
     control.steer(&["add", "pass udp dst port 9"]);
-    // Others may have its name now.
+    let other = Link::between(wire.forwarder(), wire.client()).names("left", "other");
+    let other = other.create().expect("the name is free");
+    other.near().set_mtu(1300).expect("veth takes it");
+    control.steer(&["remove", "1"]);
     wire.right().set_mtu(1400).expect("veth takes it");
     wait_for_line(
         &mut forward,
