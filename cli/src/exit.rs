@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use thiserror::Error;
 
+use crate::printable::{printable, printable_mark};
+
 /// Why the command failed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Failure {
@@ -35,7 +37,7 @@ impl Failure {
     }
 
     fn words(&self) -> String {
-        let mut words = format!("wharf: {}\n", one_line(&self.to_string()));
+        let mut words = format!("wharf: {}\n", printable(&one_line(&self.to_string())));
         let marked = match self {
             Self::Text { marked, .. } => marked.as_str(),
             Self::Usage(_) | Self::Run(_) => "",
@@ -45,10 +47,14 @@ impl Failure {
             .lines()
             .next()
             .is_some_and(|text| !text.trim().is_empty());
-        for line in marked.lines().filter(|_| is_text) {
-            words.push_str("  ");
-            words.push_str(line);
-            words.push('\n');
+        let (text, mark) = marked.split_once('\n').unwrap_or((marked, ""));
+        let mark = printable_mark(text, mark);
+        for line in [&*printable(text), &mark] {
+            if is_text && !line.is_empty() {
+                words.push_str("  ");
+                words.push_str(line);
+                words.push('\n');
+            }
         }
         words
     }

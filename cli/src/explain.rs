@@ -8,6 +8,7 @@ use wharf::{Action, Flow, RuleSet};
 
 use crate::exit::Failure;
 use crate::frame_input::Frames;
+use crate::printable;
 use crate::report::{ExplainedFrames, write_line};
 use crate::stdout::outcome;
 
@@ -19,7 +20,7 @@ pub struct Asked {
 
 /// Prints what becomes of each frame, and how many were decided by what.
 pub fn explain(asked: &Asked, mut frames: Frames, json: bool) -> Result<(), Failure> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = printable::on(io::BufWriter::new(io::stdout().lock()));
     let mut all = ExplainedFrames::new(&asked.rules);
     let end = loop {
         let captured = match frames.next() {

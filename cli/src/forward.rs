@@ -1,15 +1,16 @@
 //! `wharf forward A B`: forwards all frames, or those that rules select.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use wharf::{Interface, RuleSet};
+use wharf::{Interface, KernelCall, RuleSet, explain_refusal};
 
 use crate::args::{ForwardArgs, SteeringArgs};
 use crate::control::{Socket, directory, listen_in};
 use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
+use crate::printable;
 use crate::report::Format;
 use crate::session::Session;
 use crate::{metrics, pair, privileges, rule_input, rule_notes, signals, stdout};
@@ -90,7 +91,7 @@ fn start_notes(rules: &RuleSet, steering: &SteeringArgs) -> Vec<String> {
 
 fn warn(warning: &str) {
     // Standard error may be closed.
-    let _ = writeln!(io::stderr(), "wharf: {warning}");
+    let _ = writeln!(printable::stderr(), "wharf: {warning}");
 }
 
 /// The socket for `wharf steer`, if there is one.
@@ -111,7 +112,8 @@ impl Control {
             return Socket::at(path).map(Self::Open).map_err(|error| {
                 let path = path.display();
                 Failure::Run(format!(
-                    "cannot listen at {path}: {error}; choose another --control path"
+                    "cannot listen at {path}: {}; choose another --control path",
+                    explain_refusal(&error, KernelCall::Other)
                 ))
             });
         }
@@ -120,7 +122,8 @@ impl Control {
             |error| {
                 let directory = directory.display();
                 Self::Failed(format!(
-                    "cannot listen in {directory}: {error}; `wharf steer` will not reach this forwarder: restart it with --control PATH for that"
+                    "cannot listen in {directory}: {}; `wharf steer` will not reach this forwarder: restart it with --control PATH for that",
+                    explain_refusal(&error, KernelCall::Other)
                 ))
             },
             Self::Open,

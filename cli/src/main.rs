@@ -11,7 +11,7 @@
 //!  input       forwarder   rule_input   frame_input
 //!                                                the engine, rules to start with, frames to ask about
 //!  parts       args   control   metrics   privileges   signals   stdout
-//!  ground      exit   flow_line   pair   rule_notes
+//!  ground      exit   flow_line   pair   printable   rule_notes
 //! ```
 //!
 //! `forward` and `demo` run the same application on the same engine builder
@@ -31,6 +31,7 @@ mod forwarder;
 mod frame_input;
 mod metrics;
 mod pair;
+mod printable;
 mod privileges;
 mod report;
 mod rule_input;

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wharf::{Engine, EventKind, Snapshot};
+use wharf::{Engine, EventKind, KernelCall, Snapshot, explain_refusal};
 
 use crate::control::{Editor, ForwarderInfo, Server, Socket};
 use crate::metrics::Scrapes;
 use crate::pair::Mtus;
+use crate::printable;
 use crate::report::{Ending, InterfaceEvent, Interval, Renderer, Setup, Summary, prometheus};
 
 /// How a run ended.
@@ -71,7 +72,11 @@ impl Session<'_> {
                 .map(|socket| Server::start(scope, socket, &editor));
             if let Some(Err(error)) = &server {
                 // Standard error may be closed.
-                let _ = writeln!(io::stderr(), "wharf: cannot take requests: {error}");
+                let _ = writeln!(
+                    printable::stderr(),
+                    "wharf: cannot take requests: {}",
+                    explain_refusal(error, KernelCall::Thread)
+                );
             }
             let end = self.scrapes.map(|scrapes| {
                 let end = scrapes.ending();
@@ -184,7 +189,7 @@ impl Reporter<'_> {
         }
         if let Some(warning) = self.mtus.as_mut().and_then(|mtus| mtus.warning(now)) {
             // Standard error may be closed.
-            let _ = writeln!(io::stderr(), "wharf: {warning}");
+            let _ = writeln!(printable::stderr(), "wharf: {warning}");
         }
     }
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
+use wharf::{KernelCall, explain_refusal};
 
 use crate::exit::Failure;
 
@@ -28,8 +29,12 @@ pub fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let hangup = (!ignores(&status, SIGHUP)).then_some(SIGHUP);
     let handled = [SIGINT, SIGTERM].into_iter().chain(hangup);
-    start(handled, Arc::clone(&stop))
-        .map_err(|error| Failure::Run(format!("cannot handle signals: {error}")))?;
+    start(handled, Arc::clone(&stop)).map_err(|error| {
+        Failure::Run(format!(
+            "cannot handle signals: {}",
+            explain_refusal(&error, KernelCall::Thread)
+        ))
+    })?;
     Ok(stop)
 }
 

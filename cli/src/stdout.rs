@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use crate::exit::Failure;
+use crate::printable;
 
 /// Prints `text`.
 pub fn print(text: &str) -> Result<(), Failure> {
-    outcome(io::stdout().write_all(text.as_bytes()))
+    outcome(printable::stdout().write_all(text.as_bytes()))
 }
 
 /// What a write to standard output means for the command: a reader that has seen

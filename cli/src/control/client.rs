@@ -3,10 +3,13 @@
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use wharf::{KernelCall, explain_refusal};
 
 use super::line::{Lines, ReadLimits};
 use super::message::{Command, Info, Refusal, reply_from_line};
@@ -18,6 +21,8 @@ pub struct Client {
     stream: UnixStream,
     path: PathBuf,
     timeout: Duration,
+    /// What is done with the news that a reply takes long.
+    tell: fn(&str),
 }
 
 /// Why there is no usable reply. One line each.
@@ -45,7 +50,13 @@ impl Client {
     /// Connects to the forwarder that listens at `path` and asks which it is. The
     /// kernel accepts the connection of a stopped process too, but nothing replies:
     /// that is an error after `timeout`. Later replies may take [`REPLY_TIMEOUT`].
-    pub fn connect(path: &Path, timeout: Duration) -> Result<(Self, Info), ClientError> {
+    ///
+    /// `tell` is called when a reply takes longer than [`PATIENCE`], and is waited for.
+    pub fn connect(
+        path: &Path,
+        timeout: Duration,
+        tell: fn(&str),
+    ) -> Result<(Self, Info), ClientError> {
         let connected = connect(path).and_then(|stream| {
             stream.set_write_timeout(Some(timeout))?;
             Ok(stream)
@@ -58,6 +69,7 @@ impl Client {
             stream,
             path: path.to_owned(),
             timeout,
+            tell,
         };
         let info = client.ask(&Command::Info {})?;
         client.timeout = REPLY_TIMEOUT;
@@ -79,13 +91,38 @@ impl Client {
 
     fn exchange(&mut self, request: &str) -> io::Result<String> {
         (&mut &self.stream).write_all(request.as_bytes())?;
+        let begin = Instant::now();
+        self.await_reply()?;
         let limits = ReadLimits {
-            idle: self.timeout,
+            idle: self.timeout.saturating_sub(begin.elapsed()),
             line: self.timeout,
         };
         Lines::of(&self.stream)
             .next(limits)?
             .ok_or_else(|| ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Waits for a while, and says so if there is no reply by then.
+    fn await_reply(&self) -> io::Result<()> {
+        if self.timeout <= PATIENCE {
+            return Ok(());
+        }
+        let quiet = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
+        let mut reply = [PollFd::new(&self.stream, PollFlags::IN)];
+        let is_there = match poll(&mut reply, Some(&quiet)) {
+            // It is waited for again below.
+            Err(Errno::INTR) => true,
+            outcome => outcome? > 0,
+        };
+        if !is_there {
+            (self.tell)(&format!(
+                "the forwarder at {} has not answered for {} s, as if it were stopped or very busy: waiting for up to {} s more",
+                self.path.display(),
+                PATIENCE.as_secs(),
+                (self.timeout - PATIENCE).as_secs()
+            ));
+        }
+        Ok(())
     }
 
     fn bad_reply(&self, error: &serde_json::Error) -> ClientError {
@@ -96,6 +133,9 @@ impl Client {
     }
 }
 
+/// How long a reply may take before that is said.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long a reply may take. A new program has to pass the kernel's verifier, on a
 /// machine that may be busy.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -103,13 +143,13 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The error in the terms of the caller.
 fn explained(error: io::Error) -> io::Error {
     let text = match error.kind() {
-        ErrorKind::NotFound => "there is no such socket",
-        ErrorKind::ConnectionRefused => "nothing listens there any more",
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => "it takes too long",
+        ErrorKind::NotFound => "there is no such socket".to_owned(),
+        ErrorKind::ConnectionRefused => "nothing listens there any more".to_owned(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "it takes too long".to_owned(),
         ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
-            "it has ended"
+            "it has ended".to_owned()
         }
-        _ => return error,
+        _ => explain_refusal(&error, KernelCall::Other),
     };
     io::Error::new(error.kind(), text)
 }
@@ -117,7 +157,6 @@ fn explained(error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
-    use std::time::Instant;
 
     use super::*;
     use crate::control::socket::tests::Scratch;
@@ -129,7 +168,10 @@ mod tests {
         let _listener = UnixListener::bind(&path).expect("the path is free");
         let begin = Instant::now();
 
-        let error = Client::connect(&path, Duration::from_millis(50)).expect_err("no reply");
+        let error = Client::connect(&path, Duration::from_millis(50), |_| {
+            panic!("it is given up before")
+        });
+        let error = error.expect_err("no reply");
 
         assert!(begin.elapsed() < REPLY_TIMEOUT / 3, "{:?}", begin.elapsed());
         assert!(error.to_string().contains("does not answer"), "{error}");

@@ -25,7 +25,7 @@ mod traffic;
 mod udp;
 mod verdict;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -38,6 +38,7 @@ use wharf_testbed::{Neighbours, Testbed, Wire};
 use crate::args::{DemoArgs, EngineArgs};
 use crate::exit::Failure;
 use crate::forwarder::{self, Forwarder};
+use crate::printable;
 use crate::report::{Format, Renderer};
 use crate::session::{Outcome, Session};
 use crate::{privileges, signals, stdout};
@@ -64,7 +65,7 @@ pub fn run(arguments: &DemoArgs) -> Result<(), Failure> {
     let verdict = Verdict::of(traffic, &outcome.summary);
     let written = outcome
         .output
-        .and_then(|()| show::show(&mut io::stdout().lock(), format, &verdict, &outcome.summary));
+        .and_then(|()| show::show(&mut printable::stdout(), format, &verdict, &outcome.summary));
     if let Some(reason) = verdict.failure() {
         return Err(Failure::Run(reason));
     }
@@ -131,7 +132,7 @@ fn start_watchdog(limit: Duration) {
     thread::spawn(move || {
         thread::sleep(limit);
         let _ = writeln!(
-            io::stderr(),
+            printable::stderr(),
             "wharf: the demo did not end within {} s: this is a bug",
             limit.as_secs()
         );

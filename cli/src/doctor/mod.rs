@@ -21,6 +21,7 @@ use wharf::{ConfigError, Interface, KernelFeatures};
 
 use crate::args::DoctorArgs;
 use crate::exit::Failure;
+use crate::printable;
 use crate::stdout;
 use check::{Check, State, worst};
 use interface::Examined;
@@ -78,9 +79,9 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
         together,
     };
     let written = if arguments.json {
-        report.write_json(&mut io::stdout().lock())
+        report.write_json(&mut printable::stdout())
     } else {
-        report.write_text(&mut io::stdout().lock())
+        report.write_text(&mut printable::stdout())
     };
     stdout::outcome(written)?;
     match report.obstacle(!arguments.interfaces.is_empty()) {

@@ -15,6 +15,7 @@ mod server;
 use std::net::SocketAddr;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
+use wharf::{KernelCall, explain_refusal};
 
 use crate::exit::Failure;
 pub use scrapes::Scrapes;
@@ -29,7 +30,8 @@ use server::Server;
 pub fn serve(address: SocketAddr) -> Result<Scrapes, Failure> {
     let server = Server::bind(address).map_err(|error| {
         Failure::Run(format!(
-            "cannot serve metrics at {address}: {error}; choose another --metrics address"
+            "cannot serve metrics at {address}: {}; choose another --metrics address",
+            explain_refusal(&error, KernelCall::Other)
         ))
     })?;
     let cannot = |error: &dyn std::fmt::Display| {

@@ -1,10 +1,10 @@
 //! The formats in which a run is shown.
 
-use std::io;
-
 use super::json::Json;
 use super::renderer::Renderer;
 use super::table::Table;
+
+use crate::printable;
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +24,8 @@ impl Format {
     /// The renderer of this format, on standard output.
     pub fn renderer(self) -> Box<dyn Renderer> {
         match self {
-            Self::Json => Box::new(Json::new(io::stdout())),
-            Self::Table => Box::new(Table::new(io::stdout())),
+            Self::Json => Box::new(Json::new(printable::stdout())),
+            Self::Table => Box::new(Table::new(printable::stdout())),
         }
     }
 }

@@ -13,6 +13,8 @@ use super::setup::Setup;
 use super::setup_text::write_setup;
 use super::summary::Summary;
 
+use crate::printable;
+
 /// Writes one object per line.
 pub struct Json<W> {
     out: W,
@@ -34,13 +36,13 @@ pub fn write_line(out: &mut impl Write, object: &impl Serialize) -> io::Result<(
 
 impl<W: Write + Send> Renderer for Json<W> {
     fn title(&mut self, title: &str) -> io::Result<()> {
-        let _ = writeln!(io::stderr(), "{title}");
+        let _ = writeln!(printable::stderr(), "{title}");
         Ok(())
     }
 
     fn setup(&mut self, setup: &Setup) -> io::Result<()> {
         // Lost with standard error; the same is in the last object.
-        let _ = write_setup(&mut io::stderr(), setup);
+        let _ = write_setup(&mut printable::stderr(), setup);
         Ok(())
     }
 
@@ -50,7 +52,7 @@ impl<W: Write + Send> Renderer for Json<W> {
 
     fn event(&mut self, event: &InterfaceEvent) -> io::Result<()> {
         // Lost with standard error; the same is in the object.
-        let _ = writeln!(io::stderr(), "wharf: {}", event.sentence);
+        let _ = writeln!(printable::stderr(), "wharf: {}", event.sentence);
         write_line(&mut self.out, &Line::Event(event))
     }
 

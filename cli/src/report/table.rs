@@ -14,6 +14,8 @@ use super::summary_text::write_summary;
 use super::text::{cpu_loads, filled, losses, name};
 use super::units::{bit_rate, frame_rate};
 
+use crate::printable;
+
 /// Writes a table.
 pub struct Table<W> {
     out: W,
@@ -81,7 +83,7 @@ impl<W: Write + Send> Renderer for Table<W> {
     fn event(&mut self, event: &InterfaceEvent) -> io::Result<()> {
         // A line of its own between the rows, which are written whole. Standard error
         // may be closed.
-        let _ = writeln!(io::stderr(), "wharf: {}", event.sentence);
+        let _ = writeln!(printable::stderr(), "wharf: {}", event.sentence);
         Ok(())
     }
 

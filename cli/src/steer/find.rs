@@ -1,12 +1,12 @@
 //! Finds the forwarder: the named one, or the only one that runs.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::control::{Client, directory, running, socket_of};
 use crate::exit::Failure;
-use crate::privileges;
+use crate::{printable, privileges};
 
 /// A connection to the forwarder at `path`, of process `pid`, or to the only one.
 pub fn forwarder(path: Option<&Path>, pid: Option<u32>) -> Result<Client, Failure> {
@@ -15,7 +15,7 @@ pub fn forwarder(path: Option<&Path>, pid: Option<u32>) -> Result<Client, Failur
         (None, Some(pid)) => socket_of(&directory(), pid),
         (None, None) => only_one(&directory())?,
     };
-    let connected = Client::connect(&path, CONNECT_TIMEOUT).map(|(client, _)| client);
+    let connected = Client::connect(&path, CONNECT_TIMEOUT, say).map(|(client, _)| client);
     connected.map_err(|error| {
         let text = error.to_string();
         if error.is_denied() {
@@ -70,10 +70,15 @@ fn names(directory: &Path) -> String {
 }
 
 fn name(pid: u32, path: &Path) -> String {
-    match Client::connect(path, NAME_TIMEOUT) {
+    match Client::connect(path, NAME_TIMEOUT, say) {
         Ok((_, info)) => format!("{pid} ({})", info.interfaces.join(" and ")),
         Err(_) => format!("{pid} (which does not answer)"),
     }
+}
+
+fn say(news: &str) {
+    // Standard error may be closed.
+    let _ = writeln!(printable::stderr(), "wharf: {news}");
 }
 
 /// No directory is no forwarder.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::control::{Client, Command, Listing};
 use crate::exit::Failure;
+use crate::printable;
 use crate::report::{Format, write_line, write_listing, write_listing_since};
 use crate::stdout;
 
@@ -48,7 +49,7 @@ fn start(clears: bool, format: Format, is_another: bool) -> io::Result<()> {
 }
 
 fn write(listing: &Listing, since: Option<(&Listing, Duration)>, format: Format) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = printable::stdout();
     if let Format::Json = format {
         return write_line(&mut out, listing);
     }

@@ -7,7 +7,7 @@ mod find;
 mod flows;
 mod list;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use crate::args::{FlowCommand, Guard, SteerArgs, SteerCommand};
@@ -15,6 +15,7 @@ use crate::control::{Client, ClientError, Command, Edited};
 use crate::exit::{Failure, one_line};
 use crate::explain::explain;
 use crate::frame_input::Frames;
+use crate::printable;
 use crate::report::{Format, counted};
 use crate::rule_input;
 use crate::stdout::print;
@@ -80,7 +81,7 @@ fn run_flow(
             let flows = rule_input::flows_of_file(file, action)?;
             print(&flows::add(&mut connect()?, &flows)?)
         }
-        FlowCommand::List => flows::list(&mut connect()?, &mut io::stdout().lock()),
+        FlowCommand::List => flows::list(&mut connect()?, &mut printable::stdout()),
         FlowCommand::Count { json } => print(&flows::count(&mut connect()?, *json)?),
     }
 }
@@ -111,7 +112,7 @@ fn edit(client: &mut Client, command: &Command) -> Result<String, Failure> {
     let reply: Edited = client.ask(command)?;
     for note in &reply.notes {
         // Standard error may be closed.
-        let _ = writeln!(io::stderr(), "wharf: {}", one_line(note));
+        let _ = writeln!(printable::stderr(), "wharf: {}", one_line(note));
     }
     Ok(edited(&reply))
 }
