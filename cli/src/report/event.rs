@@ -50,6 +50,9 @@ pub enum Details {
     Failed {
         reason: String,
     },
+    CannotSend {
+        worker: usize,
+    },
 }
 
 impl InterfaceEvent {
@@ -97,6 +100,7 @@ impl Details {
             EventKind::RulesNotRenewed { reason } => Self::Failed {
                 reason: reason.clone(),
             },
+            EventKind::WorkerCannotSend { worker } => Self::CannotSend { worker: *worker },
             // Those of links have nothing else, and those that are still to come
             // have their sentence.
             _ => Self::None {},

@@ -74,6 +74,13 @@ pub enum EventKind {
         /// Why not.
         reason: String,
     },
+    /// The TX queues that a worker drives have gone. What it is to send on the interface
+    /// is dropped and counted ([`DropReason::TxRefused`](crate::DropReason::TxRefused))
+    /// until one of them is back.
+    WorkerCannotSend {
+        /// The worker.
+        worker: usize,
+    },
     /// A worker drives a queue that appeared.
     QueueServed {
         /// The queue's index.
@@ -103,6 +110,7 @@ impl EventKind {
             Self::Renamed { .. } => "renamed",
             Self::QueuesChanged { .. } => "queues_changed",
             Self::RulesNotRenewed { .. } => "rules_not_renewed",
+            Self::WorkerCannotSend { .. } => "worker_cannot_send",
             Self::QueueServed { .. } => "queue_served",
             Self::QueueNotServed { .. } => "queue_not_served",
         }
@@ -153,6 +161,11 @@ impl fmt::Display for Event {
                 f,
                 "the rules may not hold on the new queues of interface `{name}`: {reason}; \
                  start again"
+            ),
+            EventKind::WorkerCannotSend { worker } => write!(
+                f,
+                "worker {worker} has no TX queue of interface `{name}` left, and drops the frames \
+                 to it: start again to use fewer workers"
             ),
             EventKind::QueueServed { queue, worker } => {
                 write!(

@@ -122,7 +122,24 @@ impl Following {
         }
         self.events
             .report(id, EventKind::QueuesChanged { before, after: now });
+        if now.tx < before.tx {
+            self.note_senders(id, before.tx, now.tx);
+        }
         self.have_followed(id, now);
+    }
+
+    /// Says which workers could send on an interface, and cannot any more.
+    fn note_senders(&self, id: InterfaceId, before: u32, now: u32) {
+        let can_send = |worker, tx| {
+            let mut driven = self.interfaces[id.0].driven.iter();
+            driven.any(|&queue| self.worker_of(queue) == worker && queue.get() < tx)
+        };
+        for worker in 0..self.requests.len() {
+            if can_send(worker, before) && !can_send(worker, now) {
+                self.events
+                    .report(id, EventKind::WorkerCannotSend { worker });
+            }
+        }
     }
 
     /// Has the workers follow an interface, and drive its queues that none drives.
