@@ -99,7 +99,7 @@ pub enum SteerCommand {
     Flow(FlowCommand),
 }
 
-/// The revision of the rules that an edit is meant for.
+/// The revision of the rules that an edit is for.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Guard {
     /// Refuse the edit if the rules have changed since this revision

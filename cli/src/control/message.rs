@@ -104,7 +104,7 @@ pub enum RefusalCode {
     BadRule,
     /// No rule has the number.
     NoSuchRule,
-    /// The rules are not those of the revision the request was meant for.
+    /// The rules are not those of the revision that the request names.
     RulesChanged,
     /// More flows than there is room for.
     FlowsFull,

@@ -46,6 +46,7 @@ impl Examined {
             judge_mtu(name, mtu, chunk, features, kernel),
             judge_queues(name, interface.driver().as_deref(), queues),
             Check::good("management", kept(&management)),
+            Check::good("bypass", BYPASS),
             Check::good("checksums", done(&checksums)),
         ];
         let forward = match worst(&checks).max(machine) {
@@ -69,6 +70,10 @@ impl Examined {
         })
     }
 }
+
+/// Said of every interface, as people look for their frames there.
+const BYPASS: &str =
+    "forwarded frames go around tcpdump, nftables, tc and queueing disciplines here";
 
 fn state(interface: &Interface) -> Result<Check, InterfaceError> {
     let name = interface.name();

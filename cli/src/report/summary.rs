@@ -17,7 +17,7 @@ pub enum Ending {
     Finished,
     /// A signal asked for it.
     Interrupted,
-    /// Nobody reads standard output any more.
+    /// Standard output has no reader any more.
     OutputLost,
     /// The engine failed.
     Failed,

@@ -119,7 +119,7 @@ pub fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> Strin
     format!("{count} {what}{plural}")
 }
 
-/// The width of a terminal that nobody has widened.
+/// The width of a terminal, unless it was widened.
 pub const COLUMNS: usize = 80;
 
 /// `IFNAMSIZ` without the terminator: the longest name that the kernel takes.

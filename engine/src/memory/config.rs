@@ -119,7 +119,7 @@ pub enum UmemConfigError {
     Empty,
     /// See [`UmemConfig::headroom`](crate::UmemConfig::headroom).
     #[error(
-        "{headroom} bytes of headroom leave too little of chunks of {chunk} bytes: give at most {most}, \
+        "{headroom} bytes of headroom leave too little of chunks of {chunk} bytes: use at most {most}, \
          or larger chunks"
     )]
     Headroom {

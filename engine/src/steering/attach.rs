@@ -10,7 +10,7 @@ use crate::kernel::features::{self, Support};
 use crate::kernel::interface::{Interface, ProgramMode};
 use crate::kernel::sys::bpf::{self, Buffers, XdpMode};
 
-/// Where the XDP program shall run.
+/// Where the XDP program runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attach {

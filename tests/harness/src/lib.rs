@@ -46,7 +46,7 @@
 //!
 //! # What the links are tuned for
 //!
-//! A veth pair has traps for whoever reads raw frames from it, and links
+//! A veth pair has traps for a program that reads raw frames from it, and links
 //! are built without them unless asked: a stack that sends through veth leaves
 //! checksums, segmentation and VLAN tags to "hardware" that is not there, so
 //! those offloads are off at both ends; and a sender overruns the peer's

@@ -27,7 +27,7 @@ pub struct Link {
     far: Interface,
 }
 
-/// What a link shall be like; see [`Link::between`].
+/// Settings of a link; see [`Link::between`].
 #[derive(Clone, Debug)]
 #[must_use = "call create"]
 pub struct LinkBuilder {

@@ -23,7 +23,7 @@ pub const SERVER_IPV6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
 #[derive(Debug)]
 pub struct Testbed;
 
-/// What the links and hosts of a testbed shall be like.
+/// Settings of a testbed's links and hosts.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "call pair or wire"]
 pub struct TopologyOptions {

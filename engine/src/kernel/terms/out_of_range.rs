@@ -17,13 +17,13 @@ pub(super) const CHUNK_SIZE_MIN: u32 = 2048;
 pub enum OutOfRange {
     /// See [`RingCapacity::new`](crate::RingCapacity::new).
     #[error(
-        "ring size {0} is not usable: give a power of two from {min} to {max}",
+        "ring size {0} is not usable: use a power of two from {min} to {max}",
         min = RING_CAPACITY_MIN, max = RING_CAPACITY_MAX
     )]
     RingCapacity(u32),
     /// See [`ChunkSize::new`](crate::ChunkSize::new).
     #[error(
-        "chunk size {bytes} is refused by the kernel: give a power of two from {min} to {max} (the page size){}",
+        "chunk size {bytes} is refused by the kernel: use a power of two from {min} to {max} (the page size){}",
         if (CHUNK_SIZE_MIN..=*max).contains(bytes) {
             ", or unaligned chunks (`wharf forward --unaligned-chunks`, in code `ChunkSize::unaligned`)"
         } else {
@@ -39,7 +39,7 @@ pub enum OutOfRange {
     },
     /// See [`ChunkSize::unaligned`](crate::ChunkSize::unaligned).
     #[error(
-        "chunk size {bytes} is refused by the kernel: give {min} to {max} (the page size)",
+        "chunk size {bytes} is refused by the kernel: use {min} to {max} (the page size)",
         min = CHUNK_SIZE_MIN
     )]
     UnalignedChunkSize {

@@ -20,7 +20,7 @@ use crate::memory::ledger::Claim;
 use crate::memory::links::{Next, Part};
 use crate::memory::umem::{Umem, UmemState};
 
-/// A packet in a chunk of a UMEM, or in several, owned by whoever has this value.
+/// A packet in a chunk of a UMEM, or in several, owned by the holder of this value.
 ///
 /// It dereferences to the packet's bytes, from the Ethernet header on, without
 /// the frame check sequence: to all of them if it [is

@@ -58,8 +58,8 @@ impl EngineBuilder {
 
     /// Whether received frames get the checksums that their senders left to hardware;
     /// [`Checksums::Auto`] by default, which is where no hardware is known to be under
-    /// the interface. Without, whoever else than this machine's stack receives such a
-    /// frame, or an answer made of it in place, drops it as damaged.
+    /// the interface. If they are not finished, every receiver but this machine's stack
+    /// drops such a frame, or an answer made of it in place, as damaged.
     #[must_use]
     pub fn checksums(mut self, checksums: Checksums) -> Self {
         self.0.xsk.checksums = checksums;
@@ -186,8 +186,8 @@ impl EngineBuilder {
 
     /// Whether the kernel keeps ARP, neighbour discovery and DHCP, and on the
     /// host's own addresses SSH and established connections;
-    /// [`KeepManagement::Auto`] by default, so that nobody is locked out. Where
-    /// it does, CAP_PERFMON is needed as well.
+    /// [`KeepManagement::Auto`] by default, so that you cannot lock yourself
+    /// out. Where the kernel keeps it, CAP_PERFMON is needed as well.
     #[must_use]
     pub fn keep_management(mut self, keep: KeepManagement) -> Self {
         self.0.keep_management = keep;

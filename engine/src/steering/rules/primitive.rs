@@ -308,10 +308,10 @@ pub enum TcpFlags {
 #[non_exhaustive]
 pub enum ValueError {
     /// VLAN ids have 12 bits.
-    #[error("VLAN id {0} is out of range: give 0 to 4095")]
+    #[error("VLAN id {0} is out of range: use 0 to 4095")]
     VlanId(u16),
     /// The range is the wrong way round.
-    #[error("VLAN ids {first}-{last} are the wrong way round: give {last}-{first}")]
+    #[error("VLAN ids {first}-{last} are the wrong way round: use {last}-{first}")]
     VlanIds {
         /// The first, which is above the last.
         first: u16,
@@ -319,7 +319,7 @@ pub enum ValueError {
         last: u16,
     },
     /// The range is the wrong way round.
-    #[error("ports {first}-{last} are the wrong way round: give {last}-{first}")]
+    #[error("ports {first}-{last} are the wrong way round: use {last}-{first}")]
     Ports {
         /// The first, which is above the last.
         first: u16,
@@ -327,7 +327,7 @@ pub enum ValueError {
         last: u16,
     },
     /// More bits than an address has.
-    #[error("prefix length {length} is out of range: give 0 to {most}")]
+    #[error("prefix length {length} is out of range: use 0 to {most}")]
     PrefixLength {
         /// The length asked for.
         length: u8,
@@ -335,7 +335,7 @@ pub enum ValueError {
         most: u8,
     },
     /// Bits behind the prefix.
-    #[error("the address has bits set behind its /{length}: give {network}/{length}")]
+    #[error("the address has bits set behind its /{length}: use {network}/{length}")]
     HostBits {
         /// The address without them.
         network: IpAddr,

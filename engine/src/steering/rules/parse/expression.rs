@@ -151,7 +151,7 @@ impl<'a> Parser<'a> {
 
     fn too_deep(&self, token: Token<'_>, levels_of: &str) -> ParseError {
         let text =
-            format!("more than {MOST_DEPTH} levels of {levels_of}: give a flatter expression");
+            format!("more than {MOST_DEPTH} levels of {levels_of}: use a flatter expression");
         self.reader.cursor.error(token, text)
     }
 }

@@ -138,7 +138,7 @@ impl<'a> FlowWords<'a> {
         if source_end.is_ipv4() != destination_end.is_ipv4() {
             return Err(cursor.error(
                 destination,
-                "one end is IPv4 and the other IPv6: give two of one version",
+                "one end is IPv4 and the other IPv6: use two of one version",
             ));
         }
         Ok(Self {

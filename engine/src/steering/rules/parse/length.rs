@@ -29,7 +29,7 @@ impl<'a> Reader<'a> {
         let bytes = self.valid(token, value::frame_bytes)?;
         let never = || {
             self.cursor
-                .error(token, "no frame is shorter than 0 bytes: give 1 or more")
+                .error(token, "no frame is shorter than 0 bytes: use 1 or more")
         };
         Ok(match (sign.word, or_equal) {
             ("<", false) => {

@@ -29,14 +29,14 @@ pub(super) fn number(word: &str, what: &str, most: u32) -> Result<u32, String> {
     if radix == 10 && digits.len() > 1 && digits.starts_with('0') {
         let digits = shown(digits.trim_start_matches('0'));
         return Err(format!(
-            "`{}` starts with a zero, which is octal in tcpdump: give {digits} or 0x...",
+            "`{}` starts with a zero, which is octal in tcpdump: use {digits} or 0x...",
             shown(word)
         ));
     }
     match u32::from_str_radix(digits, radix) {
         Ok(number) if number <= most => Ok(number),
         _ => Err(format!(
-            "{what} {} is out of range: give 0 to {most}",
+            "{what} {} is out of range: use 0 to {most}",
             shown(word)
         )),
     }
@@ -91,7 +91,7 @@ fn unknown_name<'a>(name: &str, what: &str, names: impl Iterator<Item = &'a str>
     let name_shown = shown(name);
     match suggestion(name, names) {
         Some(near) => format!("unknown {what} `{name_shown}`: did you mean `{near}`?"),
-        None => format!("unknown {what} `{name_shown}`: give its number"),
+        None => format!("unknown {what} `{name_shown}`: use its number"),
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn port(word: &str) -> Result<u16, String> {
         shown(word)
     );
     Err(match value_of(SERVICES, &word.to_ascii_lowercase()) {
-        Some(port) => format!("{no_number}, give {port}"),
+        Some(port) => format!("{no_number}, use {port}"),
         None => format!("{no_number}, give the number"),
     })
 }
@@ -154,7 +154,7 @@ pub(super) fn address(word: &str) -> Result<IpAddr, String> {
     Err(if word.contains('/') {
         format!("`host` takes one address: write `net {word_shown}`")
     } else if looks_like_address(word) {
-        format!("`{word_shown}` is no IP address: give one such as 10.0.0.1 or fd00::1")
+        format!("`{word_shown}` is no IP address: use one such as 10.0.0.1 or fd00::1")
     } else {
         format!("`{word_shown}` is no IP address: names are not looked up, give the address")
     })
@@ -195,7 +195,7 @@ pub(super) fn masked_prefix(network: &str, mask: &str) -> Result<Prefix, String>
             Prefix::new(network, length).map_err(|error| error.to_string())
         }
         _ => Err(format!(
-            "`{}` is no mask of an IPv4 prefix: give one such as 255.255.0.0, or write `net {network}/LENGTH`",
+            "`{}` is no mask of an IPv4 prefix: use one such as 255.255.0.0, or write `net {network}/LENGTH`",
             shown(mask)
         )),
     }
@@ -216,7 +216,7 @@ fn short_ipv4(word: &str) -> Option<(Ipv4Addr, u8)> {
 pub(super) fn mac(word: &str) -> Result<MacAddress, String> {
     let no_mac = || {
         format!(
-            "`{}` is no MAC address: give six bytes such as 02:00:00:00:00:01",
+            "`{}` is no MAC address: use six bytes such as 02:00:00:00:00:01",
             shown(word)
         )
     };
@@ -241,7 +241,7 @@ pub(super) fn end_point(word: &str) -> Result<std::net::SocketAddr, String> {
     match std::net::SocketAddr::from_str(word) {
         Ok(end_point) if !word.contains('%') => Ok(end_point),
         _ => Err(format!(
-            "`{}` is no address with a port: give one such as 10.0.0.1:80 or [fd00::1]:80",
+            "`{}` is no address with a port: use one such as 10.0.0.1:80 or [fd00::1]:80",
             shown(word)
         )),
     }

@@ -31,49 +31,49 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "udp dst port 70000",
         "70000",
-        "port 70000 is out of range: give 0 to 65535",
+        "port 70000 is out of range: use 0 to 65535",
     ),
     (
         "udp dst port 99999999999999999999",
         "99999999999999999999",
-        "is out of range: give 0 to 65535",
+        "is out of range: use 0 to 65535",
     ),
     (
         "port http",
         "http",
-        "`http` is no port number: service names are not looked up, give 80",
+        "`http` is no port number: service names are not looked up, use 80",
     ),
     (
         "port 010",
         "010",
-        "which is octal in tcpdump: give 10 or 0x...",
+        "which is octal in tcpdump: use 10 or 0x...",
     ),
     ("port 80-90", "80-90", "write `portrange 80-90`"),
     (
         "portrange 20-10",
         "20-10",
-        "ports 20-10 are the wrong way round: give 10-20",
+        "ports 20-10 are the wrong way round: use 10-20",
     ),
     (
         "vlan 5000",
         "5000",
-        "VLAN id 5000 is out of range: give 0 to 4095",
+        "VLAN id 5000 is out of range: use 0 to 4095",
     ),
     ("inner tcp", "tcp", "expected `vlan`, not `tcp`"),
     (
         "net 10.0.0.0/33",
         "10.0.0.0/33",
-        "prefix length 33 is out of range: give 0 to 32",
+        "prefix length 33 is out of range: use 0 to 32",
     ),
     (
         "src net fd00::/129",
         "fd00::/129",
-        "prefix length 129 is out of range: give 0 to 128",
+        "prefix length 129 is out of range: use 0 to 128",
     ),
     (
         "net 10.0.0.1/8",
         "10.0.0.1/8",
-        "the address has bits set behind its /8: give 10.0.0.0/8",
+        "the address has bits set behind its /8: use 10.0.0.0/8",
     ),
     (
         "net 10.0.0.0 mask 255.0.255.0",
@@ -83,7 +83,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "host 10.0.0.256",
         "10.0.0.256",
-        "is no IP address: give one such as 10.0.0.1 or fd00::1",
+        "is no IP address: use one such as 10.0.0.1 or fd00::1",
     ),
     (
         "host example.com",
@@ -180,7 +180,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "vlan 200-100",
         "200-100",
-        "VLAN ids 200-100 are the wrong way round: give 100-200",
+        "VLAN ids 200-100 are the wrong way round: use 100-200",
     ),
     ("vlan 5,6,7", "5,6,7", "`vlan 5 or vlan 6 or vlan 7`"),
     (
@@ -196,32 +196,28 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "port domain",
         "domain",
-        "service names are not looked up, give 53",
+        "service names are not looked up, use 53",
     ),
     (
         "port xyzzy",
         "xyzzy",
         "service names are not looked up, give the number",
     ),
-    (
-        "proto grr",
-        "grr",
-        "unknown protocol `grr`: give its number",
-    ),
+    ("proto grr", "grr", "unknown protocol `grr`: use its number"),
     (
         "proto 256",
         "256",
-        "protocol 256 is out of range: give 0 to 255",
+        "protocol 256 is out of range: use 0 to 255",
     ),
     (
         "ether proto ipx",
         "ipx",
-        "unknown EtherType `ipx`: give its number",
+        "unknown EtherType `ipx`: use its number",
     ),
     (
         "ether proto 0x10000",
         "0x10000",
-        "EtherType 0x10000 is out of range: give 0 to 65535",
+        "EtherType 0x10000 is out of range: use 0 to 65535",
     ),
     (
         "ether type 5",
@@ -236,7 +232,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "ether src 10.0.0.1",
         "10.0.0.1",
-        "give six bytes such as 02:00:00:00:00:01",
+        "use six bytes such as 02:00:00:00:00:01",
     ),
     ("ether src and", "and", "expected a MAC address, not `and`"),
     (
@@ -258,12 +254,12 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "greater 65535",
         "65535",
-        "frame length 65535 is out of range: give 0 to 65534",
+        "frame length 65535 is out of range: use 0 to 65534",
     ),
     (
         "len < 0",
         "0",
-        "no frame is shorter than 0 bytes: give 1 or more",
+        "no frame is shorter than 0 bytes: use 1 or more",
     ),
     (
         "len & 1 == 0",
@@ -322,7 +318,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "ether dst 2:0:0:0:0",
         "2:0:0:0:0",
-        "give six bytes such as 02:00:00:00:00:01",
+        "use six bytes such as 02:00:00:00:00:01",
     ),
     (
         "tcp[12] & 1 != 0",
@@ -362,7 +358,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "flow tcp 10.0.0.1 > 10.0.0.2:2",
         "10.0.0.1",
-        "give one such as 10.0.0.1:80 or [fd00::1]:80",
+        "use one such as 10.0.0.1:80 or [fd00::1]:80",
     ),
     (
         "flow tcp 10.0.0.1:1 10.0.0.2:2",
@@ -372,7 +368,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "flow tcp 10.0.0.1:1 > [::1]:2",
         "::1",
-        "give two of one version",
+        "use two of one version",
     ),
     ("tcp and udp", "udp", "`tcp` and `udp` exclude each other"),
     (

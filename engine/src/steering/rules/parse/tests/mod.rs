@@ -289,7 +289,7 @@ fn rule_is_an_action_and_an_expression() {
         (
             "redirect:256 udp",
             "redirect:256",
-            "xsk 256 is out of range: give 0 to 255",
+            "xsk 256 is out of range: use 0 to 255",
         ),
         ("drop", "", "after `drop`, but the text ends"),
         (
