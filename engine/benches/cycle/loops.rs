@@ -8,7 +8,7 @@
 use std::hint::black_box;
 
 use wharf::{
-    Application, Batch, ChunkSize, InterfaceId, Outbox, RingCapacity, SimulatedNic,
+    Application, Batch, Checksums, ChunkSize, InterfaceId, Outbox, RingCapacity, SimulatedNic,
     SimulatedWorker, Umem, UmemConfig, Xsk, XskConfig,
 };
 
@@ -83,6 +83,10 @@ pub(crate) const TOUCHED: Kind = Kind::per_frame("touched", "touched_cycle", |_|
 
 pub(crate) const MADE: Kind = Kind::per_frame("made", "made_cycle", |_| {
     Box::new(OneXsk::new(Serve::Send, made_cycle))
+});
+
+pub(crate) const FINISHING: Kind = Kind::per_frame("finishing", "owned_cycle", |_| {
+    Box::new(OneXsk::finishing(Serve::Both, owned_cycle))
 });
 
 pub(crate) const UNALIGNED: Kind = Kind::per_frame("unaligned", "owned_cycle", |_| {
@@ -195,18 +199,32 @@ struct OneXsk {
 
 impl OneXsk {
     fn new(serve: Serve, cycle: fn(&Umem, &mut Xsk, u32) -> u32) -> Self {
-        Self::on(UmemConfig::new(CHUNKS), serve, cycle)
+        Self::on(UmemConfig::new(CHUNKS), Checksums::Leave, serve, cycle)
+    }
+
+    /// Looks at each frame whether its checksum is undone.
+    fn finishing(serve: Serve, cycle: fn(&Umem, &mut Xsk, u32) -> u32) -> Self {
+        Self::on(UmemConfig::new(CHUNKS), Checksums::Finish, serve, cycle)
     }
 
     fn unaligned(serve: Serve, cycle: fn(&Umem, &mut Xsk, u32) -> u32) -> Self {
         let mut config = UmemConfig::new(CHUNKS);
         config.chunk_size = ChunkSize::unaligned(UNALIGNED_CHUNK).expect("a size the kernel takes");
-        Self::on(config, serve, cycle)
+        Self::on(config, Checksums::Leave, serve, cycle)
     }
 
-    fn on(config: UmemConfig, serve: Serve, cycle: fn(&Umem, &mut Xsk, u32) -> u32) -> Self {
-        let umem = Umem::new(&config).expect("memory for a UMEM");
-        let (xsk, nic) = simulated(&umem, 0);
+    fn on(
+        umem: UmemConfig,
+        checksums: Checksums,
+        serve: Serve,
+        cycle: fn(&Umem, &mut Xsk, u32) -> u32,
+    ) -> Self {
+        let umem = Umem::new(&umem).expect("memory for a UMEM");
+        let config = XskConfig {
+            checksums,
+            ..config(0)
+        };
+        let (xsk, nic) = Xsk::simulated(&umem, &config).expect("memory for rings");
         Self {
             xsk,
             nic,

@@ -29,7 +29,7 @@ const ROUND: u32 = 500;
 const ROUNDS: usize = 101;
 
 /// All loops, in the order in which they are printed.
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     loops::OWNED,
     loops::FORWARD,
     loops::OUTBOX,
@@ -37,6 +37,7 @@ const KINDS: [Kind; 9] = [
     loops::TOUCHED,
     loops::MADE,
     loops::UNALIGNED,
+    loops::FINISHING,
     loops::EMPTY,
     raw::RAW,
 ];
