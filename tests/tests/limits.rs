@@ -155,7 +155,7 @@ fn threads_that_a_control_group_does_not_allow_are_named() {
     let Some(case) = Case::new() else { return };
     let mut started = false;
 
-    for threads in 1..=4 {
+    for threads in 1..=8 {
         let Some(group) = ControlGroup::with_tasks(threads) else {
             return;
         };
@@ -172,10 +172,7 @@ fn threads_that_a_control_group_does_not_allow_are_named() {
             }
         }
     }
-    assert!(
-        started,
-        "a worker, the supervisor and the main thread are three"
-    );
+    assert!(started, "8 are enough for one worker");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod answer;
 mod scrapes;
 mod server;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -29,9 +30,15 @@ use server::Server;
 /// is installed at that moment. What is asked of the run comes in the scrapes returned.
 pub fn serve(address: SocketAddr) -> Result<Scrapes, Failure> {
     let server = Server::bind(address).map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable | ErrorKind::PermissionDenied => {
+                "; choose another --metrics address"
+            }
+            _ => "",
+        };
+        let cause = explain_refusal(&error, KernelCall::Other);
         Failure::Run(format!(
-            "cannot serve metrics at {address}: {}; choose another --metrics address",
-            explain_refusal(&error, KernelCall::Other)
+            "cannot serve metrics at {address}: {cause}{remedy}"
         ))
     })?;
     let cannot = |error: &dyn std::fmt::Display| {
