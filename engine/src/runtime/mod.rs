@@ -3,6 +3,7 @@
 
 mod account;
 mod application;
+mod chunk_shares;
 mod config;
 mod counters;
 mod down_links;

@@ -14,6 +14,7 @@ use crate::kernel::{InterfaceId, KernelStatistics, XskIndex};
 use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, Idle};
+use crate::runtime::chunk_shares::ChunkShares;
 use crate::runtime::counters::Counters;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::drops::{DropReason, Drops};
@@ -32,15 +33,6 @@ pub(crate) enum Round {
     Nothing,
 }
 
-/// The chunks that each of `queues` queues of a UMEM may have. An eighth stays out of the
-/// fill rings, for frames that the application makes.
-pub(crate) fn chunk_share(umem: &Umem, queues: u32) -> u32 {
-    (umem.chunks() - umem.chunks() / 8) / queues.max(1)
-}
-
-/// Chunks that a queue can do with while it has no more.
-const LEAST_CHUNKS: u32 = 64;
-
 /// A worker's xsks. Field order is drop order: xsks go before the handle of their
 /// UMEM.
 pub(crate) struct XskSet {
@@ -58,12 +50,7 @@ pub(crate) struct XskSet {
     batch_size: u32,
     /// The kernel's counters as last read.
     kernel: Vec<KernelStatistics>,
-    /// The RX queues of each interface, once they have changed.
-    rx_queues: Vec<u32>,
-    /// The chunks that each queue is to have which receives, once that has changed.
-    share: u32,
-    /// Whether some have another limit yet.
-    is_uneven: bool,
+    shares: ChunkShares,
 }
 
 impl XskSet {
@@ -79,9 +66,7 @@ impl XskSet {
             umem,
             batch_size,
             kernel: Vec::new(),
-            rx_queues: Vec::new(),
-            share: 0,
-            is_uneven: false,
+            shares: ChunkShares::default(),
         };
         set.add(xsks);
         set
@@ -113,61 +98,19 @@ impl XskSet {
 
     /// How many queues have xsks in the set.
     pub(crate) fn queues(&self) -> u32 {
-        u32::try_from(self.firsts().count()).unwrap_or(u32::MAX)
+        let firsts = self.rx.iter().filter(|rx| rx.xsk() == XskIndex(0));
+        u32::try_from(firsts.count()).unwrap_or(u32::MAX)
     }
 
-    /// Shares the chunks anew, for `more` queues besides those in the set that receive,
-    /// whose index is below the number of RX queues of their interface. Returns the
-    /// limit for each of those.
-    ///
-    /// Nothing takes back a chunk that is posted, so the others come down to their share
-    /// as frames arrive. Meanwhile the new ones share half of what is not spoken for, so
-    /// that there is something for the queues of the next interface, too.
+    /// Makes room for `more` queues: see [`ChunkShares::make_room`].
     pub(crate) fn make_room(&mut self, more: usize, rx_queues: &[u32]) -> u32 {
-        rx_queues.clone_into(&mut self.rx_queues);
         let more = u32::try_from(more).unwrap_or(u32::MAX);
-        let receiving = self.firsts().filter(|rx| self.receives(rx)).count();
-        let receiving = u32::try_from(receiving).unwrap_or(u32::MAX);
-        self.share = chunk_share(&self.umem, receiving.saturating_add(more));
-        for rx in &self.rx {
-            let share = if self.receives(rx) { self.share } else { 0 };
-            rx.set_chunk_limit(rx.chunk_limit().min(share));
-        }
-        self.is_uneven = true;
-        let taken: u32 = self
-            .firsts()
-            .map(|rx| rx.charged().max(rx.chunk_limit()))
-            .sum();
-        let free = chunk_share(&self.umem, 1).saturating_sub(taken);
-        let half = free / 2 / more.max(1);
-        half.max(LEAST_CHUNKS).min(self.share)
+        self.shares.make_room(&self.umem, &self.rx, more, rx_queues)
     }
 
-    /// Gives all queues that receive their share, once the chunks suffice for all. To be
-    /// called now and then.
+    /// See [`ChunkShares::even_out`].
     pub(crate) fn even_out(&mut self) {
-        if !self.is_uneven {
-            return;
-        }
-        let wanted = |rx: &RxHalf| if self.receives(rx) { self.share } else { 0 };
-        let needed: u32 = self.firsts().map(|rx| rx.charged().max(wanted(rx))).sum();
-        if needed <= chunk_share(&self.umem, 1) {
-            for rx in &self.rx {
-                rx.set_chunk_limit(wanted(rx));
-            }
-            self.is_uneven = false;
-        }
-    }
-
-    /// The first xsk of each queue.
-    fn firsts(&self) -> impl Iterator<Item = &RxHalf> {
-        self.rx.iter().filter(|rx| rx.xsk() == XskIndex(0))
-    }
-
-    /// Whether the interface of an xsk has an RX queue of its index.
-    fn receives(&self, rx: &RxHalf) -> bool {
-        let queues = self.rx_queues.get(rx.interface().0);
-        queues.is_some_and(|queues| rx.queue().get() < *queues)
+        self.shares.even_out(&self.umem, &self.rx);
     }
 
     /// Finds the routes among the xsks as they are now.

@@ -8,7 +8,7 @@ use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
 use crate::memory::Umem;
 use crate::runtime::Error;
-use crate::runtime::xsk_set::chunk_share;
+use crate::runtime::chunk_shares::chunk_share;
 use crate::xsk::{BindReport, MultiBuffer, NicQueue, Xsk, XskConfig, XskError, XskErrorKind};
 use crate::xsk::{Mode, needs_several_chunks};
 
