@@ -8,7 +8,14 @@ enum { ACTION_PASS = 0, ACTION_REDIRECT = 1, ACTION_DROP = 2 };
 enum { ACTION_KIND = 0xff, ACTION_XSK_SHIFT = 8 };
 
 // Indices of `wharf_hits`; those of rules follow.
-enum { HIT_DEFAULT = 0, HIT_FLOWS = 1, HIT_MANAGEMENT = 2, HIT_NO_XSK = 3, HIT_RULES = 4 };
+enum {
+	HIT_DEFAULT = 0,
+	HIT_FLOWS = 1,
+	HIT_MANAGEMENT = 2,
+	HIT_NO_XSK = 3,
+	HIT_UNDECIDED = 4,
+	HIT_RULES = 5,
+};
 enum { HIT_NONE = ~0U };
 
 // Bits of `fields`: what the rules ask for.
@@ -47,13 +54,17 @@ struct config {
 	__u32 queue_slots;
 	__u32 xsks_per_queue;
 	__u32 no_xsk_verdict; // For frames whose slot is empty.
+	__u32 undecided_action; // Or UNDECIDED_NEXT: the next rule is asked.
 };
+
+enum { UNDECIDED_NEXT = ~0U };
 
 const volatile struct config wharf_config SEC(".rodata") = {
 	.default_action = ACTION_REDIRECT,
 	.queue_slots = 1,
 	.xsks_per_queue = 1,
 	.no_xsk_verdict = XDP_PASS,
+	.undecided_action = UNDECIDED_NEXT,
 };
 
 enum { WORDS = 4, CLAUSES = WORDS * 64 };
@@ -111,6 +122,9 @@ struct tables {
 	struct mask ether_multicast[4];	    // As later_fragment.
 	struct mask arp[2][2];		    // As address.
 	struct mask extensions[VALUES(EXTENSION_SETS)];
+	// By the clause that holds first, and last for none: the clauses of rules before
+	// it that would do something else.
+	struct mask differing[CLAUSES + 1];
 	struct type_masks frame_bytes;	    // The last value is for all that are longer.
 };
 

@@ -18,13 +18,33 @@ static __always_inline int find_flow(struct frame *frame, __u32 *action)
 	return 1;
 }
 
-// Keeps in `held` the clauses in `mask`; none without a mask.
-static __always_inline void keep(struct mask *held, const struct mask *mask)
+// The clauses of which all literals hold so far, and those of which none is false.
+struct candidates {
+	struct mask held;
+	struct mask possible;
+};
+
+static __always_inline int asks_undecided(void)
+{
+	return wharf_config.undecided_action != UNDECIDED_NEXT;
+}
+
+// Keeps the clauses in `mask`; none without a mask. Where the field is undecided, all
+// stay possible.
+static __always_inline void keep(struct candidates *candidates, const struct mask *mask,
+				 int undecided)
 {
 #pragma unroll
-	for (__u32 i = 0; i < WORDS; i++)
-		if (i < wharf_config.words)
-			held->words[i] = mask ? held->words[i] & mask->words[i] : 0;
+	for (__u32 i = 0; i < WORDS; i++) {
+		__u64 bits;
+
+		if (i >= wharf_config.words)
+			continue;
+		bits = mask ? mask->words[i] : 0;
+		candidates->held.words[i] &= bits;
+		if (asks_undecided() && !undecided)
+			candidates->possible.words[i] &= bits;
+	}
 }
 
 // Whether `*value` is an index of a table with that many entries, so that the
@@ -131,27 +151,43 @@ static __always_inline const struct mask *by_frame_bytes(struct xdp_md *ctx, int
 	return BY_ROW(wharf_tables.frame_bytes, value);
 }
 
-// The IPv4 addresses of ARP over Ethernet: the sender's, or the one asked for.
+// An IPv4 address of ARP over Ethernet: the sender's, or the one asked for. Null where
+// it is not there.
+static __always_inline const __u32 *arp_address(struct xdp_md *ctx, const struct frame *frame,
+						int side)
+{
+	if (frame->ether_type != ETHERTYPE_ARP)
+		return 0;
+	return window(ctx, frame->network_at + (side ? 24 : 14), sizeof(__u32));
+}
+
+// Whether it is undecided, if it is not there.
+static __always_inline int may_be_arp(const struct frame *frame)
+{
+	return frame->ether_type == ETHERTYPE_ARP || frame->ether_type == UNDECIDED(NUMBERS);
+}
+
+static __always_inline int has_no_arp_address(struct xdp_md *ctx, const struct frame *frame,
+					      int side)
+{
+	return may_be_arp(frame) && !arp_address(ctx, frame, side);
+}
+
 static __always_inline const struct mask *by_arp_address(struct xdp_md *ctx,
 							 const struct frame *frame, int side)
 {
-	__u32 undecided = frame->ether_type == UNDECIDED(NUMBERS);
+	const __u32 *bytes = arp_address(ctx, frame, side);
 
-	if (frame->ether_type == ETHERTYPE_ARP) {
-		const __u32 *bytes = window(ctx, frame->network_at + (side ? 24 : 14), 4);
+	if (bytes) {
+		struct {
+			__u32 bits;
+			__u32 bytes;
+		} address = { 32, *bytes };
 
-		if (bytes) {
-			struct {
-				__u32 bits;
-				__u32 bytes;
-			} address = { 32, *bytes };
-
-			return side ? bpf_map_lookup_elem(&wharf_arp_dst, &address) :
-				      bpf_map_lookup_elem(&wharf_arp_src, &address);
-		}
-		undecided = 1;
+		return side ? bpf_map_lookup_elem(&wharf_arp_dst, &address) :
+			      bpf_map_lookup_elem(&wharf_arp_src, &address);
 	}
-	return BY_VALUE(wharf_tables.arp[side], undecided);
+	return BY_VALUE(wharf_tables.arp[side], may_be_arp(frame));
 }
 
 // The index of the lowest bit of a word that is not zero: the product with this de
@@ -171,64 +207,97 @@ static __always_inline __u32 lowest_bit(__u64 word)
 	return is_index(&place, LENGTH(index)) ? index[place] : 0;
 }
 
+// Whether a rule before the first clause that holds may match, and would do something
+// else. `clause` is CLAUSES where none holds.
+static __always_inline int is_undecided(const struct candidates *candidates, __u32 clause)
+{
+	const struct mask *differing;
+
+	if (!is_index(&clause, CLAUSES + 1))
+		return 0;
+	differing = &wharf_tables.differing[clause];
+#pragma unroll
+	for (__u32 i = 0; i < WORDS; i++)
+		if (i < wharf_config.words &&
+		    (candidates->possible.words[i] & differing->words[i]))
+			return 1;
+	return 0;
+}
+
+// The index of the first clause that holds; CLAUSES for none.
+static __always_inline __u32 first_clause(const struct mask *held)
+{
+#pragma unroll
+	for (__u32 i = 0; i < WORDS; i++)
+		if (i < wharf_config.words && held->words[i])
+			return i * 64 + lowest_bit(held->words[i]);
+	return CLAUSES;
+}
+
+#define KEEP(mask, undecided) keep(&candidates, mask, undecided)
+#define KEEP_ROW(table, value) KEEP(BY_ROW(table, value), (value) == UNDECIDED(NUMBERS))
+#define KEEP_ID(table, value) KEEP(BY_ROW(table, value), (value) == UNDECIDED(IDS))
+#define KEEP_BYTE(table, value) KEEP(BY_VALUE(table, value), (value) == UNDECIDED(BYTES))
+
 // Gives the action of the first rule that holds, and which it is; leaves both
 // where none does.
 static __always_inline void find_rule(struct xdp_md *ctx, int several, const struct frame *frame,
 				      __u32 *action, __u32 *hit)
 {
-	struct mask held = { { ~0ULL, ~0ULL, ~0ULL, ~0ULL } };
-	__u32 fields = wharf_config.fields;
+	struct candidates candidates = { { { ~0ULL, ~0ULL, ~0ULL, ~0ULL } },
+					 { { ~0ULL, ~0ULL, ~0ULL, ~0ULL } } };
+	__u32 fields = wharf_config.fields, clause;
+	int no_ip = frame->ip == IP_UNDECIDED;
 
 	if (fields & ASKS_ETHER_TYPE)
-		keep(&held, BY_ROW(wharf_tables.ether_type, frame->ether_type));
+		KEEP_ROW(wharf_tables.ether_type, frame->ether_type);
 	if (fields & ASKS_OUTER_VLAN)
-		keep(&held, BY_ROW(wharf_tables.vlan[0], frame->vlan[0]));
+		KEEP_ID(wharf_tables.vlan[0], frame->vlan[0]);
 	if (fields & ASKS_INNER_VLAN)
-		keep(&held, BY_ROW(wharf_tables.vlan[1], frame->vlan[1]));
+		KEEP_ID(wharf_tables.vlan[1], frame->vlan[1]);
 	if (fields & ASKS_ETHER_DESTINATION)
-		keep(&held, by_ether_destination(frame));
+		KEEP(by_ether_destination(frame), frame->is_short);
 	if (fields & ASKS_SOURCE)
-		keep(&held, by_address(frame, 0));
+		KEEP(by_address(frame, 0), no_ip);
 	if (fields & ASKS_DESTINATION)
-		keep(&held, by_address(frame, 1));
+		KEEP(by_address(frame, 1), no_ip);
 	if (fields & ASKS_PROTOCOL)
-		keep(&held, BY_VALUE(wharf_tables.protocol.masks, frame->protocol));
+		KEEP_BYTE(wharf_tables.protocol.masks, frame->protocol);
 	if (fields & ASKS_LATER_FRAGMENT)
-		keep(&held, BY_VALUE(wharf_tables.later_fragment, frame->later_fragment));
+		KEEP(BY_VALUE(wharf_tables.later_fragment, frame->later_fragment),
+		     frame->later_fragment == FRAGMENT_UNDECIDED);
 	if (fields & ASKS_SOURCE_PORT)
-		keep(&held, BY_ROW(wharf_tables.port[0], frame->source_port));
+		KEEP_ROW(wharf_tables.port[0], frame->source_port);
 	if (fields & ASKS_DESTINATION_PORT)
-		keep(&held, BY_ROW(wharf_tables.port[1], frame->destination_port));
+		KEEP_ROW(wharf_tables.port[1], frame->destination_port);
 	if (fields & ASKS_TCP_FLAGS)
-		keep(&held, BY_VALUE(wharf_tables.tcp_flags.masks, frame->tcp_flags));
+		KEEP_BYTE(wharf_tables.tcp_flags.masks, frame->tcp_flags);
 	if (fields & ASKS_ICMP_TYPE_V4)
-		keep(&held, BY_VALUE(wharf_tables.icmp_type[0].masks, frame->icmp_type[0]));
+		KEEP_BYTE(wharf_tables.icmp_type[0].masks, frame->icmp_type[0]);
 	if (fields & ASKS_ICMP_TYPE_V6)
-		keep(&held, BY_VALUE(wharf_tables.icmp_type[1].masks, frame->icmp_type[1]));
+		KEEP_BYTE(wharf_tables.icmp_type[1].masks, frame->icmp_type[1]);
 	if (fields & ASKS_ETHER_SOURCE)
-		keep(&held, by_ether_source(ctx));
+		KEEP(by_ether_source(ctx), frame->is_short);
 	if (fields & ASKS_ETHER_MULTICAST)
-		keep(&held, by_ether_multicast(ctx));
+		KEEP(by_ether_multicast(ctx), frame->is_short);
 	if (fields & ASKS_FRAME_BYTES)
-		keep(&held, by_frame_bytes(ctx, several));
+		KEEP(by_frame_bytes(ctx, several), 0);
 	if (fields & ASKS_ARP_SOURCE)
-		keep(&held, by_arp_address(ctx, frame, 0));
+		KEEP(by_arp_address(ctx, frame, 0), has_no_arp_address(ctx, frame, 0));
 	if (fields & ASKS_ARP_DESTINATION)
-		keep(&held, by_arp_address(ctx, frame, 1));
+		KEEP(by_arp_address(ctx, frame, 1), has_no_arp_address(ctx, frame, 1));
 	if (fields & ASKS_EXTENSIONS)
-		keep(&held, BY_VALUE(wharf_tables.extensions, frame->extensions));
+		KEEP(BY_VALUE(wharf_tables.extensions, frame->extensions),
+		     frame->extensions == UNDECIDED(EXTENSION_SETS));
 
-#pragma unroll
-	for (__u32 i = 0; i < WORDS; i++) {
-		__u32 clause;
-
-		if (i >= wharf_config.words || !held.words[i])
-			continue;
-		clause = i * 64 + lowest_bit(held.words[i]);
-		if (is_index(&clause, CLAUSES)) {
-			*action = wharf_tables.clauses[clause].action;
-			*hit = wharf_tables.clauses[clause].hit;
-		}
+	clause = first_clause(&candidates.held);
+	if (asks_undecided() && is_undecided(&candidates, clause)) {
+		*action = wharf_config.undecided_action;
+		*hit = HIT_UNDECIDED;
 		return;
+	}
+	if (is_index(&clause, CLAUSES)) {
+		*action = wharf_tables.clauses[clause].action;
+		*hit = wharf_tables.clauses[clause].hit;
 	}
 }

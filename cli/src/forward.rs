@@ -19,12 +19,15 @@ use crate::{metrics, pair, privileges, rule_input, rule_notes, signals, stdout};
 /// failure of the engine.
 pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
     let steering = &arguments.steering;
-    let rules = rule_input::initial(
+    let mut rules = rule_input::initial(
         &steering.matches,
         steering.rules.as_deref(),
         steering.default.as_deref(),
         arguments.engine.xsks_per_queue,
     )?;
+    if let Some(text) = &steering.undecided {
+        rules.undecided = rule_input::undecided("--undecided", text)?;
+    }
     let notes = start_notes(&rules, steering);
     let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?
         .rules(rules)

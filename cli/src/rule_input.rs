@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wharf::{Action, Flow, ParseError, Rule, RuleSet, RulesError, Steering};
+use wharf::{Action, ActionPlace, Flow, ParseError, Rule, RuleSet, RulesError, Steering};
 
 use crate::control::RULES_BYTES_MAX;
 use crate::exit::{Failure, one_line};
@@ -48,6 +48,11 @@ fn parsed(source: &str, text: &str) -> Result<Rule, Failure> {
             "{source}: `default ACTION` is not a rule: put it into a rules file, or use `wharf steer default ACTION`"
         )));
     }
+    if text.split_whitespace().next() == Some("undecided") {
+        return Err(Failure::Usage(format!(
+            "{source}: `undecided ACTION` is not a rule: put it into a rules file, or use `wharf forward --undecided ACTION` or `wharf steer undecided ACTION`"
+        )));
+    }
     text.parse()
         .map_err(|error: ParseError| at_column(source, &error))
 }
@@ -80,6 +85,7 @@ fn checked_rules(path: &Path, text: &str) -> Result<RuleSet, Failure> {
 struct LocatedRules {
     rules: Vec<Rule>,
     locations: Vec<Location>,
+    undecided: Option<Action>,
 }
 
 /// Where a rule was read, for the error message.
@@ -115,19 +121,30 @@ impl LocatedRules {
                 Name(path)
             )));
         }
-        // Each line that is not the default is a rule.
-        let is_rule = |line: &str| line.split_whitespace().next() != Some("default");
+        // Each other line is a rule.
+        let is_rule = |line: &str| {
+            !matches!(
+                line.split_whitespace().next(),
+                Some("default" | "undecided")
+            )
+        };
         let lines = lines.filter(|(_, line)| is_rule(line));
         for (rule, (index, line)) in set.rules.into_iter().zip(lines) {
             self.push(rule, Location::of_line(path, index + 1, line));
         }
+        self.undecided = set.undecided;
         Ok(set.default)
     }
 
     /// The rules with `default`, if a program can be made of them.
     fn checked(self, default: Action, xsks_per_queue: u8) -> Result<RuleSet, Failure> {
-        let Self { rules, locations } = self;
-        let set = RuleSet::new(rules, default);
+        let Self {
+            rules,
+            locations,
+            undecided,
+        } = self;
+        let mut set = RuleSet::new(rules, default);
+        set.undecided = undecided;
         match Steering::check(&set, xsks_per_queue) {
             Ok(()) => Ok(set),
             Err(error) => Err(refusal(&error, &locations)),
@@ -159,7 +176,10 @@ fn refusal(error: &RulesError, locations: &[Location]) -> Failure {
         RulesError::NeverMatches { rule, .. } | RulesError::TooManyClauses { rule, .. } => {
             Some(*rule)
         }
-        RulesError::NoSuchXsk { rule, .. } => *rule,
+        RulesError::NoSuchXsk {
+            place: ActionPlace::Rule(rule),
+            ..
+        } => Some(*rule),
         _ => None,
     };
     let text = error.to_string();
@@ -194,6 +214,15 @@ pub fn flow(source: &str, text: &str) -> Result<Flow, Failure> {
 pub fn action(source: &str, text: &str) -> Result<Action, Failure> {
     text.parse()
         .map_err(|error: ParseError| at_column(source, &error))
+}
+
+/// Reads an action for undecided frames, or `next`, from the argument or option
+/// `source`.
+pub fn undecided(source: &str, text: &str) -> Result<Option<Action>, Failure> {
+    if text.trim() == "next" {
+        return Ok(None);
+    }
+    action(source, text).map(Some)
 }
 
 /// Reads the flows of a file, `[ACTION] FLOW` a line, with `#` comments.

@@ -51,7 +51,7 @@ pub const XSKS: &str = "wharf_xsks";
 pub const COUNTS: &str = "wharf_counts";
 
 /// The per-CPU array of frames (`u64`) decided: [`HIT_DEFAULT`], [`HIT_FLOWS`],
-/// [`HIT_MANAGEMENT`], [`HIT_NO_XSK`], and from [`HIT_RULES`] on by rule.
+/// [`HIT_MANAGEMENT`], [`HIT_NO_XSK`], [`HIT_UNDECIDED`], and from [`HIT_RULES`] on by rule.
 pub const HITS: &str = "wharf_hits";
 
 /// In [`HITS`]: frames that nothing else decided.
@@ -63,8 +63,10 @@ pub const HIT_MANAGEMENT: u32 = 2;
 /// In [`HITS`]: frames that were to be redirected to an xsk that is not there,
 /// whatever decided so.
 pub const HIT_NO_XSK: u32 = 3;
+/// In [`HITS`]: frames that left a rule undecided: see [`Config::undecided_action`].
+pub const HIT_UNDECIDED: u32 = 4;
 /// In [`HITS`]: frames of the first rule.
-pub const HIT_RULES: u32 = 4;
+pub const HIT_RULES: u32 = 5;
 
 /// The hash: [`flow_key`] to action (`u32`).
 pub const FLOWS: &str = "wharf_flows";
@@ -127,7 +129,13 @@ pub struct Config {
     pub xsks_per_queue: u32,
     /// What becomes of frames whose slot is empty.
     pub no_xsk_verdict: u32,
+    /// What becomes of frames that a rule may match which would do something else than
+    /// what decides; or [`UNDECIDED_NEXT`].
+    pub undecided_action: u32,
 }
+
+/// In [`Config::undecided_action`]: a rule that may match does not.
+pub const UNDECIDED_NEXT: u32 = u32::MAX;
 
 /// In [`Config::no_xsk_verdict`]: such frames go to the kernel's stack.
 pub const NO_XSK_PASS: u32 = 2;
@@ -146,7 +154,7 @@ impl Config {
 
     /// The configuration as the program has it.
     #[must_use]
-    pub fn words(&self) -> [u32; 8] {
+    pub fn words(&self) -> [u32; 9] {
         [
             self.fields,
             self.words,
@@ -156,6 +164,7 @@ impl Config {
             self.queue_slots,
             self.xsks_per_queue,
             self.no_xsk_verdict,
+            self.undecided_action,
         ]
     }
 }
@@ -357,7 +366,7 @@ mod tests {
         assert_eq!(object.maps.len(), 15, "with .rodata");
         assert_eq!(shape(XSKS), (of(BPF_MAP_TYPE_XSKMAP), (4, 4, 1)));
         assert_eq!(shape(COUNTS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 40, 2)));
-        assert_eq!(shape(HITS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 8, 4)));
+        assert_eq!(shape(HITS), (of(BPF_MAP_TYPE_PERCPU_ARRAY), (4, 8, 5)));
         assert_eq!(shape(FLOWS), (of(BPF_MAP_TYPE_HASH), (48, 4, 1)));
         assert_eq!(shape(OWN_ADDRESSES), (of(BPF_MAP_TYPE_HASH), (16, 4, 1)));
         assert_eq!(shape(MACS), (of(BPF_MAP_TYPE_HASH), (8, mask, 1)));

@@ -224,6 +224,20 @@ impl Tables {
         self.put(at + 4, &hit.to_ne_bytes());
     }
 
+    /// Says which clauses of rules before `clause` would do something else;
+    /// [`CLAUSES`] stands for the default.
+    ///
+    /// # Panics
+    ///
+    /// When `clause` is above [`CLAUSES`].
+    pub fn set_differing(&mut self, clause: usize, differing: &Mask) {
+        assert!(clause <= CLAUSES, "the caller counts the clauses");
+        let at = offset_of!(Layout, differing) + clause * size_of::<Mask>();
+        for (word, bits) in differing.iter().enumerate() {
+            self.put(at + word * 8, &bits.to_ne_bytes());
+        }
+    }
+
     /// Fills the table of a field with a mask for each of its values in order, one
     /// for "absent", and one for "undecided".
     ///
@@ -319,6 +333,7 @@ struct Layout {
     arp_source: [Mask; 2],
     arp_destination: [Mask; 2],
     extensions: [Mask; 34],
+    differing: [Mask; CLAUSES + 1],
     frame_bytes: TypeMasks,
 }
 

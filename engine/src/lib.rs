@@ -72,9 +72,9 @@ pub use runtime::{
     WorkerReport, WorkerStats, XskStats,
 };
 pub use steering::rules::{
-    Action, Decision, Explanation, Expression, Flow, IcmpVersion, MacAddress, ParseError, Ports,
-    Prefix, Primitive, Rule, RuleSet, RulesError, Side, TcpFlags, Truth, UndecidedRule, Unread,
-    ValueError, VlanId, VlanIds, VlanTag,
+    Action, ActionPlace, DecidedBy, Decision, Explanation, Expression, Flow, IcmpVersion,
+    MacAddress, ParseError, Ports, Prefix, Primitive, Rule, RuleSet, RulesError, Side, TcpFlags,
+    Truth, UndecidedRule, Unread, ValueError, VlanId, VlanIds, VlanTag,
 };
 pub use steering::{
     Attach, AttachReport, NoXsk, QueueCounts, RuleHits, Steering, SteeringConfig, SteeringError,

@@ -66,7 +66,7 @@ struct Cli {
 pub enum Command {
     /// Forward frames between two interfaces, all or by rules, until stopped
     #[command(after_long_help = notes::FORWARD)]
-    Forward(ForwardArgs),
+    Forward(Box<ForwardArgs>),
     /// List and change the rules of a running forwarder
     #[command(after_long_help = notes::STEER)]
     Steer(SteerArgs),

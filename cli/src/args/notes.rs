@@ -44,7 +44,7 @@ Applies the first rule that matches: redirect (forward the frame; the default ac
 pass (leave it to the kernel) or drop. Rules are written as for tcpdump: ip, ip6, arp, \
 tcp, udp, icmp, vlan ID, host, net, port, portrange with src or dst, tcp[tcpflags], and, \
 or, not, parentheses. A rules file has one rule per line and # comments, and may contain \
-`default ACTION`. If hosts on the two sides find each other by ARP or neighbour \
+`default ACTION` and `undecided ACTION`. If hosts on the two sides find each other by ARP or neighbour \
 discovery, add --match arp --match icmp6.
 
 Examples:

@@ -80,6 +80,17 @@ pub enum SteerCommand {
         #[command(flatten)]
         guard: Guard,
     },
+    /// Set the action for frames that a rule may match, but do not say
+    ///
+    /// Such as a fragment without the port that the rule asks for. The action is taken
+    /// where that rule would do something else with the frame than what decides.
+    Undecided {
+        /// redirect, redirect:N, pass or drop; `next` asks the next rule
+        #[arg(value_name = "ACTION|next")]
+        action: String,
+        #[command(flatten)]
+        guard: Guard,
+    },
     /// Print which rule or flow decides each frame, and why
     ///
     /// Management traffic is not told apart: it passes to the kernel before any rule.

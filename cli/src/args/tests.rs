@@ -6,7 +6,7 @@ use super::*;
 fn forward(options: &str) -> Result<ForwardArgs, Failure> {
     let line = format!("wharf forward eth0 eth1 {options}");
     match parse(line.split_whitespace())? {
-        Some(Command::Forward(arguments)) => Ok(arguments),
+        Some(Command::Forward(arguments)) => Ok(*arguments),
         other => panic!("not a forward: {other:?}"),
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use wharf::{Action, Flow, Rule, RuleSet};
 
-use super::listing::{FinalRules, ForwarderInfo};
+use super::listing::{FinalRules, ForwarderInfo, undecided_text};
 use super::message::{
     Command, Edited, FlowCount, FlowPage, FlowsChanged, Listing, Refusal, RefusalCode, reply_line,
 };
@@ -122,6 +122,16 @@ impl<'a> Editor<'a> {
                 set.default = text.parse().map_err(bad_rule)?;
                 Ok((None, None))
             }),
+            Command::Undecided {
+                action: text,
+                revision,
+            } => self.edit(revision, |set| {
+                set.undecided = match text.as_str() {
+                    "next" => None,
+                    text => Some(text.parse().map_err(bad_rule)?),
+                };
+                Ok((None, None))
+            }),
             Command::FlowAdd { flows } => self.add_flows(&flows).map(value),
             Command::FlowRemove { flows } => self.remove_flows(&flows).map(value),
             Command::FlowList { after } => self.list_flows(after.as_deref()).map(value),
@@ -165,6 +175,9 @@ impl<'a> Editor<'a> {
             rule,
             default: rules.default.to_string(),
             previous_default: (rules.default != before.default).then(|| before.default.to_string()),
+            undecided: undecided_text(rules.undecided),
+            previous_undecided: (rules.undecided != before.undecided)
+                .then(|| undecided_text(before.undecided)),
             notes: self.notes(&before, &rules),
         }))
     }

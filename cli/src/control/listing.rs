@@ -1,6 +1,6 @@
 //! Rules and what they decided, as one view: while the engine runs, and at its end.
 
-use wharf::{Engine, RuleSet};
+use wharf::{Action, Engine, RuleSet};
 
 use super::message::{DefaultEntry, FlowsEntry, HitCount, Info, Listing, OtherEntry, RuleEntry};
 use super::steerable::Hits;
@@ -52,6 +52,10 @@ impl ForwarderInfo {
                 action: rules.default.to_string(),
                 hits: by_interface(&|hits| hits.default),
             },
+            undecided: DefaultEntry {
+                action: undecided_text(rules.undecided),
+                hits: by_interface(&|hits| hits.undecided),
+            },
             flows: FlowsEntry {
                 count: flows,
                 capacity: self.flow_capacity.into(),
@@ -68,6 +72,11 @@ impl ForwarderInfo {
             },
         }
     }
+}
+
+/// What is said of undecided frames, as in a rules file.
+pub fn undecided_text(undecided: Option<Action>) -> String {
+    undecided.map_or_else(|| "next".to_owned(), |action| action.to_string())
 }
 
 /// The rules of an engine that is about to stop, to which the last counts are

@@ -42,6 +42,12 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         revision: Option<u64>,
     },
+    /// Another action for undecided frames, or `next`: [`Edited`].
+    Undecided {
+        action: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<u64>,
+    },
     /// More flows, `ACTION FLOW` each: [`FlowsChanged`].
     FlowAdd { flows: Vec<String> },
     /// Fewer flows, `FLOW` each: [`FlowsChanged`].
@@ -182,6 +188,9 @@ pub struct Listing {
     pub revision: u64,
     pub rules: Vec<RuleEntry>,
     pub default: DefaultEntry,
+    /// Frames of which a rule is undecided, where they are not left to the next rule;
+    /// the action is `next` then.
+    pub undecided: DefaultEntry,
     pub flows: FlowsEntry,
     /// Management traffic, which passes to the kernel before any rule.
     pub management: OtherEntry,
@@ -201,7 +210,7 @@ pub struct RuleEntry {
     pub hits: HitCount,
 }
 
-/// The default and the frames left to it.
+/// The default, or what is said of undecided frames, and the frames left to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultEntry {
     pub action: String,
@@ -260,6 +269,11 @@ pub struct Edited {
     /// What that was before, if the edit has changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_default: Option<String>,
+    /// The action for undecided frames, or `next`.
+    pub undecided: String,
+    /// What that was before, if the edit has changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_undecided: Option<String>,
     /// What is odd about the rules since this edit, one line each.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -24,7 +24,7 @@ mod steerable;
 pub use client::{Client, ClientError};
 pub use directory::{directory, listen_in, running, socket_of};
 pub use editor::Editor;
-pub use listing::{FinalRules, ForwarderInfo};
+pub use listing::{FinalRules, ForwarderInfo, undecided_text};
 pub use message::{Command, Edited, FlowCount, FlowPage, FlowsChanged, HitCount, Listing};
 #[cfg(test)]
 pub use message::{DefaultEntry, FlowsEntry, OtherEntry, RuleEntry};

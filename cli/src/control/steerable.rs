@@ -8,6 +8,7 @@ pub struct Hits {
     /// By each rule, in their order.
     pub rules: Vec<u64>,
     pub default: u64,
+    pub undecided: u64,
     pub flows: u64,
     pub management: u64,
     /// To be redirected to an xsk that is not there.
@@ -56,6 +57,7 @@ impl From<RuleHits> for Hits {
         Self {
             rules: hits.rules,
             default: hits.default,
+            undecided: hits.undecided,
             flows: hits.flows,
             management: hits.management,
             no_xsk: hits.no_xsk,

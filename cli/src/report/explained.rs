@@ -6,6 +6,7 @@ use serde::Serialize;
 use wharf::{Action, Explanation, Flow, RuleSet};
 
 use super::text::{counted, grouped};
+use crate::control::undecided_text;
 
 /// A frame, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +32,7 @@ pub struct ExplainedFrame {
 enum DecidedBy {
     Flow,
     Rule,
+    Undecided,
     Default,
 }
 
@@ -48,6 +50,7 @@ struct Unanswered {
 pub struct ExplainedFrames {
     frames: u64,
     rules: Vec<RuleFrames>,
+    undecided: ActionFrames,
     default: ActionFrames,
     /// Frames of flows.
     flow_frames: u64,
@@ -81,6 +84,10 @@ impl ExplainedFrames {
         Self {
             frames: 0,
             rules: rules.rules.iter().enumerate().map(rule_frames).collect(),
+            undecided: ActionFrames {
+                action: undecided_text(rules.undecided),
+                frames: 0,
+            },
             default: ActionFrames {
                 action: rules.default.to_string(),
                 frames: 0,
@@ -103,16 +110,18 @@ impl ExplainedFrames {
         self.frames += 1;
         self.cut_frames += u64::from(captured_bytes < frame_bytes);
         let decision = &explanation.decision;
-        let (decided_by, rule) = match (flow_action, decision.rule) {
+        let (decided_by, rule) = match (flow_action, decision.by) {
             (Some(_), _) => (DecidedBy::Flow, None),
-            (None, Some(index)) => (DecidedBy::Rule, Some(index)),
-            (None, None) => (DecidedBy::Default, None),
+            (None, wharf::DecidedBy::Rule(index)) => (DecidedBy::Rule, Some(index)),
+            (None, wharf::DecidedBy::Undecided(_)) => (DecidedBy::Undecided, None),
+            (None, wharf::DecidedBy::Default) => (DecidedBy::Default, None),
         };
-        match rule {
-            Some(index) => self.rules[index].frames += 1,
-            None if decided_by == DecidedBy::Flow => self.flow_frames += 1,
-            None => self.default.frames += 1,
-        }
+        *match (decided_by, rule) {
+            (_, Some(index)) => &mut self.rules[index].frames,
+            (DecidedBy::Flow, None) => &mut self.flow_frames,
+            (DecidedBy::Undecided, None) => &mut self.undecided.frames,
+            (_, None) => &mut self.default.frames,
+        } += 1;
         let undecided: Vec<Unanswered> = if decided_by == DecidedBy::Flow {
             Vec::new()
         } else {
@@ -154,6 +163,10 @@ impl ExplainedFrames {
         }
         let mut row =
             |frames: u64, what: &str| writeln!(out, "{:>5}  {:>15}  {what}", "", grouped(frames));
+        if self.undecided.action != "next" {
+            let text = format!("undecided {}", self.undecided.action);
+            row(self.undecided.frames, &text)?;
+        }
         row(
             self.default.frames,
             &format!("default {}", self.default.action),
@@ -163,10 +176,7 @@ impl ExplainedFrames {
         }
         if self.undecided_frames > 0 {
             let frames = counted(self.undecided_frames, "frame");
-            writeln!(
-                out,
-                "{frames} left a rule undecided: such a rule does not match"
-            )?;
+            writeln!(out, "{frames} left a rule undecided")?;
         }
         if self.cut_frames > 0 {
             let frames = counted(self.cut_frames, "frame");
@@ -194,6 +204,7 @@ impl ExplainedFrame {
         match (self.decided_by, self.rule, &self.rule_text) {
             (_, Some(number), Some(text)) => writeln!(out, "by rule {number}: {text}")?,
             (DecidedBy::Flow, ..) => writeln!(out, "by its flow")?,
+            (DecidedBy::Undecided, ..) => writeln!(out, "undecided")?,
             _ => writeln!(out, "by default")?,
         }
         for unanswered in &self.undecided {

@@ -75,6 +75,7 @@ fn rows(listing: &Listing) -> impl Iterator<Item = Row> {
         is_shown,
     };
     let (default, flows) = (&listing.default, &listing.flows);
+    let undecided = &listing.undecided;
     let others = [
         (&listing.management, "management traffic"),
         (&listing.no_xsk, "to redirect, but no socket"),
@@ -84,6 +85,11 @@ fn rows(listing: &Listing) -> impl Iterator<Item = Row> {
         others.map(|(entry, what)| other(&entry.hits, what.to_owned(), entry.hits.hits > 0));
     rules
         .chain([
+            other(
+                &undecided.hits,
+                format!("undecided {}", undecided.action),
+                undecided.action != "next" || undecided.hits.hits > 0,
+            ),
             other(&default.hits, format!("default {}", default.action), true),
             other(
                 &flows.hits,
@@ -118,6 +124,10 @@ pub mod tests {
             default: DefaultEntry {
                 action: "pass".into(),
                 hits: hits(5, 0),
+            },
+            undecided: DefaultEntry {
+                action: "next".into(),
+                hits: hits(0, 0),
             },
             flows: FlowsEntry {
                 count: 0,
@@ -186,15 +196,18 @@ pub mod tests {
     fn listing_has_flows_and_other_decisions_where_there_are_some() {
         let mut listing = listing();
         listing.flows.capacity = 64;
+        listing.undecided.action = "drop".into();
+        listing.undecided.hits.hits = 3;
         listing.management.hits.hits = 9;
         listing.no_xsk.hits.hits = 7;
         listing.removed.hits.hits = 8;
 
         let rows = written(&listing);
 
-        assert_eq!(rows[4], "0  flows: 0 of up to 64");
-        assert!(rows[5].starts_with("9  management"), "{}", rows[5]);
-        assert_eq!(rows[6], "7  to redirect, but no socket");
-        assert!(rows[7].starts_with("8  removed rules"), "{}", rows[7]);
+        assert_eq!(rows[3], "3  undecided drop");
+        assert_eq!(rows[5], "0  flows: 0 of up to 64");
+        assert!(rows[6].starts_with("9  management"), "{}", rows[6]);
+        assert_eq!(rows[7], "7  to redirect, but no socket");
+        assert!(rows[8].starts_with("8  removed rules"), "{}", rows[8]);
     }
 }

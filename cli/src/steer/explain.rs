@@ -27,7 +27,12 @@ fn rules_of(listing: &Listing) -> Result<RuleSet, ParseError> {
         .iter()
         .map(|entry| entry.rule.parse())
         .collect::<Result<_, ParseError>>()?;
-    Ok(RuleSet::new(rules, listing.default.action.parse()?))
+    let mut rules = RuleSet::new(rules, listing.default.action.parse()?);
+    rules.undecided = match listing.undecided.action.as_str() {
+        "next" => None,
+        action => Some(action.parse()?),
+    };
+    Ok(rules)
 }
 
 fn flows(client: &mut Client) -> Result<HashMap<Flow, Action>, Failure> {

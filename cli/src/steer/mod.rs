@@ -54,6 +54,14 @@ pub fn run(arguments: &SteerArgs) -> Result<(), Failure> {
             };
             edit(&mut connect()?, &command)?
         }
+        SteerCommand::Undecided { action, guard } => {
+            rule_input::undecided("undecided", action)?;
+            let command = Command::Undecided {
+                action: action.trim().to_owned(),
+                revision: guard.revision,
+            };
+            edit(&mut connect()?, &command)?
+        }
         SteerCommand::Explain { frames, json } => {
             let frames = Frames::open(frames)?;
             return explain(&explain::ask(&mut connect()?)?, frames, *json);
@@ -124,6 +132,9 @@ fn edited(edited: &Edited) -> String {
     }
     if let Some(previous) = &edited.previous_default {
         text += &format!("default {} (it was {previous})\n", edited.default);
+    }
+    if let Some(previous) = &edited.previous_undecided {
+        text += &format!("undecided {} (it was {previous})\n", edited.undecided);
     }
     let rules = counted(edited.rules, "rule");
     text + &format!("revision {}, {rules}\n", edited.revision)

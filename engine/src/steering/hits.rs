@@ -19,6 +19,8 @@ pub struct RuleHits {
     pub rules: Vec<u64>,
     /// By the default.
     pub default: u64,
+    /// By [`RuleSet::undecided`].
+    pub undecided: u64,
     /// By exact flows.
     pub flows: u64,
     /// Kept for the host itself: see [`SteeringConfig::keep_management`].
@@ -40,6 +42,7 @@ impl RuleHits {
     pub fn frames(&self) -> u64 {
         let others = [
             self.default,
+            self.undecided,
             self.flows,
             self.management,
             self.no_xsk,
@@ -54,6 +57,7 @@ impl RuleHits {
 pub(super) struct Totals {
     pub(super) rules: Vec<u64>,
     pub(super) default: u64,
+    pub(super) undecided: u64,
     pub(super) flows: u64,
     pub(super) management: u64,
     pub(super) no_xsk: u64,
@@ -113,6 +117,7 @@ impl PastCounts {
 
     fn add_others(&mut self, totals: &Totals) {
         self.hits.default += totals.default;
+        self.hits.undecided += totals.undecided;
         self.hits.flows += totals.flows;
         self.hits.management += totals.management;
         self.hits.no_xsk += totals.no_xsk;
@@ -154,6 +159,7 @@ mod tests {
         let totals = Totals {
             rules: vec![10, 20, 30],
             default: 1,
+            undecided: 5,
             flows: 2,
             management: 3,
             no_xsk: 4,
@@ -171,7 +177,7 @@ mod tests {
         assert_eq!(hits.rules, [1, 11, 31, 1]);
         assert_eq!(hits.removed, 20, "another action is another rule");
         assert_eq!((hits.default, hits.flows, hits.management), (2, 4, 6));
-        assert_eq!(hits.no_xsk, 8);
-        assert_eq!(hits.frames(), 66 + 4 + 6 + 8);
+        assert_eq!((hits.no_xsk, hits.undecided), (8, 10));
+        assert_eq!(hits.frames(), 66 + 4 + 6 + 8 + 10);
     }
 }

@@ -7,9 +7,9 @@ use aya::Ebpf;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use wharf_ebpf::{
-    COUNTS, Config, HIT_DEFAULT, HIT_FLOWS, HIT_MANAGEMENT, HIT_NO_XSK, HIT_RULES, HITS, MACS,
-    Mask, NO_XSK_DROP, NO_XSK_PASS, PREFIXES_ARP, PREFIXES_V4, PREFIXES_V6, QueueCounts,
-    SOURCE_MACS, TABLES, Tables, XSKS,
+    COUNTS, Config, HIT_DEFAULT, HIT_FLOWS, HIT_MANAGEMENT, HIT_NO_XSK, HIT_RULES, HIT_UNDECIDED,
+    HITS, MACS, Mask, NO_XSK_DROP, NO_XSK_PASS, PREFIXES_ARP, PREFIXES_V4, PREFIXES_V6,
+    QueueCounts, SOURCE_MACS, TABLES, Tables, XSKS,
 };
 
 use super::config::{NoXsk, OWN_ADDRESSES, SteeringConfig};
@@ -119,6 +119,7 @@ impl Instance {
             } else {
                 hits(HIT_NO_XSK)?
             },
+            undecided: hits(HIT_UNDECIDED)?,
             flows: hits(HIT_FLOWS)?,
             management: hits(HIT_MANAGEMENT)?,
             queues,
@@ -140,6 +141,7 @@ impl Target<'_> {
                 NoXsk::Pass => NO_XSK_PASS,
                 NoXsk::Drop => NO_XSK_DROP,
             },
+            undecided_action: compiled.undecided_action,
         }
     }
 

@@ -56,4 +56,4 @@ static LOADER: LazyLock<Mutex<Loader>> = LazyLock::new(|| {
 });
 
 /// What [`Config::words`] returns.
-type Words = [u32; 8];
+type Words = [u32; 9];

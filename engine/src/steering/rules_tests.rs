@@ -12,7 +12,7 @@ use crate::kernel::XskIndex;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface::testing::in_private_network;
 use crate::kernel::sys::bpf::Buffers;
-use crate::steering::rules::{Action, Expression, Rule, RuleSet, samples};
+use crate::steering::rules::{Action, DecidedBy, Expression, Rule, RuleSet, samples};
 
 const XSKS: u8 = 3;
 
@@ -34,6 +34,7 @@ fn within_reach(mut rules: RuleSet) -> RuleSet {
         }
     };
     reach(&mut rules.default);
+    rules.undecided.iter_mut().for_each(reach);
     rules
         .rules
         .iter_mut()
@@ -80,11 +81,13 @@ fn assert_agrees(rules: &RuleSet, frames: &[Vec<u8>], program: Buffers) -> u32 {
                 Verdict::Redirect
             }
         };
-        match (decision.action, decision.rule) {
+        match (decision.action, decision.by) {
             (Action::Redirect(XskIndex(1)), _) => hits.no_xsk += 1,
-            (_, Some(rule)) => hits.rules[rule] += 1,
-            (_, None) => hits.default += 1,
+            (_, DecidedBy::Rule(rule)) => hits.rules[rule] += 1,
+            (_, DecidedBy::Undecided(_)) => hits.undecided += 1,
+            (_, DecidedBy::Default) => hits.default += 1,
         }
+        assert_eq!(rules.explain(frame).decision, decision);
         assert_eq!(verdict, expected, "{rules:?}\n{frame:02x?}");
         let now = steering.hits().expect("it is read");
         assert_eq!(now, hits, "{rules:?}\n{frame:02x?}");
@@ -225,7 +228,7 @@ fn verifier_accepts_all_stages_with_room_to_spare() {
         let config = SteeringConfig {
             flow_capacity: 1000,
             keep_management: true,
-            ..config(all_fields())
+            ..config(all_fields().with_undecided(Action::Drop))
         };
         for buffers in [Buffers::Several, Buffers::One] {
             let target = Target {
@@ -410,10 +413,7 @@ fn sockets_and_flows_outlive_the_rules_and_a_closed_socket_leaves_at_once() {
 /// Drops all on this namespace's loopback but what the host is managed by.
 fn only_management() -> Steering {
     let lo = Interface::by_name("lo").expect("every namespace has one");
-    let rules = RuleSet {
-        rules: Vec::new(),
-        default: Action::Drop,
-    };
+    let rules = RuleSet::new([], Action::Drop);
     let mut config = config(rules);
     config.keep_management = true;
     Steering::attach(&lo, Attach::Auto, 1, &config).expect("it attaches")

@@ -203,6 +203,12 @@ impl Packet {
         }
     }
 
+    /// Whether it is an IPv6 packet with this extension header.
+    #[must_use]
+    pub fn has_extension(&self, kind: u8) -> bool {
+        self.chain().iter().any(|header| header.kind == kind)
+    }
+
     fn chain(&self) -> Vec<Extension> {
         match &self.network {
             Network::V6(v6) => v6.chain.clone(),

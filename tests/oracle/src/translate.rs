@@ -15,14 +15,32 @@ const TRUE: &str = "len >= 0";
 /// Holds for none.
 const FALSE: &str = "len < 0";
 
-/// For the twin of a frame, with what libpcap said of the frame itself where the
-/// question is about what the twin does not have: tags and extension headers.
-pub fn for_twin(expression: &Expression, on_frame: &mut impl FnMut(&str) -> bool) -> String {
-    let mut answer = |text: &str| if on_frame(text) { TRUE } else { FALSE }.to_owned();
+/// What the twin of a frame does not have.
+#[derive(Clone, Copy, Debug)]
+pub enum Beside {
+    /// A VLAN tag, with one of these ids.
+    Tag(VlanTag, Option<VlanIds>),
+    /// An IPv6 extension header.
+    Extension(u8),
+}
+
+/// For the twin of a frame, with what is known of the frame itself where the question
+/// is about what the twin does not have.
+pub fn for_twin(
+    expression: &Expression,
+    on_frame: &mut impl FnMut(Beside) -> bool,
+) -> String {
     write_tree(expression, &mut |primitive| match primitive {
-        Primitive::Vlan(which, ids) => answer(&tag(*which, *ids)),
+        Primitive::Vlan(which, ids) => {
+            let holds = on_frame(Beside::Tag(*which, *ids));
+            if holds { TRUE } else { FALSE }.to_owned()
+        }
         Primitive::Protocol(number) if EXTENSIONS.contains(number) => {
-            answer(&for_frame(&Expression::from(*primitive)))
+            if on_frame(Beside::Extension(*number)) {
+                TRUE.to_owned()
+            } else {
+                protocol(*number, "proto")
+            }
         }
         Primitive::Protocol(number) => protocol(*number, "proto"),
         other => behind_tags(other),
@@ -136,8 +154,8 @@ fn behind_tags(primitive: &Primitive) -> String {
 
 fn protocol(number: u8, ip6_word: &str) -> String {
     if EXTENSIONS.contains(&number) {
-        // In IPv6 it is a header on the way.
-        format!("ip proto {number} or ip6 protochain {number}")
+        // In IPv6 it is a header on the way, which such frames do not have.
+        format!("ip proto {number}")
     } else {
         format!("ip proto {number} or ip6 {ip6_word} {number}")
     }

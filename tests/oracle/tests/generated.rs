@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
-use wharf::{Action, Expression, Primitive, Rule, RuleSet, Side, Truth, XskIndex};
+use wharf::{Action, DecidedBy, Expression, Primitive, Rule, RuleSet, Side, Truth, XskIndex};
 use wharf_oracle::account::{Account, hex};
 use wharf_oracle::libpcap::{Completions, Libpcap, Optimizer};
 use wharf_oracle::look::look;
 use wharf_oracle::packet::{Packet, Rendered};
 use wharf_oracle::shape::Shape;
+use wharf_oracle::translate::Beside;
 use wharf_oracle::{expressions, generate, seed, translate};
 
 /// A frame with all that libpcap is asked about it.
@@ -37,8 +38,11 @@ impl Sample {
     /// off may be anything.
     fn verdict(&self, libpcap: &mut Libpcap, expression: &Expression) -> Option<bool> {
         let text = |libpcap: &mut Libpcap, unknown| {
-            translate::for_twin(expression, &mut |asked| {
-                libpcap.verdict(asked, &self.frame).unwrap_or(unknown)
+            translate::for_twin(expression, &mut |asked| match asked {
+                Beside::Tag(which, ids) => libpcap
+                    .verdict(&translate::tag(which, ids), &self.frame)
+                    .unwrap_or(unknown),
+                Beside::Extension(number) => self.packet.has_extension(number),
             })
         };
         let (one, other) = (text(libpcap, false), text(libpcap, true));
@@ -237,7 +241,7 @@ fn first_rule_that_libpcap_matches_is_the_one_that_decides() {
                 .iter()
                 .position(|rule| sample.verdict(&mut libpcap, &rule.expression) == Some(true));
             let decision = rules.decide(&sample.rendered.frame);
-            assert_eq!(decision.rule, first, "{rules:?}\n{:?}", sample.packet);
+            assert_eq!(decision.by, first.map_or(DecidedBy::Default, DecidedBy::Rule), "{rules:?}\n{:?}", sample.packet);
             assert_eq!(
                 decision.action,
                 first.map_or(Action::Pass, |index| rules.rules[index].action)

@@ -76,7 +76,17 @@ pub(super) fn alternatives(
     expression: &Expression,
     limit: usize,
 ) -> Result<Vec<Vec<Literal>>, Unexpanded> {
+    alternatives_of(expression, limit, &|_| true)
+}
+
+/// The same, without the alternatives that have a literal which `is_kept` refuses.
+pub(super) fn alternatives_of(
+    expression: &Expression,
+    limit: usize,
+    is_kept: &dyn Fn(&Literal) -> bool,
+) -> Result<Vec<Vec<Literal>>, Unexpanded> {
     let mut expansion = Expansion {
+        is_kept,
         limit,
         work: 0,
         leaves: 0,
@@ -90,7 +100,8 @@ pub(super) fn alternatives(
     Ok(alternatives)
 }
 
-struct Expansion {
+struct Expansion<'a> {
+    is_kept: &'a dyn Fn(&Literal) -> bool,
     limit: usize,
     /// Comparisons of literals so far.
     work: usize,
@@ -100,7 +111,7 @@ struct Expansion {
     contradiction: Option<Contradiction>,
 }
 
-impl Expansion {
+impl Expansion<'_> {
     /// The clauses of `expression`, or of its negation.
     fn expand(
         &mut self,
@@ -139,6 +150,9 @@ impl Expansion {
         self.leaves += 1;
         if is_impossible(literal) {
             self.note(literal, literal);
+            return Vec::new();
+        }
+        if !(self.is_kept)(&literal) {
             return Vec::new();
         }
         vec![vec![literal]]

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use wharf_ebpf::{ASKS_ANYTHING, CLAUSES, Mask, RowsFull, Table, Tables};
 
 use super::clause::{Clause, clauses};
-use super::error::RulesError;
+use super::error::{ActionPlace, RulesError};
 use super::fields::{Field, Fields};
 use super::literal::Literal;
 use super::primitive::{MacAddress, Prefix, Primitive, Side};
@@ -29,6 +29,8 @@ pub(crate) struct Compiled {
     pub(crate) words: u32,
     /// `Config::default_action`.
     pub(crate) default_action: u32,
+    /// `Config::undecided_action`.
+    pub(crate) undecided_action: u32,
     /// The number of rules.
     pub(crate) rules: u32,
     pub(crate) tables: Tables,
@@ -54,11 +56,22 @@ pub(crate) fn compile(rules: &RuleSet, xsks: u8) -> Result<Compiled, RulesError>
     }
     let default_action = action_code(rules.default, xsks);
     let default_action = default_action.map_err(|xsk| no_such_xsk(None, xsk, xsks))?;
+    let undecided_action = match rules.undecided {
+        None => wharf_ebpf::UNDECIDED_NEXT,
+        Some(action) => action_code(action, xsks).map_err(|xsk| RulesError::NoSuchXsk {
+            place: ActionPlace::Undecided,
+            xsk: xsk.0,
+            xsks,
+        })?,
+    };
     let clauses = clauses(rules, CLAUSES)?;
     let mut tables = Tables::default();
     for (index, clause) in clauses.iter().enumerate() {
         let hit = wharf_ebpf::HIT_RULES + number(clause.rule);
         tables.set_clause(index, actions[clause.rule], hit);
+    }
+    if rules.undecided.is_some() {
+        set_differing(rules, &clauses, &mut tables);
     }
     let matcher = Matcher(&clauses);
     let asked = Table::ALL.into_iter().filter(|table| matcher.asks(*table));
@@ -82,6 +95,7 @@ pub(crate) fn compile(rules: &RuleSet, xsks: u8) -> Result<Compiled, RulesError>
         fields,
         words: number(clauses.len().div_ceil(64)),
         default_action,
+        undecided_action,
         rules: number(rules.rules.len()),
         tables,
         macs: SIDES.map(|side| matcher.macs(side)),
@@ -106,7 +120,27 @@ pub(crate) fn action_code(action: Action, xsks: u8) -> Result<u32, XskIndex> {
 }
 
 fn no_such_xsk(rule: Option<usize>, XskIndex(xsk): XskIndex, xsks: u8) -> RulesError {
-    RulesError::NoSuchXsk { rule, xsk, xsks }
+    let place = rule.map_or(ActionPlace::Default, ActionPlace::Rule);
+    RulesError::NoSuchXsk { place, xsk, xsks }
+}
+
+/// Says for each clause, and for none, which clauses of earlier rules would do
+/// something else.
+fn set_differing(rules: &RuleSet, clauses: &[Clause], tables: &mut Tables) {
+    let differing = |before: usize, action: Action| {
+        let mut mask = Mask::default();
+        for (index, clause) in clauses.iter().enumerate() {
+            if clause.rule < before && rules.rules[clause.rule].action != action {
+                mask[index / 64] |= 1 << (index % 64);
+            }
+        }
+        mask
+    };
+    for (index, clause) in clauses.iter().enumerate() {
+        let action = rules.rules[clause.rule].action;
+        tables.set_differing(index, &differing(clause.rule, action));
+    }
+    tables.set_differing(CLAUSES, &differing(rules.rules.len(), rules.default));
 }
 
 /// Answers which clauses a value does not rule out.
@@ -306,10 +340,7 @@ mod tests {
         };
 
         let in_rule = compile(&RuleSet::only([rule]), 2).expect_err("there are 0 and 1");
-        let in_default = RuleSet {
-            rules: Vec::new(),
-            default: redirect,
-        };
+        let in_default = RuleSet::new([], redirect);
         let in_default = compile(&in_default, 1).expect_err("there is 0");
 
         assert_eq!(

@@ -1,5 +1,7 @@
 //! Why rules that can be written down cannot be used.
 
+use std::fmt;
+
 use thiserror::Error;
 
 /// Rules that cannot be used. Its message is one line.
@@ -31,12 +33,11 @@ pub enum RulesError {
     },
     /// An action names an xsk that no queue has.
     #[error(
-        "{} redirects to xsk {xsk}, but a queue has {xsks}, counted from 0: name one of those",
-        rule.map_or("the default".to_owned(), |rule| format!("rule {rule}"))
+        "{place} redirects to xsk {xsk}, but a queue has {xsks}, counted from 0: name one of those"
     )]
     NoSuchXsk {
-        /// The rule, counted from 1; none for the default.
-        rule: Option<usize>,
+        /// Whose action it is.
+        place: ActionPlace,
         /// The xsk that it names.
         xsk: u8,
         /// How many there are.
@@ -54,4 +55,25 @@ pub enum RulesError {
         /// How many groups there can be.
         limit: usize,
     },
+}
+
+/// Whose action is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionPlace {
+    /// A rule's, counted from 1.
+    Rule(usize),
+    /// The default's.
+    Default,
+    /// That of [`RuleSet::undecided`](crate::RuleSet::undecided).
+    Undecided,
+}
+
+impl fmt::Display for ActionPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(number) => write!(f, "rule {number}"),
+            Self::Default => f.write_str("the default"),
+            Self::Undecided => f.write_str("`undecided`"),
+        }
+    }
 }

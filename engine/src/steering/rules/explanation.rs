@@ -3,7 +3,7 @@
 use super::expression::Expression;
 use super::fields::Fields;
 use super::primitive::Primitive;
-use super::reference::{Decision, Truth};
+use super::reference::{DecidedBy, Decision, Truth};
 use super::rule::RuleSet;
 use super::unread::Unread;
 
@@ -39,11 +39,15 @@ impl RuleSet {
     pub fn explain(&self, frame: &[u8]) -> Explanation {
         let fields = Fields::of(frame);
         let decision = self.decide_fields(&fields);
-        let before = decision.rule.unwrap_or(self.rules.len());
+        let before = match decision.by {
+            DecidedBy::Rule(index) => index,
+            DecidedBy::Undecided(index) => index + 1,
+            DecidedBy::Default => self.rules.len(),
+        };
         let undecided = self.rules[..before]
             .iter()
             .enumerate()
-            .filter(|(_, asked)| asked.expression.holds(&fields) == Truth::Undecided)
+            .filter(|(_, asked)| asked.expression.may_hold(&fields))
             .map(|(rule, asked)| UndecidedRule {
                 rule,
                 questions: asked.expression.unanswered(&fields),

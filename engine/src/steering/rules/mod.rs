@@ -36,7 +36,7 @@ mod table;
 mod unread;
 
 pub(crate) use compile::{Compiled, action_code, compile};
-pub use error::RulesError;
+pub use error::{ActionPlace, RulesError};
 pub use explanation::{Explanation, UndecidedRule};
 pub use expression::Expression;
 pub use flow::Flow;
@@ -45,6 +45,6 @@ pub use primitive::{
     IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanIds,
     VlanTag,
 };
-pub use reference::{Decision, Truth};
+pub use reference::{DecidedBy, Decision, Truth};
 pub use rule::{Action, Rule, RuleSet};
 pub use unread::Unread;

@@ -4,9 +4,11 @@
 use super::expression::Expression;
 use std::net::IpAddr;
 
+use super::clause::{Unexpanded, alternatives_of};
 use super::fields::{Field, Fields, extension_bit};
+use super::literal::Literal;
 use super::primitive::{IcmpVersion, Primitive, Side, TcpFlags, VlanTag};
-use super::rule::{Action, RuleSet};
+use super::rule::{Action, Rule, RuleSet};
 
 /// The answer of an expression. See [`Expression`](Expression#three-answers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,8 +27,20 @@ pub enum Truth {
 pub struct Decision {
     /// What becomes of the frame.
     pub action: Action,
-    /// The index of the rule that decides. None where the default does.
-    pub rule: Option<usize>,
+    /// What decides.
+    pub by: DecidedBy,
+}
+
+/// What decides a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DecidedBy {
+    /// The rule with this index, which is the first that matches.
+    Rule(usize),
+    /// [`RuleSet::undecided`]: the rule with this index may match, and no rule before
+    /// it does.
+    Undecided(usize),
+    /// The default: no rule matches.
+    Default,
 }
 
 impl RuleSet {
@@ -39,14 +53,23 @@ impl RuleSet {
     }
 
     pub(super) fn decide_fields(&self, fields: &Fields) -> Decision {
-        let rule = self
-            .rules
-            .iter()
-            .position(|rule| rule.expression.holds(fields) == Truth::True);
-        Decision {
-            action: rule.map_or(self.default, |index| self.rules[index].action),
-            rule,
+        let holds = |rule: &Rule| rule.expression.holds(fields) == Truth::True;
+        let first = self.rules.iter().position(holds);
+        let (action, by) = match first {
+            Some(index) => (self.rules[index].action, DecidedBy::Rule(index)),
+            None => (self.default, DecidedBy::Default),
+        };
+        if let Some(undecided) = self.undecided {
+            let before = &self.rules[..first.unwrap_or(self.rules.len())];
+            let differs = |rule: &Rule| rule.action != action && rule.expression.may_hold(fields);
+            if let Some(index) = before.iter().position(differs) {
+                return Decision {
+                    action: undecided,
+                    by: DecidedBy::Undecided(index),
+                };
+            }
         }
+        Decision { action, by }
     }
 }
 
@@ -72,6 +95,27 @@ impl Expression {
                 .map(|member| member.holds(fields))
                 .fold(Truth::False, Truth::or),
         }
+    }
+}
+
+impl Expression {
+    /// Whether it is undecided, and one of its alternatives may hold: what excludes
+    /// itself cannot, though neither of its parts is known.
+    pub(super) fn may_hold(&self, fields: &Fields) -> bool {
+        let may_hold = |literal: &Literal| {
+            let wanted = if literal.positive {
+                Truth::False
+            } else {
+                Truth::True
+            };
+            literal.primitive.holds(fields) != wanted
+        };
+        self.holds(fields) == Truth::Undecided
+            && match alternatives_of(self, wharf_ebpf::CLAUSES, &may_hold) {
+                Err(Unexpanded::NeverHolds(_)) => false,
+                // No program can be made of too large an expression.
+                Ok(_) | Err(Unexpanded::TooMany) => true,
+            }
     }
 }
 
@@ -230,15 +274,43 @@ mod tests {
             of_fragment,
             Decision {
                 action: Action::REDIRECT,
-                rule: Some(2)
+                by: DecidedBy::Rule(2)
             }
         );
         assert_eq!(
             of_nothing,
             Decision {
                 action: Action::Pass,
-                rule: None
+                by: DecidedBy::Default
             }
         );
+    }
+
+    #[test]
+    fn undecided_rule_counts_only_if_it_would_do_something_else() {
+        let decide = |text: &str| {
+            let rules: RuleSet = text.parse().expect("good rules");
+            let Decision { action, by } = rules.decide(&FRAGMENT);
+            (action, by)
+        };
+
+        let redirected = decide("drop port 53\nredirect ip\nundecided drop");
+        let default = decide("drop port 53\nundecided drop\ndefault pass");
+        let same = decide("redirect port 53\nredirect ip\nundecided drop");
+        let same_as_default = decide("drop port 53\nundecided pass\ndefault drop");
+        let behind = decide("redirect ip\ndrop port 53\nundecided drop");
+        let second = decide("redirect port 53\ndrop port 53\nredirect ip\nundecided pass");
+        let impossible =
+            decide("drop (udp or arp) and not port 53 and port 53 or tcp\nundecided drop");
+        let without = decide("drop port 53\nredirect ip");
+
+        assert_eq!(redirected, (Action::Drop, DecidedBy::Undecided(0)));
+        assert_eq!(default, (Action::Drop, DecidedBy::Undecided(0)));
+        assert_eq!(same, (Action::REDIRECT, DecidedBy::Rule(1)));
+        assert_eq!(same_as_default, (Action::Drop, DecidedBy::Default));
+        assert_eq!(behind, (Action::REDIRECT, DecidedBy::Rule(0)));
+        assert_eq!(second, (Action::Pass, DecidedBy::Undecided(1)));
+        assert_eq!(impossible, (Action::Pass, DecidedBy::Default));
+        assert_eq!(without, (Action::REDIRECT, DecidedBy::Rule(1)));
     }
 }

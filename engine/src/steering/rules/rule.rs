@@ -56,6 +56,10 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// What becomes of frames that no rule matches.
     pub default: Action,
+    /// What becomes of a frame of which a rule is [undecided](Expression#three-answers)
+    /// that would do something else with it than the rule (or the default) that
+    /// decides, and comes before that. None, the default, asks the next rule.
+    pub undecided: Option<Action>,
 }
 
 impl RuleSet {
@@ -65,6 +69,16 @@ impl RuleSet {
         Self {
             rules: rules.into_iter().collect(),
             default,
+            undecided: None,
+        }
+    }
+
+    /// The same with [`undecided`](Self::undecided).
+    #[must_use]
+    pub fn with_undecided(self, action: Action) -> Self {
+        Self {
+            undecided: Some(action),
+            ..self
         }
     }
 
@@ -74,6 +88,7 @@ impl RuleSet {
         Self {
             rules: Vec::new(),
             default: Action::REDIRECT,
+            undecided: None,
         }
     }
 

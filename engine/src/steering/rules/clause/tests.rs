@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::steering::rules::fields::Fields;
-use crate::steering::rules::{Decision, Rule, Truth, samples};
+use crate::steering::rules::{DecidedBy, Decision, Rule, Truth, samples};
 
 impl Literal {
     pub(crate) fn holds(&self, fields: &Fields) -> bool {
@@ -63,7 +63,9 @@ proptest! {
             let fields = Fields::of(&frame);
             let rule = clauses.iter().find(|clause| clause.holds(&fields)).map(|clause| clause.rule);
             let action = rule.map_or(rules.default, |index| rules.rules[index].action);
-            prop_assert_eq!(Decision { action, rule }, rules.decide(&frame));
+            let by = rule.map_or(DecidedBy::Default, DecidedBy::Rule);
+            let expected = Decision { action, by };
+            prop_assert_eq!(expected, RuleSet { undecided: None, ..rules.clone() }.decide(&frame));
         }
     }
 }

@@ -11,6 +11,9 @@ impl fmt::Display for RuleSet {
         for rule in &self.rules {
             writeln!(f, "{rule}")?;
         }
+        if let Some(action) = self.undecided {
+            writeln!(f, "undecided {action}")?;
+        }
         write!(f, "default {}", self.default)
     }
 }

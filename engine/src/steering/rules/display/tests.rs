@@ -81,7 +81,7 @@ fn text_is_as_tcpdump_has_it() {
 
 #[test]
 fn rule_set_is_a_line_a_rule_and_the_default() {
-    let text = "redirect udp\nredirect:2 tcp\ndrop arp\ndefault pass";
+    let text = "redirect udp\nredirect:2 tcp\ndrop arp\nundecided drop\ndefault pass";
 
     let rules: RuleSet = text.parse().expect("fine");
 

@@ -31,7 +31,8 @@ impl FromStr for RuleSet {
 
     /// Reads a rule a line. `#` starts a comment; `default ACTION` says what
     /// becomes of all other frames. Without that they go to the kernel, but are
-    /// redirected if there is no rule either.
+    /// redirected if there is no rule either. `undecided ACTION` sets
+    /// [`undecided`](RuleSet::undecided); `undecided next` is its default.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         rule::rule_set(text, None)
     }

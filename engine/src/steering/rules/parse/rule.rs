@@ -43,11 +43,13 @@ pub(super) fn only_action(mut cursor: Cursor<'_>) -> Result<Action, ParseError> 
     Ok(action)
 }
 
-/// A rule a line, `#` and what follows it left out, and one `default ACTION`. Without
-/// that, the default is that of the rules `in_force`, if there are any.
+/// A rule a line, `#` and what follows it left out, and one `default ACTION` and one
+/// `undecided ACTION`. Without these, they are as in the rules `in_force`, if there are
+/// any.
 pub(super) fn rule_set(text: &str, in_force: Option<&RuleSet>) -> Result<RuleSet, ParseError> {
     let mut rules = Vec::new();
-    let mut default = None;
+    let mut default = Line(None);
+    let mut undecided = Line(None);
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
         let rule_text = line.split('#').next().unwrap_or_default();
@@ -55,24 +57,58 @@ pub(super) fn rule_set(text: &str, in_force: Option<&RuleSet>) -> Result<RuleSet
         if cursor.peek(0).is_none() {
             continue;
         }
-        let Some(word) = cursor.next_if(&["default"]) else {
-            rules.push(rule(cursor).map_err(|error| error.in_line(number))?);
-            continue;
+        let read = match cursor.next_if(&["default", "undecided"]) {
+            Some(word) if word.word == "default" => default.read(word, cursor, number, only_action),
+            Some(word) => undecided.read(word, cursor, number, undecided_action),
+            None => rule(cursor).map(|rule| rules.push(rule)),
         };
-        if let Some((_, first)) = default {
-            let message = format!("`default` is given twice: line {first} has it already");
-            return Err(cursor.error(word, message).in_line(number));
-        }
-        let action = only_action(cursor).map_err(|error| error.in_line(number))?;
-        default = Some((action, number));
+        read.map_err(|error| error.in_line(number))?;
     }
-    let default = match (default, in_force) {
+    let default = match (default.0, in_force) {
         (Some((action, _)), _) => action,
         (None, Some(in_force)) => in_force.default,
         (None, None) if rules.is_empty() => Action::REDIRECT,
         (None, None) => Action::Pass,
     };
-    Ok(RuleSet { rules, default })
+    let undecided = match undecided.0 {
+        Some((action, _)) => action,
+        None => in_force.and_then(|in_force| in_force.undecided),
+    };
+    Ok(RuleSet {
+        rules,
+        default,
+        undecided,
+    })
+}
+
+/// What a line that there is once says, and its number.
+struct Line<T>(Option<(T, usize)>);
+
+impl<T> Line<T> {
+    fn read<'a>(
+        &mut self,
+        word: Token<'_>,
+        cursor: Cursor<'a>,
+        number: usize,
+        value: impl FnOnce(Cursor<'a>) -> Result<T, ParseError>,
+    ) -> Result<(), ParseError> {
+        if let Some((_, first)) = self.0 {
+            let word_shown = word.word;
+            let message = format!("`{word_shown}` is given twice: line {first} has it already");
+            return Err(cursor.error(word, message));
+        }
+        self.0 = Some((value(cursor)?, number));
+        Ok(())
+    }
+}
+
+/// An action, or `next`, and nothing behind it.
+fn undecided_action(mut cursor: Cursor<'_>) -> Result<Option<Action>, ParseError> {
+    if cursor.next_if(&["next"]).is_none() {
+        return only_action(cursor).map(Some);
+    }
+    cursor.finish("the end")?;
+    Ok(None)
 }
 
 /// The action that the word is, if it is one.

@@ -37,8 +37,12 @@ pub(crate) fn expression() -> BoxedStrategy<Expression> {
 pub(crate) fn rule_set() -> BoxedStrategy<RuleSet> {
     let rule =
         (action(), expression()).prop_map(|(action, expression)| Rule { action, expression });
-    (vec(rule, 0..4), action())
-        .prop_map(|(rules, default)| RuleSet { rules, default })
+    (vec(rule, 0..4), action(), option::of(action()))
+        .prop_map(|(rules, default, undecided)| RuleSet {
+            rules,
+            default,
+            undecided,
+        })
         .boxed()
 }
 
