@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wharf_testbed::Link;
-use wharf_tests::{ControlDirectory, Report};
+use wharf_tests::{ControlDirectory, Report, wharf_in};
 
 use super::*;
 
@@ -146,4 +146,32 @@ fn renamed_interface_is_said_and_goes_on() {
     );
     assert_eq!(said.len(), 2, "{said:?}");
     report.assert_conserved();
+}
+
+#[test]
+fn events_have_the_name_of_the_interface_whichever_was_given() {
+    let Some(wire) = wire() else { return };
+    let added = wire.forwarder().run(|| {
+        let words = [
+            "link", "property", "add", "dev", "left", "altname", "uplink",
+        ];
+        std::process::Command::new("ip").args(words).status()
+    });
+    assert!(added.expect("`ip` of iproute2 is installed").success());
+    let command = wharf_in(wire.forwarder());
+    let mut forward =
+        Forward::start_between(command, ["uplink", "right"], Attach::Native, &["--quiet"]);
+
+    wire.client_interface().set_down().expect("it can be");
+    wait_for_line(
+        &mut forward,
+        "interface `left` has no carrier: frames to it are dropped until its peer is back",
+    );
+
+    let report = forward.stop();
+    assert_eq!(
+        events(&report),
+        [json!({"interface": "left", "event": "carrier_lost"})]
+    );
+    assert_eq!(report.summary["setup"]["interfaces"][0]["name"], "left");
 }

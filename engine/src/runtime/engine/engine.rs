@@ -146,7 +146,7 @@ impl Engine {
             steering: Arc::default(),
             promiscuous: Vec::new(),
             supervisor: None,
-            events: Events::new(config.interfaces.iter().cloned()),
+            events: Events::new(interfaces.iter().map(|it| it.name().to_owned())),
             links: Arc::new(DownLinks::new(interfaces.len())),
             queues: None,
             workers: Vec::new(),
