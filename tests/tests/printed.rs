@@ -1,9 +1,7 @@
-//! What is printed: text of files and names of interfaces without orders to a terminal,
-//! and news of a forwarder that does not answer.
+//! What is printed: text of files and names of interfaces without orders to a terminal.
 
 use std::time::Duration;
 
-use wharf::Attach;
 use wharf_testbed::{Testbed, require_privileges, require_program};
 use wharf_tests::{ControlDirectory, error_and_mark, single_line, wharf_in};
 
@@ -62,33 +60,4 @@ fn names_of_interfaces_are_printed_without_what_cannot_be_seen() {
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
     let mut interfaces = report["interfaces"].as_array().expect("a list").iter();
     assert!(interfaces.any(|interface| interface["name"] == "e\u{1b}[7m\u{202e}"));
-}
-
-#[test]
-fn forwarder_that_does_not_answer_is_told_and_waited_for() {
-    if !require_privileges() {
-        return;
-    }
-    let wire = Testbed::wire().expect("a wire");
-    let control = ControlDirectory::new();
-    let mut forward = control.forward(&wire, Attach::Auto, &[]);
-    forward
-        .process()
-        .signal(libc::SIGSTOP)
-        .expect("it is there");
-
-    let given_up = control.try_steer(&["list"]);
-    forward
-        .process()
-        .signal(libc::SIGCONT)
-        .expect("it is there");
-
-    let errors = String::from_utf8_lossy(&given_up.stderr);
-    let lines: Vec<&str> = errors.lines().collect();
-    assert_eq!(given_up.status.code(), Some(1), "{errors}");
-    assert_eq!(lines.len(), 2, "{errors}");
-    assert!(lines[0].contains("has not answered for 2 s"), "{errors}");
-    assert!(lines[1].contains("does not answer"), "{errors}");
-    assert_eq!(control.listing()["revision"], 1, "it goes on");
-    let _ = forward.stop();
 }

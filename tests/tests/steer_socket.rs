@@ -92,7 +92,7 @@ fn socket_of_a_killed_forwarder_is_cleaned_up_by_the_next() {
 }
 
 #[test]
-fn stopped_forwarder_is_given_up_within_seconds() {
+fn stopped_forwarder_is_told_and_given_up_within_seconds() {
     let Some(wire) = wire() else { return };
     let control = ControlDirectory::new();
     let mut forward = control.forward(&wire, Attach::Native, &[]);
@@ -106,7 +106,12 @@ fn stopped_forwarder_is_given_up_within_seconds() {
         .process()
         .signal(libc::SIGCONT)
         .expect("it is there");
-    assert_refused(&refused, &["does not answer"]);
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    let lines: Vec<&str> = errors.lines().collect();
+    assert_eq!(refused.status.code(), Some(1), "{errors}");
+    assert_eq!(lines.len(), 2, "{errors}");
+    assert!(lines[0].contains("has not answered for 2 s"), "{errors}");
+    assert!(lines[1].contains("does not answer"), "{errors}");
     assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
     assert!(control.steer(&["list"]).contains("revision 1"));
     forward.stop().assert_nothing_dropped();
