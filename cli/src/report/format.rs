@@ -1,8 +1,10 @@
 //! The formats in which a run is shown.
 
+use std::io::{self, IsTerminal};
+
 use super::json::Json;
 use super::renderer::Renderer;
-use super::table::Table;
+use super::table::{SetupLines, Table};
 
 use crate::printable;
 
@@ -25,7 +27,14 @@ impl Format {
     pub fn renderer(self) -> Box<dyn Renderer> {
         match self {
             Self::Json => Box::new(Json::new(printable::stdout())),
-            Self::Table => Box::new(Table::new(printable::stdout())),
+            Self::Table => {
+                let lines = if io::stdout().is_terminal() {
+                    SetupLines::Broken
+                } else {
+                    SetupLines::Whole
+                };
+                Box::new(Table::new(printable::stdout(), lines))
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ fn write_unused(out: &mut impl Write, unused: &UnusedCpus) -> io::Result<()> {
     };
     writeln!(
         out,
-        "{cpus} {verb} no worker: {} of {interface} in use, and each worker needs its own",
+        "{cpus} {verb} no worker: only {} of {interface} in use",
         counted(*queues, "queue"),
     )
 }

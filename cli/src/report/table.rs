@@ -11,7 +11,7 @@ use super::setup::Setup;
 use super::setup_text::write_setup;
 use super::summary::Summary;
 use super::summary_text::write_summary;
-use super::text::{cpu_loads, filled, losses, name};
+use super::text::{COLUMNS, cpu_loads, filled, losses, name};
 use super::units::{bit_rate, frame_rate};
 
 use crate::printable;
@@ -20,11 +20,25 @@ use crate::printable;
 pub struct Table<W> {
     out: W,
     intervals: usize,
+    setup_lines: SetupLines,
+}
+
+/// Whether the lines of the setup are broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetupLines {
+    /// Each is one line, for programs that look for something in it.
+    Whole,
+    /// Between words, for a terminal, which would break them anywhere.
+    Broken,
 }
 
 impl<W: Write> Table<W> {
-    pub fn new(out: W) -> Self {
-        Self { out, intervals: 0 }
+    pub fn new(out: W, setup_lines: SetupLines) -> Self {
+        Self {
+            out,
+            intervals: 0,
+            setup_lines,
+        }
     }
 }
 
@@ -34,7 +48,14 @@ impl<W: Write + Send> Renderer for Table<W> {
     }
 
     fn setup(&mut self, setup: &Setup) -> io::Result<()> {
-        write_setup(&mut self.out, setup)?;
+        let mut text = Vec::new();
+        write_setup(&mut text, setup)?;
+        for line in String::from_utf8_lossy(&text).lines() {
+            match self.setup_lines {
+                SetupLines::Whole => writeln!(self.out, "{line}")?,
+                SetupLines::Broken => writeln!(self.out, "{}", broken(line))?,
+            }
+        }
         writeln!(self.out)?;
         self.out.flush()
     }
@@ -91,6 +112,19 @@ impl<W: Write + Send> Renderer for Table<W> {
         write_summary(&mut self.out, summary)?;
         self.out.flush()
     }
+}
+
+/// The line on lines that fit, those after the first indented by four more than it.
+fn broken(line: &str) -> String {
+    if line.chars().count() <= COLUMNS {
+        return line.to_owned();
+    }
+    let blanks = line.len() - line.trim_start().len();
+    let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    if let Some(first) = words.first_mut() {
+        first.insert_str(0, &line[..blanks]);
+    }
+    filled(&words, &" ".repeat(blanks + 4))
 }
 
 /// Where the columns are. All of them together are [`COLUMNS`] wide at most.
@@ -158,7 +192,7 @@ mod tests {
 
     fn written(write: impl FnOnce(&mut Table<&mut Vec<u8>>) -> io::Result<()>) -> String {
         let mut bytes = Vec::new();
-        write(&mut Table::new(&mut bytes)).expect("memory takes everything");
+        write(&mut Table::new(&mut bytes, SetupLines::Whole)).expect("memory takes everything");
         String::from_utf8(bytes).expect("text")
     }
 
@@ -179,6 +213,24 @@ mod tests {
     }
 
     #[test]
+    fn setup_on_a_terminal_is_broken_between_words() {
+        let mut setup = setup();
+        setup.interfaces[0].attach_fallback = Some("why ".repeat(40));
+        let mut bytes = Vec::new();
+
+        let mut table = Table::new(&mut bytes, SetupLines::Broken);
+        table.setup(&setup).expect("memory takes everything");
+
+        let text = String::from_utf8(bytes).expect("text");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        assert!(text.contains("\n      why why"), "{text}");
+        assert_eq!(text.matches("why").count(), 40, "{text}");
+    }
+
+    #[test]
     fn setup_names_cpus_without_a_worker_and_the_interface_with_too_few_queues() {
         let mut setup = setup();
         let mut text = |cpus: &[usize]| {
@@ -190,9 +242,7 @@ mod tests {
             written(|table| table.setup(&setup))
         };
 
-        assert!(text(&[1]).contains(
-            "\nCPU 1 has no worker: 1 queue of eth0 in use, and each worker needs its own\n"
-        ));
+        assert!(text(&[1]).contains("\nCPU 1 has no worker: only 1 queue of eth0 in use\n"));
         assert!(text(&[1, 2, 3, 6]).contains("\nCPUs 1-3,6 have no worker: "));
     }
 
