@@ -31,7 +31,9 @@ pub fn explain(asked: &Asked, mut frames: Frames, json: bool) -> Result<(), Fail
         };
         let flow = Flow::of(&captured.bytes);
         let flow_action = flow.and_then(|flow| asked.flows.get(&flow).copied());
-        let explanation = asked.rules.explain(&captured.bytes);
+        let explanation = asked
+            .rules
+            .explain_first(&captured.bytes, captured.frame_bytes);
         let lengths = (captured.bytes.len(), captured.frame_bytes);
         let frame = all.add(&explanation, lengths, flow, flow_action);
         let written = if json {

@@ -34,10 +34,18 @@ impl RuleSet {
     /// What these rules do with `frame`, which starts with its Ethernet header, and
     /// why.
     ///
-    /// Makes no system call. Of a frame in several buffers, pass the first.
+    /// Makes no system call. Of a frame in several buffers, or one of which a capture
+    /// kept the beginning, see [`explain_first`](Self::explain_first).
     #[must_use]
     pub fn explain(&self, frame: &[u8]) -> Explanation {
-        let fields = Fields::of(frame);
+        self.explain_first(frame, frame.len())
+    }
+
+    /// The same of a frame of `frame_bytes` bytes, of which `first` are the first: what
+    /// is behind them counts as cut off.
+    #[must_use]
+    pub fn explain_first(&self, first: &[u8], frame_bytes: usize) -> Explanation {
+        let fields = Fields::of_first(first, frame_bytes);
         let decision = self.decide_fields(&fields);
         let before = match decision.by {
             DecidedBy::Rule(index) => index,
@@ -82,5 +90,30 @@ impl Expression {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn length_is_the_frames_and_what_is_missing_of_it_is_undecided() {
+        let rules: RuleSet = "drop tcp port 80\npass greater 1000\ndefault drop"
+            .parse()
+            .expect("good rules");
+        let mut first = vec![0; 34];
+        first[12..].copy_from_slice(&[
+            8, 0, 0x45, 0, 5, 0xdc, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+        ]);
+
+        let explanation = rules.explain_first(&first, 1514);
+        let short = rules.explain(&first);
+
+        assert_eq!(explanation.decision.by, DecidedBy::Rule(1));
+        assert_eq!(explanation.undecided[0].rule, 0);
+        assert_eq!(explanation.undecided[0].questions.len(), 2);
+        assert_eq!(explanation.unread, Some(Unread::UpperHeader));
+        assert_eq!(short.decision.by, DecidedBy::Default);
     }
 }
