@@ -203,10 +203,11 @@ impl Packet {
         }
     }
 
-    /// Whether it is an IPv6 packet with this extension header.
+    /// Whether it is an IPv6 packet with this extension header. Behind a third tag there
+    /// is none that is looked at.
     #[must_use]
     pub fn has_extension(&self, kind: u8) -> bool {
-        self.chain().iter().any(|header| header.kind == kind)
+        self.tags.len() <= 2 && self.chain().iter().any(|header| header.kind == kind)
     }
 
     fn chain(&self) -> Vec<Extension> {

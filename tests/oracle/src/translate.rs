@@ -26,10 +26,7 @@ pub enum Beside {
 
 /// For the twin of a frame, with what is known of the frame itself where the question
 /// is about what the twin does not have.
-pub fn for_twin(
-    expression: &Expression,
-    on_frame: &mut impl FnMut(Beside) -> bool,
-) -> String {
+pub fn for_twin(expression: &Expression, on_frame: &mut impl FnMut(Beside) -> bool) -> String {
     write_tree(expression, &mut |primitive| match primitive {
         Primitive::Vlan(which, ids) => {
             let holds = on_frame(Beside::Tag(*which, *ids));

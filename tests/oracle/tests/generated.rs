@@ -241,7 +241,12 @@ fn first_rule_that_libpcap_matches_is_the_one_that_decides() {
                 .iter()
                 .position(|rule| sample.verdict(&mut libpcap, &rule.expression) == Some(true));
             let decision = rules.decide(&sample.rendered.frame);
-            assert_eq!(decision.by, first.map_or(DecidedBy::Default, DecidedBy::Rule), "{rules:?}\n{:?}", sample.packet);
+            assert_eq!(
+                decision.by,
+                first.map_or(DecidedBy::Default, DecidedBy::Rule),
+                "{rules:?}\n{:?}",
+                sample.packet
+            );
             assert_eq!(
                 decision.action,
                 first.map_or(Action::Pass, |index| rules.rules[index].action)
