@@ -19,6 +19,8 @@ in_both_modes! {
     frames_leave_however_few_queues_send,
     frames_leave_however_few_queues_receive,
     start_under_load_lets_nothing_past,
+    queues_that_appear_after_the_mtu_was_raised_are_driven,
+    queues_that_appear_while_the_interface_is_down_are_driven_once_it_is_up,
 }
 
 /// Flows enough for the kernel to spread them over all queues.
@@ -106,7 +108,7 @@ fn events(report: &Report, interface: &str, event: &str) -> usize {
 
 fn wait_until_driven(forward: &mut Forward) {
     for interface in ["left", "right"] {
-        let said = format!("drives queue 3 of interface `{interface}`");
+        let said = format!("worker 0 drives queue 3 of interface `{interface}`");
         let waited = forward.process().wait_for_output(&said, SOON);
         waited.expect("it follows");
     }
@@ -252,4 +254,48 @@ fn start_under_load_lets_nothing_past(attach: Attach) {
     report.assert_conserved();
     assert_eq!(report.total("frames_passed"), 0, "{}", report.summary);
     assert!(report.total("frames_in") > 0);
+}
+
+fn queues_that_appear_after_the_mtu_was_raised_are_driven(attach: Attach) {
+    let Some(wire) = wire(1, 1) else { return };
+    let mut forward = Forward::start(&wire, attach, &[]);
+
+    for interface in interfaces(&wire) {
+        interface.set_mtu(9000).expect("veth takes it");
+    }
+    use_all_queues(&wire);
+    wait_until_driven(&mut forward);
+    cross(
+        wire.client_interface(),
+        wire.server_interface(),
+        &frames(&wire),
+    );
+
+    forward.stop().assert_nothing_dropped();
+}
+
+fn queues_that_appear_while_the_interface_is_down_are_driven_once_it_is_up(attach: Attach) {
+    let Some(wire) = wire(1, 1) else { return };
+    let mut forward = Forward::start(&wire, attach, &[]);
+
+    wire.left().set_down().expect("it exists");
+    use_all_queues(&wire);
+    let waited = forward.process();
+    let waited = waited.wait_for_output("no worker drives queue 3 of interface `left`", SOON);
+    waited.expect("it says so");
+    wire.left().set_up().expect("it exists");
+    wait_until_driven(&mut forward);
+    wire.left().wait_for_carrier(SOON).expect("its peer is up");
+    cross(
+        wire.client_interface(),
+        wire.server_interface(),
+        &frames(&wire),
+    );
+
+    let report = forward.stop();
+    report.assert_conserved();
+    assert_eq!(
+        of_queues(&report, "left", "frames_in").iter().sum::<u64>(),
+        ALL
+    );
 }

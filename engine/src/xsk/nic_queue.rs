@@ -50,6 +50,14 @@ pub struct NicQueue {
     bound: Rc<RefCell<Option<Bound>>>,
 }
 
+/// What to do where the interface's MTU does not fit.
+#[derive(Clone, Copy)]
+enum MtuCheck {
+    Refuse,
+    /// As the other queues of the UMEM, whose frames may be too long by now as well.
+    AsOthers,
+}
+
 /// What the first xsk was bound with.
 struct Bound {
     state: Weak<QueueState>,
@@ -97,7 +105,15 @@ impl NicQueue {
     /// queue or has too large an MTU, the UMEM is bound to the queue already, or the
     /// kernel refuses.
     pub fn bind(&self, config: &XskConfig) -> Result<(Xsk, BindReport), XskError> {
-        self.try_bind(config).map_err(|kind| self.error(kind))
+        let bound = self.try_bind(config, MtuCheck::Refuse);
+        bound.map_err(|kind| self.error(kind))
+    }
+
+    /// Like [`bind`](Self::bind), to a UMEM that others are bound to: as they are, it
+    /// takes frames in one chunk or in several, whatever the MTU is by now.
+    pub(crate) fn bind_as_others(&self, config: &XskConfig) -> Result<(Xsk, BindReport), XskError> {
+        let bound = self.try_bind(config, MtuCheck::AsOthers);
+        bound.map_err(|kind| self.error(kind))
     }
 
     /// Binds one more xsk to the queue, with an RX and a TX ring of its own, so that
@@ -129,14 +145,21 @@ impl NicQueue {
         kind.at(self.interface.name(), self.index)
     }
 
-    fn try_bind(&self, config: &XskConfig) -> Result<(Xsk, BindReport), XskErrorKind> {
+    fn try_bind(
+        &self,
+        config: &XskConfig,
+        mtu: MtuCheck,
+    ) -> Result<(Xsk, BindReport), XskErrorKind> {
         let sends = self.check()?;
         let inherited = match self.umem.shared().registrants().first() {
             Some(registrant) => Some(socket::mode_of(registrant)?),
             None => None,
         };
         let shares = inherited.is_some();
-        let multi_buffer = fit::decide(&self.umem, &self.interface, config.multi_buffer, shares)?;
+        let multi_buffer = match mtu {
+            MtuCheck::AsOthers if shares => self.umem.shared().takes_multi_buffer(),
+            _ => fit::decide(&self.umem, &self.interface, config.multi_buffer, shares)?,
+        };
         let bind = |mode| {
             let target = Target {
                 interface: &self.interface,

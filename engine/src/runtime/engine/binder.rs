@@ -81,17 +81,27 @@ impl Binder {
         let mut bound = Bound::new();
         for &(id, queue) in &plan.queues {
             let limit = if self.receives(id, queue) { share } else { 0 };
-            bound.extend(self.bind(id, queue, limit)?);
+            bound.extend(self.bind(id, queue, limit, NicQueue::bind)?);
         }
         Ok(bound)
     }
 
-    /// Binds all xsks of a queue, which may have `chunk_limit` chunks.
-    pub(super) fn bind(
+    /// Binds all xsks of a queue that appeared, which may have `chunk_limit` chunks.
+    pub(super) fn bind_more(
+        &self,
+        id: InterfaceId,
+        queue: QueueIndex,
+        chunk_limit: u32,
+    ) -> Result<Bound, XskError> {
+        self.bind(id, queue, chunk_limit, NicQueue::bind_as_others)
+    }
+
+    fn bind(
         &self,
         InterfaceId(id): InterfaceId,
         queue: QueueIndex,
         chunk_limit: u32,
+        first: impl Fn(&NicQueue, &XskConfig) -> Result<(Xsk, BindReport), XskError>,
     ) -> Result<Bound, XskError> {
         let config = XskConfig {
             chunk_limit: Some(chunk_limit),
@@ -99,7 +109,7 @@ impl Binder {
             ..self.config
         };
         let queue = NicQueue::new(&self.umem, &self.interfaces[id], queue);
-        let mut bound = vec![queue.bind(&config)?];
+        let mut bound = vec![first(&queue, &config)?];
         for _ in 1..config.xsks {
             bound.push(queue.share()?);
         }

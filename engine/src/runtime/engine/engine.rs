@@ -288,6 +288,7 @@ impl Engine {
                 interface: interface.clone(),
                 queues,
                 driven: driven.map(|(_, queue)| *queue).collect(),
+                was_down: false,
             }
         };
         let interfaces = interfaces.iter().zip(&plan.queues).enumerate();

@@ -55,6 +55,8 @@ pub(super) struct Followed {
     pub(super) queues: InterfaceQueues,
     /// Which queues have xsks.
     pub(super) driven: Vec<QueueIndex>,
+    /// Whether it was down when there were queues to drive: no xsk can be bound then.
+    pub(super) was_down: bool,
 }
 
 /// Between two looks.
@@ -109,6 +111,9 @@ impl Following {
         };
         let before = std::mem::replace(&mut followed.queues, now);
         if now == before {
+            if followed.was_down && followed.interface.is_up().unwrap_or(false) {
+                self.have_followed(id, now);
+            }
             return;
         }
         self.steering.count_queues(id, now.rx);
@@ -149,6 +154,8 @@ impl Following {
         let queues = (0..last).filter_map(|queue| QueueIndex::new(queue).ok());
         let driven = &self.interfaces[id.0].driven;
         let mut missing: Vec<_> = queues.filter(|queue| !driven.contains(queue)).collect();
+        let is_up = self.interfaces[id.0].interface.is_up().unwrap_or(false);
+        self.interfaces[id.0].was_down = !is_up && !missing.is_empty();
         let (reply, replies) = channel();
         for (worker, requests) in self.requests.iter().enumerate() {
             let is_its_own = |queue: &&QueueIndex| self.worker_of(**queue) == worker;

@@ -242,7 +242,7 @@ impl QueueDuties {
     ) -> Result<Vec<Socket>, Error> {
         let queues = worker.xsks().queues() + 1;
         self.config.check_queues(queues)?;
-        let bound = self.binder.bind(interface, queue, share)?;
+        let bound = self.binder.bind_more(interface, queue, share)?;
         let sockets = sockets(&bound)?;
         let name = self.binder.interface_name(interface);
         let xsks = bound.into_iter().map(|(xsk, _)| (name.to_owned(), xsk));
