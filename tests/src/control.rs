@@ -144,7 +144,11 @@ impl Drop for ControlDirectory {
 fn good(words: &[&str], output: Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "steer {words:?}: {errors}");
-    assert_eq!(errors, "", "steer {words:?}");
+    // On a machine that is very busy it may have had to wait.
+    let said = errors
+        .lines()
+        .filter(|line| !line.contains("has not answered for"));
+    assert_eq!(said.collect::<Vec<_>>(), [""; 0], "steer {words:?}");
     String::from_utf8(output.stdout).expect("text")
 }
 
