@@ -94,6 +94,12 @@ fn cross(from: &Interface, to: &Interface, frames: &[Vec<u8>]) {
     assert_eq!(checker.total().lost, 0, "{}", checker.total());
 }
 
+fn cross_both_ways(wire: &Wire) {
+    let (client, server) = (wire.client_interface(), wire.server_interface());
+    cross(client, server, &frames(wire));
+    cross(server, client, &frames_back(wire));
+}
+
 /// What the queues of an interface counted, by queue.
 fn of_queues(report: &Report, interface: &str, count: &str) -> Vec<u64> {
     let queues = report.summary["queues"].as_array().expect("queues");
@@ -120,16 +126,7 @@ fn queues_that_appear_are_driven(attach: Attach) {
 
     use_all_queues(&wire);
     wait_until_driven(&mut forward);
-    cross(
-        wire.client_interface(),
-        wire.server_interface(),
-        &frames(&wire),
-    );
-    cross(
-        wire.server_interface(),
-        wire.client_interface(),
-        &frames_back(&wire),
-    );
+    cross_both_ways(&wire);
 
     let report = forward.stop();
     report.assert_nothing_dropped();
@@ -214,16 +211,7 @@ fn cross_shapes(attach: Attach, shapes: &[(u32, u32)]) {
         wire.right().set_channels(rx, tx).expect("veth can");
         let forward = Forward::start(&wire, attach, &[]);
 
-        cross(
-            wire.client_interface(),
-            wire.server_interface(),
-            &frames(&wire),
-        );
-        cross(
-            wire.server_interface(),
-            wire.client_interface(),
-            &frames_back(&wire),
-        );
+        cross_both_ways(&wire);
 
         let report = forward.stop();
         report.assert_nothing_dropped();
