@@ -235,7 +235,16 @@ fn start_under_load_lets_nothing_past(attach: Attach) {
     let flow = quiet_flow(&wire, 4000);
     let stream = Stream::start(wire.client_interface(), flow, 50_000);
 
+    let arrived = || {
+        wire.server_interface()
+            .counters()
+            .expect("it counts")
+            .rx_packets
+    };
+    let before = arrived();
+
     let forward = Forward::start(&wire, attach, &["--no-socket", "drop"]);
+    wait_until("frames are forwarded", SOON, || arrived() > before + 100);
     drop(stream);
 
     let report = forward.stop();
