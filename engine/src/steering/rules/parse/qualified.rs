@@ -1,13 +1,15 @@
 //! Addresses and ports with what comes before them: `tcp src port 80`,
 //! `ip dst net 10.0.0.0/8`; and bare values, which take that over.
 
+use std::net::IpAddr;
+
 use super::cursor::Token;
 use super::error::{ParseError, shown};
 use super::qualifiers::{Direction, Kind, Layer, Qualifiers};
 use super::reader::Reader;
 use super::value;
 use super::words::KINDS;
-use crate::steering::rules::{Expression, Ports, Prefix, Primitive, Side};
+use crate::steering::rules::{Expression, MacAddress, Ports, Prefix, Primitive, Side};
 
 impl<'a> Reader<'a> {
     /// A direction, or `host`, `net`, `port`, `portrange`; `first` is taken.
@@ -123,7 +125,10 @@ impl<'a> Reader<'a> {
                 let word = shown(token.word);
                 Err(self.cursor.error(
                     token,
-                    format!("`{word}` of what? write `host {word}`, `net {word}` or `port {word}`"),
+                    format!(
+                        "`{word}` of what? write `{} {word}`",
+                        words_before(token.word)
+                    ),
                 ))
             }
         }
@@ -272,4 +277,24 @@ impl<'a> Reader<'a> {
             Direction::Both => leaf(Side::Source) & leaf(Side::Destination),
         }
     }
+}
+
+/// The words that a bare value most likely lacks, going by its form.
+fn words_before(value: &str) -> &'static str {
+    let is_range = |(from, to): (&str, &str)| is_number(from) && is_number(to);
+    if value.parse::<MacAddress>().is_ok() {
+        "ether host"
+    } else if value.parse::<IpAddr>().is_ok() {
+        "host"
+    } else if is_number(value) {
+        "port"
+    } else if value.split_once('-').is_some_and(is_range) {
+        "portrange"
+    } else {
+        "net"
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
