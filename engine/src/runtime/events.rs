@@ -144,7 +144,7 @@ impl fmt::Display for Event {
                     write!(
                         f,
                         ": received frames longer than {longest} bytes are dropped: \
-                         start again with multi-buffer or larger chunks to receive them"
+                         start again to receive them"
                     )
                 })
             }
@@ -305,8 +305,7 @@ mod tests {
             (
                 mtu_changed(Some(3840)),
                 "the MTU of interface `a0` changed from 1500 to 9000: received frames longer \
-                 than 3840 bytes are dropped: start again with multi-buffer or larger chunks to \
-                 receive them",
+                 than 3840 bytes are dropped: start again to receive them",
             ),
             (
                 EventKind::Renamed {

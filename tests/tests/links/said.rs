@@ -85,7 +85,7 @@ fn raised_mtu_is_said_with_the_frames_that_get_lost() {
     wait_for_line(
         &mut forward,
         "the MTU of interface `left` changed from 1500 to 9000: received frames longer than \
-         3840 bytes are dropped: start again with multi-buffer or larger chunks to receive them",
+         3840 bytes are dropped: start again to receive them",
     );
     wait_for_line(
         &mut forward,
