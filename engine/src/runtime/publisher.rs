@@ -238,11 +238,7 @@ impl XskMetrics {
                 (Reported::new(counter!(name, &labels)), value)
             })
             .collect();
-        describe_counter!(
-            DROPS_COUNTER,
-            Unit::Count,
-            "Frames that did not make it, by reason"
-        );
+        describe_counter!(DROPS_COUNTER, Unit::Count, "Frames lost, by reason");
         let drops = DropReason::ALL
             .into_iter()
             // Known only when the workers are gone.
