@@ -14,7 +14,7 @@ mod kernel;
 mod machine;
 mod together;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 use wharf::{ConfigError, Interface, KernelFeatures};
@@ -22,6 +22,7 @@ use wharf::{ConfigError, Interface, KernelFeatures};
 use crate::args::DoctorArgs;
 use crate::exit::Failure;
 use crate::printable;
+use crate::report::filled;
 use crate::stdout;
 use check::{Check, State, worst};
 use interface::Examined;
@@ -81,7 +82,13 @@ pub fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
     let written = if arguments.json {
         report.write_json(&mut printable::stdout())
     } else {
-        report.write_text(&mut printable::stdout())
+        // Programs look for something in whole lines; a terminal breaks long ones anywhere.
+        let lines = if io::stdout().is_terminal() {
+            Lines::Broken
+        } else {
+            Lines::Whole
+        };
+        report.write_text(&mut printable::stdout(), lines)
     };
     stdout::outcome(written)?;
     match report.obstacle(!arguments.interfaces.is_empty()) {
@@ -106,20 +113,20 @@ impl Report {
         writeln!(out)
     }
 
-    fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+    fn write_text(&self, out: &mut impl Write, lines: Lines) -> io::Result<()> {
         writeln!(out, "this kernel")?;
-        write_checks(out, &self.kernel)?;
+        write_checks(out, lines, &self.kernel)?;
         writeln!(out, "\nthis machine")?;
-        write_checks(out, &self.machine)?;
+        write_checks(out, lines, &self.machine)?;
         for interface in &self.interfaces {
             let driver = interface.driver.as_deref().unwrap_or("no driver");
             writeln!(out, "\n{} ({driver})", interface.name)?;
-            write_checks(out, &interface.checks)?;
-            writeln!(out, "  `wharf forward` would get: {}", interface.forward)?;
+            write_checks(out, lines, &interface.checks)?;
+            lines.write(out, "  `wharf forward` would get: ", &interface.forward, 4)?;
         }
         if let ([a, b], false) = (&self.interfaces[..], self.together.is_empty()) {
             writeln!(out, "\n{} and {}", a.name, b.name)?;
-            write_checks(out, &self.together)?;
+            write_checks(out, lines, &self.together)?;
         }
         Ok(())
     }
@@ -138,12 +145,35 @@ impl Report {
     }
 }
 
-fn write_checks(out: &mut impl Write, checks: &[Check]) -> io::Result<()> {
+/// Whether lines are broken between words where they do not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lines {
+    Whole,
+    Broken,
+}
+
+impl Lines {
+    /// Writes `start` and `text`; lines after the first begin with `indent` blanks.
+    fn write(self, out: &mut impl Write, start: &str, text: &str, indent: usize) -> io::Result<()> {
+        if self == Self::Whole {
+            return writeln!(out, "{start}{text}");
+        }
+        let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
+        if let Some(first) = words.first_mut() {
+            first.insert_str(0, start);
+        }
+        writeln!(out, "{}", filled(&words, &" ".repeat(indent)))
+    }
+}
+
+fn write_checks(out: &mut impl Write, lines: Lines, checks: &[Check]) -> io::Result<()> {
     for check in checks {
-        let (label, topic) = (check.state.label(), check.topic);
-        writeln!(out, "  {label:<5} {topic:<14} {}", check.finding)?;
+        let start = format!("  {:<5} {:<14} ", check.state.label(), check.topic);
+        let indent = start.chars().count();
+        lines.write(out, &start, &check.finding, indent)?;
         if let Some(remedy) = &check.remedy {
-            writeln!(out, "  {:<5} {:<14} → {remedy}", "", "")?;
+            let start = format!("{}→ ", " ".repeat(indent));
+            lines.write(out, &start, remedy, indent + 2)?;
         }
     }
     Ok(())
@@ -180,12 +210,35 @@ mod tests {
     fn text_says_what_to_do_under_each_finding() {
         let mut text = Vec::new();
 
-        report().write_text(&mut text).expect("memory takes it");
+        report()
+            .write_text(&mut text, Lines::Whole)
+            .expect("memory takes it");
 
         let text = String::from_utf8(text).expect("text");
         assert!(text.contains("  BAD   state          down\n"), "{text}");
         assert!(text.contains("→ run `ip link set eth0 up`"), "{text}");
         assert!(text.contains("would get: nothing, as it is"), "{text}");
+    }
+
+    #[test]
+    fn text_on_a_terminal_is_broken_between_words() {
+        let mut report = report();
+        report.machine = vec![Check::good("descriptors", "word ".repeat(30).trim())];
+        report.interfaces[0].forward = "word ".repeat(30).trim().to_owned();
+        let mut text = Vec::new();
+
+        report
+            .write_text(&mut text, Lines::Broken)
+            .expect("memory takes it");
+
+        let text = String::from_utf8(text).expect("text");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        let under_the_finding = format!("\n{}word word", " ".repeat(23));
+        assert_eq!(text.matches(&under_the_finding).count(), 2, "{text}");
+        assert!(text.contains("  good  descriptors    word"), "{text}");
     }
 
     #[test]
