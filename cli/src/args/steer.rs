@@ -80,10 +80,10 @@ pub enum SteerCommand {
         #[command(flatten)]
         guard: Guard,
     },
-    /// Set the action for frames that a rule may match, but do not say
+    /// Set the action for frames that do not show whether a rule matches
     ///
-    /// Such as a fragment without the port that the rule asks for. The action is taken
-    /// where that rule would do something else with the frame than what decides.
+    /// A fragment, for example, has no ports that a rule could compare. The action
+    /// applies only where a match of that rule would change what becomes of the frame.
     Undecided {
         /// redirect, redirect:N, pass or drop; `next` asks the next rule
         #[arg(value_name = "ACTION|next")]

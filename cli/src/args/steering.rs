@@ -34,12 +34,12 @@ pub struct SteeringArgs {
     /// pass, and redirect without rules.
     #[arg(long, value_name = "ACTION")]
     pub default: Option<String>,
-    /// Set the action for frames that a rule may match, but do not say
+    /// Set the action for frames that do not show whether a rule matches
     ///
-    /// Such as a fragment without the port that the rule asks for. ACTION is redirect,
-    /// pass or drop, taken where that rule would do something else with the frame than
-    /// what decides; `next` asks the next rule. The default is what the rules file says,
-    /// else next.
+    /// A fragment, for example, has no ports that a rule could compare. ACTION is
+    /// redirect, pass or drop. It applies only where a match of that rule would change
+    /// what becomes of the frame. `next` asks the next rule instead. The default is what
+    /// the rules file says, else next.
     #[arg(long, value_name = "ACTION", hide_short_help = true)]
     pub undecided: Option<String>,
     /// Reserve room for N exact flows per interface, for `wharf steer flow`
