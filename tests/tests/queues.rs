@@ -6,7 +6,9 @@ use std::thread::available_parallelism;
 
 use serde_json::Value;
 use wharf::Attach;
-use wharf_testbed::{FlowChecker, Interface, PacketSocket, Testbed, Wire, require_privileges};
+use wharf_testbed::{
+    FlowChecker, Interface, PacketSocket, Testbed, Wire, require_privileges, require_program,
+};
 use wharf_tests::{
     ControlDirectory, Forward, Report, SOON, Stream, in_both_modes, number, quiet_flow, unanswered,
     wait_until,
@@ -21,6 +23,7 @@ in_both_modes! {
     start_under_load_lets_nothing_past,
     queues_that_appear_after_the_mtu_was_raised_are_driven,
     queues_that_appear_while_the_interface_is_down_are_driven_once_it_is_up,
+    rules_come_again_for_queues_that_went_and_came_back_unseen,
 }
 
 /// Flows enough for the kernel to spread them over all queues.
@@ -162,6 +165,32 @@ fn rules_hold_on_queues_that_appear(attach: Attach) {
     assert_eq!(report.summary["rules"]["rules"][0]["hits"], ALL);
     let dropped = of_queues(&report, "left", "frames_dropped_by_rule");
     assert!(dropped.iter().filter(|frames| **frames > 0).count() > 1);
+}
+
+/// They went and came back between two looks, so there are as many as before. A veth
+/// whose program came in between runs it on those that it had then.
+fn rules_come_again_for_queues_that_went_and_came_back_unseen(attach: Attach) {
+    if !require_program("ethtool") {
+        return;
+    }
+    let Some(wire) = wire(4, 1) else { return };
+    let mut forward = Forward::start(&wire, attach, &["--match", "drop udp", "--queues", "1"]);
+    let program = || {
+        let attached = wire.left().xdp().expect("it exists");
+        attached.expect("the forwarder's").program_id
+    };
+    let before = program();
+
+    forward.process().signal(libc::SIGSTOP).expect("it runs");
+    for queues in ["1", "4"] {
+        let mut ethtool = wire.left().host().command("ethtool");
+        ethtool.args(["-L", "left", "rx", queues]);
+        ethtool.run_checked(SOON).expect("veth can");
+    }
+    forward.process().signal(libc::SIGCONT).expect("it runs");
+
+    wait_until("its program has come again", SOON, || program() != before);
+    forward.stop().assert_conserved();
 }
 
 fn frames_for_a_queue_without_a_socket_become_what_was_asked(attach: Attach) {

@@ -85,4 +85,4 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 const CTRL_ATTR_MCAST_GROUPS: u16 = 7;
 const CTRL_ATTR_MCAST_GRP_NAME: u16 = 1;
 const CTRL_ATTR_MCAST_GRP_ID: u16 = 2;
-const GENL_HEADER_LEN: usize = 4;
+pub(super) const GENL_HEADER_LEN: usize = 4;

@@ -53,7 +53,7 @@ pub(crate) use link_watch::{LinkChange, LinkEvent, LinkState, LinkWatch};
 pub(crate) use netdev_family::NetdevRequests;
 pub use program::{AttachedProgram, Holder};
 pub use promiscuous::Promiscuous;
-pub(crate) use queue_watch::QueueWatch;
+pub(crate) use queue_watch::{QueueNews, QueueWatch};
 pub use queues::{InterfaceQueues, QueuesSource};
 pub use software_source::SoftwareSource;
 pub use vlan_offloads::VlanOffloads;

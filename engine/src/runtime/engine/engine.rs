@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::kernel::interface::{Interface, Promiscuous};
+use crate::kernel::interface::{Interface, Promiscuous, QueueWatch};
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::privileges::{self, Reading};
 use crate::memory::{self, Audit};
@@ -140,6 +140,9 @@ impl Engine {
         let plan = plan::make(&config, &interfaces)?;
         memory::check_room(plan.workers.len(), &config.umem)?;
         let links = Links::watch(&interfaces)?;
+        // Before a program comes, so that no queue appears unseen after it. Without, it
+        // is noticed a little later.
+        let queue_watch = QueueWatch::open().unwrap_or_default();
         let mut kept = Vec::new();
         let mut engine = Self {
             report: EngineReport::default(),
@@ -200,7 +203,7 @@ impl Engine {
         engine.supervisor = Some(supervisor);
         engine.start_workers(&config, &interfaces, &plan.workers, application)?;
         engine.started = Instant::now();
-        engine.follow_queues(&config, &interfaces, &plan)?;
+        engine.follow_queues(&config, &interfaces, &plan, queue_watch)?;
         Ok(engine)
     }
 
@@ -280,6 +283,7 @@ impl Engine {
         config: &Settings,
         interfaces: &[Interface],
         plan: &Plan,
+        watch: Option<QueueWatch>,
     ) -> Result<(), Error> {
         let followed = |(id, (interface, &queues)): (usize, (&Interface, _))| {
             let planned = plan.workers.iter().flat_map(|worker| &worker.queues);
@@ -295,6 +299,7 @@ impl Engine {
         let followed = interfaces.map(followed).collect();
         let following = Following {
             interfaces: followed,
+            watch,
             queues: config.queues,
             steering: Arc::clone(&self.steering),
             requests: self

@@ -23,7 +23,7 @@ use super::plan;
 use super::steering_table::SteeringTable;
 use super::worker_requests::{Driven, Request, Requests, Socket};
 use crate::kernel::QueueIndex;
-use crate::kernel::interface::{Interface, InterfaceQueues, QueueWatch};
+use crate::kernel::interface::{Interface, InterfaceQueues, QueueNews, QueueWatch};
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::sys::wait::{PollSet, grace_period};
 use crate::runtime::Error;
@@ -40,6 +40,8 @@ pub(super) struct QueueFollower {
 /// What the thread works on.
 pub(super) struct Following {
     pub(super) interfaces: Vec<Followed>,
+    /// Opened before the program was attached.
+    pub(super) watch: Option<QueueWatch>,
     /// Queues from this one on are not driven, as was asked for.
     pub(super) queues: Option<u32>,
     pub(super) steering: Arc<SteeringTable>,
@@ -84,17 +86,14 @@ impl QueueFollower {
 
 impl Following {
     fn run(&mut self) {
-        // Without, changes are noticed a little later.
-        let watch = QueueWatch::open().unwrap_or_default();
         while !self.shutdown.is_requested() {
-            if let Some(watch) = &watch {
-                watch.clear();
-            }
+            let watch = self.watch.as_ref();
+            let news = watch.map(QueueWatch::take).unwrap_or_default();
             for id in 0..self.interfaces.len() {
-                self.look_at(InterfaceId(id));
+                self.look_at(InterfaceId(id), &news);
             }
             let mut set = PollSet::new(self.shutdown.supervisor_alarm());
-            if let Some(watch) = &watch {
+            if let Some(watch) = &self.watch {
                 set.push(watch.as_fd());
             }
             if set.wait(INTERVAL).is_err() {
@@ -103,21 +102,16 @@ impl Following {
         }
     }
 
-    fn look_at(&mut self, id: InterfaceId) {
+    fn look_at(&mut self, id: InterfaceId, news: &QueueNews) {
         let followed = &mut self.interfaces[id.0];
         // One that cannot be asked has gone, which others notice.
         let Ok(now) = followed.interface.queue_counts() else {
             return;
         };
         let before = std::mem::replace(&mut followed.queues, now);
-        if now == before {
-            if followed.was_down && followed.interface.is_up().unwrap_or(false) {
-                self.have_followed(id, now);
-            }
-            return;
-        }
-        self.steering.count_queues(id, now.rx);
-        if now.rx > before.rx
+        // As many as before may be other ones, which went and came back since.
+        let are_new = now.rx > before.rx || news.concern(followed.interface.index());
+        if are_new
             && let Err(error) = self.renew_program(id)
             && !self.shutdown.is_requested()
         {
@@ -125,6 +119,14 @@ impl Following {
             self.events
                 .report(id, EventKind::RulesNotRenewed { reason });
         }
+        if now == before {
+            let followed = &self.interfaces[id.0];
+            if followed.was_down && followed.interface.is_up().unwrap_or(false) {
+                self.have_followed(id, now);
+            }
+            return;
+        }
+        self.steering.count_queues(id, now.rx);
         self.events
             .report(id, EventKind::QueuesChanged { before, after: now });
         if now.tx < before.tx {
