@@ -122,6 +122,7 @@ struct tables {
 	struct mask ether_multicast[4];	    // As later_fragment.
 	struct mask arp[2][2];		    // As address.
 	struct mask extensions[VALUES(EXTENSION_SETS)];
+	__u64 nothing; // Zero, as the verifier does not know: see `forget`.
 	// By the clause that holds first, and last for none: the clauses of rules before
 	// it that would do something else.
 	struct mask differing[CLAUSES + 1];

@@ -333,6 +333,7 @@ struct Layout {
     arp_source: [Mask; 2],
     arp_destination: [Mask; 2],
     extensions: [Mask; 34],
+    nothing: u64,
     differing: [Mask; CLAUSES + 1],
     frame_bytes: TypeMasks,
 }
