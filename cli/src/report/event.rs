@@ -20,7 +20,7 @@ pub struct InterfaceEvent {
 }
 
 /// What there is to know beside the label.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Details {
     None {},
@@ -38,6 +38,8 @@ pub enum Details {
         rx_queues: u32,
         tx_queues_before: u32,
         tx_queues: u32,
+        /// Where frames on new queues went to the kernel, past the rules.
+        seconds_past_rules: Option<f64>,
     },
     Served {
         queue: u32,
@@ -83,11 +85,16 @@ impl Details {
             EventKind::Renamed { before, .. } => Self::Name {
                 interface_before: before.clone(),
             },
-            EventKind::QueuesChanged { before, after } => Self::Queues {
+            EventKind::QueuesChanged {
+                before,
+                after,
+                past_rules,
+            } => Self::Queues {
                 rx_queues_before: before.rx,
                 rx_queues: after.rx,
                 tx_queues_before: before.tx,
                 tx_queues: after.tx,
+                seconds_past_rules: past_rules.map(|time| time.as_secs_f64()),
             },
             EventKind::QueueServed { queue, worker } => Self::Served {
                 queue: *queue,

@@ -191,13 +191,16 @@ pub enum UmemError {
     },
     /// A control group would exceed its memory limit, and the kernel would kill.
     #[error(
-        "{request} bytes of UMEM exceed what the control group {group} has left: it may have {limit} bytes of \
-         memory and uses {in_use}: {}raise its limit",
+        "{request} bytes of UMEM, and the {beside} that starting takes beside, exceed what the control group \
+         {group} has left: it may have {limit} bytes of memory and uses {in_use}: {}raise its limit",
         fewer_frames(*frames)
     )]
     ControlGroup {
         /// Bytes asked for.
         request: u64,
+        /// Bytes that programs, rings and threads take beside, or reading the kernel's
+        /// types for a moment.
+        beside: u64,
         /// The group's directory in the cgroup file system.
         group: String,
         /// Bytes that all its processes have, without what the kernel can take back.

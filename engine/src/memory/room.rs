@@ -89,6 +89,7 @@ fn judge(
     }
     Err(UmemError::ControlGroup {
         request: umems.saturating_mul(config.len_bytes()),
+        beside: needs.beside.max(needs.before),
         group: group.directory.display().to_string(),
         in_use: group.used,
         limit: group.limit,

@@ -67,6 +67,10 @@ pub enum EventKind {
         before: InterfaceQueues,
         /// The numbers now.
         after: InterfaceQueues,
+        /// Where the driver runs no program on queues that appear until it comes again
+        /// (veth): the longest time for which frames on them went to the kernel's stack,
+        /// past the rules and in no counter. `None` where none did.
+        past_rules: Option<Duration>,
     },
     /// Queues appeared, and the rules may not hold on them: frames that arrive there may
     /// go to the kernel's stack.
@@ -151,12 +155,25 @@ impl fmt::Display for Event {
             EventKind::Renamed { before, after } => {
                 write!(f, "interface `{before}` is now called `{after}`")
             }
-            EventKind::QueuesChanged { before, after } => write!(
-                f,
-                "interface `{name}` has {}, and had {}",
-                Queues(*after),
-                Queues(*before)
-            ),
+            EventKind::QueuesChanged {
+                before,
+                after,
+                past_rules,
+            } => {
+                write!(
+                    f,
+                    "interface `{name}` has {}, and had {}",
+                    Queues(*after),
+                    Queues(*before)
+                )?;
+                past_rules.map_or(Ok(()), |time| {
+                    write!(
+                        f,
+                        "; for up to {} ms, frames on the new ones went past the rules, uncounted",
+                        time.as_millis().max(1)
+                    )
+                })
+            }
             EventKind::RulesNotRenewed { reason } => write!(
                 f,
                 "the rules may not hold on the new queues of interface `{name}`: {reason}; \
@@ -175,8 +192,7 @@ impl fmt::Display for Event {
             }
             EventKind::QueueNotServed { queue, reason } => write!(
                 f,
-                "no worker drives queue {queue} of interface `{name}`: {reason}; \
-                 start again to drive it"
+                "no worker drives queue {queue} of interface `{name}`: {reason}"
             ),
         }
     }
@@ -318,8 +334,18 @@ mod tests {
                 EventKind::QueuesChanged {
                     before: queues(1, 1),
                     after: queues(1, 4),
+                    past_rules: None,
                 },
                 "interface `a0` has 1 RX and 4 TX queues, and had 1 RX and 1 TX queue",
+            ),
+            (
+                EventKind::QueuesChanged {
+                    before: queues(1, 1),
+                    after: queues(4, 1),
+                    past_rules: Some(Duration::from_micros(12_300)),
+                },
+                "interface `a0` has 4 RX and 1 TX queue, and had 1 RX and 1 TX queue; for up to \
+                 12 ms, frames on the new ones went past the rules, uncounted",
             ),
             (
                 EventKind::QueueServed {
@@ -333,8 +359,7 @@ mod tests {
                     queue: 3,
                     reason: "the worker has no chunks left".into(),
                 },
-                "no worker drives queue 3 of interface `a0`: the worker has no chunks left; \
-                 start again to drive it",
+                "no worker drives queue 3 of interface `a0`: the worker has no chunks left",
             ),
         ];
 

@@ -16,6 +16,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::kernel::ProgramMode;
 use crate::kernel::interface::{Interface, Promiscuous, QueueWatch};
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::privileges::{self, Reading};
@@ -290,6 +291,7 @@ impl Engine {
             let driven = planned.filter(|(of, _)| *of == InterfaceId(id));
             Followed {
                 interface: interface.clone(),
+                is_native: self.report.interfaces[id].attach.got == ProgramMode::Native,
                 queues,
                 driven: driven.map(|(_, queue)| *queue).collect(),
                 was_down: false,

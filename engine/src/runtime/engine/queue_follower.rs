@@ -3,8 +3,7 @@
 //! workers follow.
 //!
 //! The kernel announces the one and not the other, so it also looks ten times a second.
-//! When queues appear it first
-//! renews the program: veth runs the program that it has on the queues that it had when
+//! When queues appear it first renews the program: veth runs the program that it has on the queues that it had when
 //! the program came, and hands frames on new ones to the kernel's stack unseen
 //! (`veth_enable_range_safe` does not set `rq->xdp_prog`, `drivers/net/veth.c`; tried on
 //! Linux 6.18). A program that comes again, as a new one, is set for all of them.
@@ -29,7 +28,6 @@ use crate::kernel::sys::wait::{PollSet, grace_period};
 use crate::runtime::Error;
 use crate::runtime::events::{EventKind, Events};
 use crate::runtime::shutdown::Shutdown;
-use crate::steering::SteeringError;
 
 /// Ends its thread on drop.
 pub(super) struct QueueFollower {
@@ -54,11 +52,29 @@ pub(super) struct Following {
 /// An interface and its queues as they were last seen.
 pub(super) struct Followed {
     pub(super) interface: Interface,
+    /// Whether the program runs in the driver.
+    pub(super) is_native: bool,
     pub(super) queues: InterfaceQueues,
     /// Which queues have xsks.
     pub(super) driven: Vec<QueueIndex>,
     /// Whether it was down when there were queues to drive: no xsk can be bound then.
     pub(super) was_down: bool,
+}
+
+/// What became of the queues of an interface between two looks.
+struct Change {
+    id: InterfaceId,
+    before: InterfaceQueues,
+    now: InterfaceQueues,
+    /// Whether there may be queues on which no program runs.
+    are_new: bool,
+}
+
+impl Followed {
+    /// Whether queues that appear have no program until one comes again.
+    fn leaves_out_new_queues(&self) -> bool {
+        self.is_native && self.interface.driver().as_deref() == Some("veth")
+    }
 }
 
 /// Between two looks.
@@ -86,11 +102,20 @@ impl QueueFollower {
 
 impl Following {
     fn run(&mut self) {
+        let mut last_look = Instant::now();
         while !self.shutdown.is_requested() {
             let watch = self.watch.as_ref();
             let news = watch.map(QueueWatch::take).unwrap_or_default();
-            for id in 0..self.interfaces.len() {
-                self.look_at(InterfaceId(id), &news);
+            let look = Instant::now();
+            let changes: Vec<_> = (0..self.interfaces.len())
+                .filter_map(|id| self.look_at(InterfaceId(id), &news))
+                .collect();
+            // Of all interfaces, before workers bind anything: that may take long.
+            self.renew_programs(&changes);
+            let unseen = last_look.elapsed();
+            last_look = look;
+            for change in changes {
+                self.follow(change, unseen);
             }
             let mut set = PollSet::new(self.shutdown.supervisor_alarm());
             if let Some(watch) = &self.watch {
@@ -102,35 +127,41 @@ impl Following {
         }
     }
 
-    fn look_at(&mut self, id: InterfaceId, news: &QueueNews) {
+    /// What is to be done about an interface.
+    fn look_at(&mut self, id: InterfaceId, news: &QueueNews) -> Option<Change> {
         let followed = &mut self.interfaces[id.0];
         // One that cannot be asked has gone, which others notice.
-        let Ok(now) = followed.interface.queue_counts() else {
-            return;
-        };
+        let now = followed.interface.queue_counts().ok()?;
         let before = std::mem::replace(&mut followed.queues, now);
         // As many as before may be other ones, which went and came back since.
         let are_new = now.rx > before.rx || news.concern(followed.interface.index());
-        if are_new
-            && let Err(error) = self.renew_program(id)
-            && !self.shutdown.is_requested()
-        {
-            let reason = error.to_string();
-            self.events
-                .report(id, EventKind::RulesNotRenewed { reason });
-        }
-        if now == before {
-            let followed = &self.interfaces[id.0];
-            if followed.was_down && followed.interface.is_up().unwrap_or(false) {
-                self.have_followed(id, now);
+        let is_back = followed.was_down && followed.interface.is_up().unwrap_or(false);
+        (are_new || is_back || now != before).then_some(Change {
+            id,
+            before,
+            now,
+            are_new,
+        })
+    }
+
+    /// Has the workers follow what changed. `unseen` is the longest time for which no
+    /// program was on queues that appeared.
+    fn follow(&mut self, change: Change, unseen: Duration) {
+        let Change {
+            id, before, now, ..
+        } = change;
+        if now != before {
+            self.steering.count_queues(id, now.rx);
+            let leaves_out = now.rx > before.rx && self.interfaces[id.0].leaves_out_new_queues();
+            let kind = EventKind::QueuesChanged {
+                before,
+                after: now,
+                past_rules: leaves_out.then_some(unseen),
+            };
+            self.events.report(id, kind);
+            if now.tx < before.tx {
+                self.note_senders(id, before.tx, now.tx);
             }
-            return;
-        }
-        self.steering.count_queues(id, now.rx);
-        self.events
-            .report(id, EventKind::QueuesChanged { before, after: now });
-        if now.tx < before.tx {
-            self.note_senders(id, before.tx, now.tx);
         }
         self.have_followed(id, now);
     }
@@ -209,13 +240,31 @@ impl Following {
     }
 
     /// Puts the rules in force on queues that appeared, too.
-    fn renew_program(&self, InterfaceId(id): InterfaceId) -> Result<(), SteeringError> {
+    fn renew_programs(&self, changes: &[Change]) {
+        let renewed: Vec<_> = changes.iter().filter(|change| change.are_new).collect();
+        if renewed.is_empty() {
+            return;
+        }
         let mut all = self.steering.lock();
-        let renewed = all[id].prepare(all[id].rules())?;
-        all[id].switch(renewed)?;
+        let mut failures = Vec::new();
+        for Change { id, .. } in &renewed {
+            let steering = &mut all[id.0];
+            let prepared = steering.prepare(steering.rules());
+            if let Err(error) = prepared.and_then(|next| steering.switch(next)) {
+                failures.push((*id, error.to_string()));
+            }
+        }
         grace_period();
-        all[id].settle();
-        Ok(())
+        for Change { id, .. } in &renewed {
+            all[id.0].settle();
+        }
+        drop(all);
+        for (id, reason) in failures {
+            if !self.shutdown.is_requested() {
+                let kind = EventKind::RulesNotRenewed { reason };
+                self.events.report(id, kind);
+            }
+        }
     }
 
     fn steer(&self, InterfaceId(id): InterfaceId, sockets: &[Socket]) -> Result<(), String> {
