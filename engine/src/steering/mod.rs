@@ -40,5 +40,6 @@ pub use config::{NoXsk, SteeringConfig};
 pub use error::{SteeringError, SteeringErrorKind};
 pub use handle::Steering;
 pub use hits::RuleHits;
+pub(crate) use replace::Prepared;
 pub(crate) use slots::Slot;
 pub use verdict::Verdict;

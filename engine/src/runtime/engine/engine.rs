@@ -39,6 +39,7 @@ use super::plan::{self, Plan, WorkerPlan};
 use super::queue_follower::{Followed, Following, QueueFollower};
 use super::report::{EngineReport, InterfaceReport};
 use super::settings::Settings;
+use super::spare_program::SpareProgram;
 use super::steering_table::SteeringTable;
 use super::supervisor::{Links, News, Supervisor};
 use super::worker_requests::Requests;
@@ -299,11 +300,17 @@ impl Engine {
         };
         let interfaces = interfaces.iter().zip(&plan.queues).enumerate();
         let followed = interfaces.map(followed).collect();
+        let spares = {
+            let all = self.steering.lock();
+            let spares = all.iter().map(|one| SpareProgram::new(one.rules()));
+            spares.collect()
+        };
         let following = Following {
             interfaces: followed,
             watch,
             queues: config.queues,
             steering: Arc::clone(&self.steering),
+            spares,
             requests: self
                 .workers
                 .iter()

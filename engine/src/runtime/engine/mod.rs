@@ -11,6 +11,7 @@ mod queue_follower;
 mod report;
 mod rules;
 mod settings;
+mod spare_program;
 mod steering_table;
 mod supervisor;
 mod worker_requests;

@@ -6,7 +6,8 @@
 //! When queues appear it first renews the program: veth runs the program that it has on the queues that it had when
 //! the program came, and hands frames on new ones to the kernel's stack unseen
 //! (`veth_enable_range_safe` does not set `rq->xdp_prog`, `drivers/net/veth.c`; tried on
-//! Linux 6.18). A program that comes again, as a new one, is set for all of them.
+//! Linux 6.18). A program that comes again, as a new one, is set for all of them. Loading
+//! one takes tens of milliseconds, so where that may be needed a spare one is there.
 //!
 //! A queue that goes keeps its xsk, which serves it if it comes back: closing it would
 //! write off the chunks that the kernel has. The kernel refuses `ethtool -L` below a
@@ -19,6 +20,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::plan;
+use super::spare_program::SpareProgram;
 use super::steering_table::SteeringTable;
 use super::worker_requests::{Driven, Request, Requests, Socket};
 use crate::kernel::QueueIndex;
@@ -43,6 +45,8 @@ pub(super) struct Following {
     /// Queues from this one on are not driven, as was asked for.
     pub(super) queues: Option<u32>,
     pub(super) steering: Arc<SteeringTable>,
+    /// One for each interface.
+    pub(super) spares: Vec<SpareProgram>,
     /// One for each worker.
     pub(super) requests: Vec<Requests>,
     pub(super) events: Events,
@@ -117,6 +121,7 @@ impl Following {
             for change in changes {
                 self.follow(change, unseen);
             }
+            self.load_spares();
             let mut set = PollSet::new(self.shutdown.supervisor_alarm());
             if let Some(watch) = &self.watch {
                 set.push(watch.as_fd());
@@ -240,7 +245,7 @@ impl Following {
     }
 
     /// Puts the rules in force on queues that appeared, too.
-    fn renew_programs(&self, changes: &[Change]) {
+    fn renew_programs(&mut self, changes: &[Change]) {
         let renewed: Vec<_> = changes.iter().filter(|change| change.are_new).collect();
         if renewed.is_empty() {
             return;
@@ -249,7 +254,10 @@ impl Following {
         let mut failures = Vec::new();
         for Change { id, .. } in &renewed {
             let steering = &mut all[id.0];
-            let prepared = steering.prepare(steering.rules());
+            let prepared = match self.spares[id.0].take_for(steering.rules()) {
+                Some(spare) => Ok(spare),
+                None => steering.prepare(steering.rules()),
+            };
             if let Err(error) = prepared.and_then(|next| steering.switch(next)) {
                 failures.push((*id, error.to_string()));
             }
@@ -264,6 +272,19 @@ impl Following {
                 let kind = EventKind::RulesNotRenewed { reason };
                 self.events.report(id, kind);
             }
+        }
+    }
+
+    /// Loads the program of each interface once more where it may have to come again, so
+    /// that it then comes at once. Rules that change all the time are not worth it.
+    fn load_spares(&mut self) {
+        for (id, followed) in self.interfaces.iter().enumerate() {
+            let may_grow = followed.queues.rx_allocated > followed.queues.rx;
+            if !may_grow || !followed.leaves_out_new_queues() {
+                continue;
+            }
+            let all = self.steering.lock();
+            self.spares[id].load_for(&all[id]);
         }
     }
 
