@@ -307,19 +307,18 @@ fn verifier_accepts_a_few_rules_that_follow_extension_headers() {
             "drop not less 102\nnot (icmp and src port 1)\ndrop proto 43 or ether multicast",
         ] {
             let rules: RuleSet = rules.parse().expect("rules");
-            for buffers in [Buffers::Several, Buffers::One] {
-                let config = config(rules.clone());
-                let target = Target {
-                    interface: &lo,
-                    queue_slots: 1,
-                    config: &config,
-                };
+            let config = config(rules.clone());
+            let target = Target {
+                interface: &lo,
+                queue_slots: 1,
+                config: &config,
+            };
 
-                let loaded = Instance::load_first(&target, &rules, &[buffers]);
+            // That for several is compared with the reference on random rules.
+            let loaded = Instance::load_first(&target, &rules, &[Buffers::One]);
 
-                let (instance, _) = loaded.expect("the verifier accepts it");
-                assert_room_to_spare(&instance.program, &rules);
-            }
+            let (instance, _) = loaded.expect("the verifier accepts it");
+            assert_room_to_spare(&instance.program, &rules);
         }
     });
 }
