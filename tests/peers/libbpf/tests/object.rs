@@ -12,8 +12,8 @@ use libbpf_rs::{
 };
 use wharf::{NicQueue, QueueIndex, RingCapacity, Umem, UmemConfig, XskConfig};
 use wharf_ebpf::{
-    COUNTS, FLOWS, HITS, MACS, OBJECT, OWN_ADDRESSES, PREFIXES_V4, PREFIXES_V6, PROGRAM,
-    PROGRAM_ONE_BUFFER, QueueCounts, XSKS,
+    COUNTS, FLOWS, HITS, MACS, OBJECT, OWN_ADDRESSES, PREFIXES_ARP, PREFIXES_V4, PREFIXES_V6,
+    PROGRAM, PROGRAM_ONE_BUFFER, QueueCounts, SOURCE_MACS, XSKS,
 };
 use wharf_testbed::{
     PacketSocket, Pair, SERVER_IPV4, Testbed, UdpFrame, XdpMode, require_privileges,
@@ -98,15 +98,24 @@ fn object_holds_what_the_contract_says() {
     let expected = PROGRAMS.map(|(name, section)| (name.into(), section.into()));
     assert_eq!(programs, expected);
     let maps: Vec<_> = object.maps().map(|map| map.name().to_owned()).collect();
-    let named = [XSKS, COUNTS, HITS, FLOWS, OWN_ADDRESSES, MACS];
-    let prefixes = [PREFIXES_V4, PREFIXES_V6].into_iter().flatten();
+    let named = [
+        XSKS,
+        COUNTS,
+        HITS,
+        FLOWS,
+        OWN_ADDRESSES,
+        MACS,
+        SOURCE_MACS,
+    ];
+    let prefixes = [PREFIXES_V4, PREFIXES_V6, PREFIXES_ARP];
+    let prefixes = prefixes.into_iter().flatten();
     for name in named.into_iter().chain(prefixes) {
         assert!(
             maps.contains(&OsStr::new(name).to_owned()),
             "{name}: {maps:?}"
         );
     }
-    assert_eq!(maps.len(), 12, "with the variables: {maps:?}");
+    assert_eq!(maps.len(), 15, "with the variables: {maps:?}");
 }
 
 #[test]
