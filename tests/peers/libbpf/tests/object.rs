@@ -98,15 +98,7 @@ fn object_holds_what_the_contract_says() {
     let expected = PROGRAMS.map(|(name, section)| (name.into(), section.into()));
     assert_eq!(programs, expected);
     let maps: Vec<_> = object.maps().map(|map| map.name().to_owned()).collect();
-    let named = [
-        XSKS,
-        COUNTS,
-        HITS,
-        FLOWS,
-        OWN_ADDRESSES,
-        MACS,
-        SOURCE_MACS,
-    ];
+    let named = [XSKS, COUNTS, HITS, FLOWS, OWN_ADDRESSES, MACS, SOURCE_MACS];
     let prefixes = [PREFIXES_V4, PREFIXES_V6, PREFIXES_ARP];
     let prefixes = prefixes.into_iter().flatten();
     for name in named.into_iter().chain(prefixes) {
