@@ -290,9 +290,11 @@ impl Engine {
         let followed = |(id, (interface, &queues)): (usize, (&Interface, _))| {
             let planned = plan.workers.iter().flat_map(|worker| &worker.queues);
             let driven = planned.filter(|(of, _)| *of == InterfaceId(id));
+            let report = &self.report.interfaces[id];
             Followed {
                 interface: interface.clone(),
-                is_native: self.report.interfaces[id].attach.got == ProgramMode::Native,
+                leaves_out_new_queues: report.attach.got == ProgramMode::Native
+                    && report.driver.as_deref() == Some("veth"),
                 queues,
                 driven: driven.map(|(_, queue)| *queue).collect(),
                 was_down: false,

@@ -56,8 +56,8 @@ pub(super) struct Following {
 /// An interface and its queues as they were last seen.
 pub(super) struct Followed {
     pub(super) interface: Interface,
-    /// Whether the program runs in the driver.
-    pub(super) is_native: bool,
+    /// Whether queues that appear have no program until one comes again.
+    pub(super) leaves_out_new_queues: bool,
     pub(super) queues: InterfaceQueues,
     /// Which queues have xsks.
     pub(super) driven: Vec<QueueIndex>,
@@ -72,13 +72,6 @@ struct Change {
     now: InterfaceQueues,
     /// Whether there may be queues on which no program runs.
     are_new: bool,
-}
-
-impl Followed {
-    /// Whether queues that appear have no program until one comes again.
-    fn leaves_out_new_queues(&self) -> bool {
-        self.is_native && self.interface.driver().as_deref() == Some("veth")
-    }
 }
 
 /// Between two looks.
@@ -157,7 +150,7 @@ impl Following {
         } = change;
         if now != before {
             self.steering.count_queues(id, now.rx);
-            let leaves_out = now.rx > before.rx && self.interfaces[id.0].leaves_out_new_queues();
+            let leaves_out = now.rx > before.rx && self.interfaces[id.0].leaves_out_new_queues;
             let kind = EventKind::QueuesChanged {
                 before,
                 after: now,
@@ -280,7 +273,7 @@ impl Following {
     fn load_spares(&mut self) {
         for (id, followed) in self.interfaces.iter().enumerate() {
             let may_grow = followed.queues.rx_allocated > followed.queues.rx;
-            if !may_grow || !followed.leaves_out_new_queues() {
+            if !may_grow || !followed.leaves_out_new_queues {
                 continue;
             }
             let all = self.steering.lock();
