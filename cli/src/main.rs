@@ -1,10 +1,10 @@
 //! The `wharf` command: a forwarder on the engine, a client that steers it while it
-//! runs, a check of the machine, and a demo that needs nothing but privileges.
+//! runs, a check of the machine, and a demo and benchmarks that need nothing but privileges.
 //!
 //! A module uses those below it only:
 //!
 //! ```text
-//!  commands    forward   demo   doctor   steer   rules
+//!  commands    forward   demo   doctor   steer   rules   bench
 //!  the run     session                           runs an engine, reports, serves steer
 //!  answers     explain                           what rules decide about frames
 //!  output      report                            one view model, two renderers
@@ -20,6 +20,7 @@
 //! changes its rules through a Unix socket ([`control`]).
 
 mod args;
+mod bench;
 mod control;
 mod demo;
 mod doctor;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Ok(Some(Command::Rules(arguments))) => rules::run(&arguments),
         Ok(Some(Command::Demo(arguments))) => demo::run(&arguments),
         Ok(Some(Command::Doctor(arguments))) => doctor::run(&arguments),
+        Ok(Some(Command::Bench(arguments))) => bench::run(&arguments),
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };

@@ -3,6 +3,7 @@
 //! Options default to what the engine defaults to. What clap accepts here is
 //! checked once more as a whole by [`wharf::EngineBuilder::validate`].
 
+mod bench;
 mod engine;
 mod management;
 mod notes;
@@ -21,6 +22,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit::{Failure, one_line};
+pub use bench::{BenchArgs, BenchCommand};
 pub use engine::EngineArgs;
 pub use management::ManagementArgs;
 pub use number::CpuList;
@@ -79,6 +81,9 @@ pub enum Command {
     /// Check what forwarding would get on this machine, and what to change
     #[command(after_long_help = notes::DOCTOR)]
     Doctor(DoctorArgs),
+    /// Measure this machine, on virtual interfaces
+    #[command(after_long_help = notes::BENCH)]
+    Bench(BenchArgs),
 }
 
 /// Arguments of `wharf forward`.

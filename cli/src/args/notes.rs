@@ -12,6 +12,7 @@ Examples:
   sudo wharf forward eth0 eth1 --match 'tcp port 8080'   leave the rest alone
   sudo wharf steer list          list the rules of the running forwarder
   wharf rules test RULES PCAP    see what rules decide about captured frames
+  sudo wharf bench machine       see what benchmarks would run on
 
 Exit codes: 0 success, 1 it failed, 2 wrong usage.";
 
@@ -118,3 +119,22 @@ Examples:
 
 Exit codes: 0 forwarding would work, 1 this machine or a named interface prevents it, 2 \
 wrong usage.";
+
+pub const BENCH: &str = "\
+Builds private network namespaces joined by virtual interfaces, and measures there. \
+Touches none of the machine's interfaces and leaves nothing behind. Prints first what it \
+runs on: figures of one machine, kernel, driver and mode say nothing of another. Run it \
+on an otherwise idle machine, from a release build.
+
+Needs CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, and CAP_IPC_LOCK to pin \
+more than `ulimit -l`.
+
+Exit codes: 0 done, and nothing got lost or damaged; 1 otherwise; 2 wrong usage.";
+
+pub const BENCH_MACHINE: &str = "\
+Starts an engine on the virtual interfaces that the benchmarks use, and prints what it \
+got. Every benchmark begins with the same lines.
+
+Examples:
+  sudo wharf bench machine
+  sudo wharf bench machine --json | jq .mode";

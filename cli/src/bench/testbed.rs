@@ -1,0 +1,51 @@
+//! The testbed of a benchmark: two private hosts, and a veth pair between them.
+//!
+//! Nothing of the machine's own network is touched, and nothing has a name that another
+//! benchmark could take at the same time.
+
+use caps::Capability;
+use wharf_testbed::{Host, Pair, Testbed};
+
+use crate::exit::Failure;
+
+/// Two hosts joined by a veth pair, undone on drop.
+pub struct Bed {
+    pair: Pair,
+}
+
+impl Bed {
+    /// A pair with so many queues at both ends, and so large an MTU.
+    pub fn new(queues: u32, mtu_bytes: u32) -> Result<Self, Failure> {
+        let options = Testbed::options().queues(queues).mtu(mtu_bytes);
+        let pair = options.pair().map_err(|error| {
+            Failure::Run(format!("cannot build the benchmark's network: {error}"))
+        })?;
+        Ok(Self { pair })
+    }
+
+    /// The name of the interface, which is the same at both ends.
+    pub fn interface(&self) -> &str {
+        self.pair.client_interface().name()
+    }
+
+    /// Runs `work` on this thread, in the client's namespace. Engines that it starts
+    /// have their threads there.
+    pub fn on_client<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        inside(self.pair.client(), work)
+    }
+}
+
+fn inside<T>(host: &Host, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let _entered = host
+        .enter()
+        .map_err(|error| Failure::Run(error.to_string()))?;
+    work()
+}
+
+/// For namespaces, for interfaces in them, and for AF_XDP sockets. Loading the XDP
+/// program is covered by `CAP_SYS_ADMIN`, too.
+pub const NEEDED: &[Capability] = &[
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_NET_ADMIN,
+    Capability::CAP_NET_RAW,
+];
