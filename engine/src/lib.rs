@@ -28,6 +28,7 @@
 //!
 //! # Layers
 //!
+//! - [`message`] is above all of them: messages larger than a frame.
 //! - [`Engine`] runs an application on all queues of some interfaces.
 //! - [`Umem`], [`Xsk`] and [`Steering`] are below it, for those who own their
 //!   event loop.
@@ -46,6 +47,7 @@
 
 mod kernel;
 mod memory;
+pub mod message;
 mod runtime;
 mod steering;
 mod xsk;
