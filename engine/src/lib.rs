@@ -83,9 +83,9 @@ pub use steering::{
     SteeringErrorKind, Verdict,
 };
 pub use xsk::{
-    Batch, BindReport, Checksums, ChecksumsReport, Mode, MultiBuffer, NicQueue, RxCounters,
-    SimulatedNic, TransmitError, TxCounters, WakeError, Xsk, XskConfig, XskError, XskErrorKind,
-    XskRx, XskTx,
+    Batch, BindReport, Checksums, ChecksumsReport, Completion, CompletionQueue, Completions, Mode,
+    MultiBuffer, NicQueue, Outcome, RxCounters, SimulatedNic, TransmitError, TxCounters, WakeError,
+    Xsk, XskConfig, XskError, XskErrorKind, XskRx, XskTx,
 };
 #[cfg(feature = "fault-injection")]
 pub use xsk::{LeakedMapping, TxDescriptor};

@@ -47,10 +47,10 @@ pub(crate) struct Part {
 impl Next {
     pub(crate) const NONE: Self = Self(0);
 
-    /// What [`word`](Self::word) returned.
+    /// The first part of a frame of which this is the extent.
     #[inline]
-    pub(super) fn from_word(word: u32) -> Self {
-        Self(word)
+    pub(super) fn of_extent(extent: u64) -> Self {
+        Self((extent >> 32) as u32)
     }
 
     #[inline]

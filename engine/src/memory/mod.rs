@@ -16,6 +16,7 @@ pub(crate) mod links;
 mod pool;
 pub(crate) mod region;
 mod room;
+pub(crate) mod tags;
 mod umem;
 
 #[cfg(test)]

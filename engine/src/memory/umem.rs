@@ -22,6 +22,7 @@ use super::links::{Links, Next};
 use super::pool::Pool;
 use super::region::Region;
 use super::room::take_room;
+use super::tags::Tags;
 use super::{Audit, Pages, UmemConfig, UmemError, budget};
 use crate::kernel::QueueIndex;
 use crate::kernel::sys::memory::page_size;
@@ -42,6 +43,7 @@ pub(crate) struct UmemState {
     pub(super) start: NonNull<u8>,
     pub(super) holders: Holders,
     pub(crate) geometry: Geometry,
+    pub(crate) tags: Tags,
     backing: Arc<BackingStore>,
     next_xsk: Cell<u8>,
     /// Chunks that are detached: the returns need no look when there are none.
@@ -128,6 +130,7 @@ impl Umem {
                 holders: Holders::default(),
                 pool: Pool::new((0..chunks).filter(|&chunk| geometry.is_usable(chunk))),
                 geometry,
+                tags: Tags::new(chunks),
                 backing: Arc::new(backing),
                 next_xsk: Cell::new(0),
                 detached: Cell::new(0),
@@ -156,7 +159,9 @@ impl Umem {
                 Owner::Application => &mut audit.application,
                 Owner::Detached => &mut audit.detached,
                 Owner::Part => &mut audit.parts,
-                Owner::Transmit | Owner::TransmitPart => &mut audit.transmit,
+                Owner::Transmit | Owner::TransmitPart | Owner::Tagged | Owner::Returning => {
+                    &mut audit.transmit
+                }
                 Owner::Quarantined => &mut audit.quarantined,
                 Owner::Stranded => &mut audit.stranded,
                 Owner::Gap => continue,
@@ -245,12 +250,6 @@ impl UmemState {
     /// closes, and the kernel may use the chunks a little longer.
     pub(crate) fn strand_posted(&self, queue: QueueId) {
         self.ledger.close_fill(queue, Owner::Stranded, |_| ());
-    }
-
-    /// Writes off what the kernel has from the TX ring of `xsk`, except what
-    /// it [completes](Self::complete) later.
-    pub(crate) fn strand_transmitted(&self, xsk: XskId) {
-        self.ledger.close_transmit(xsk);
     }
 
     /// Fill ring of `queue` → pool, for a received frame that nobody gets.

@@ -2,7 +2,7 @@
 
 use crate::memory::Umem;
 use crate::runtime::outbox::Outbox;
-use crate::xsk::{Batch, BindReport};
+use crate::xsk::{Batch, BindReport, Completions};
 
 /// A packet application. The engine makes one per worker, on the worker's
 /// thread, so it needs no lock and need not be `Send`.
@@ -28,6 +28,19 @@ pub trait Application {
     /// Handles received frames of one xsk of a queue. Frames that it leaves in the batch
     /// stay in the RX ring and come again in the next round.
     fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>);
+
+    /// Reads what the kernel is done with of what was to be
+    /// [reported](Outbox::send_tagged) of one xsk. Called once in every round in which
+    /// there is something, before frames are received. What it leaves is there again in
+    /// the next round; by default it leaves nothing, and drops the frames that came back.
+    ///
+    /// It is called once more at the end, when nothing can be sent any more, with what
+    /// is [aborted](crate::Outcome::Aborted), so that every transmission that was to be
+    /// reported is, once.
+    fn completed(&mut self, completions: Completions<'_>, out: &mut Outbox<'_>) {
+        let _ = out;
+        completions.for_each(drop);
+    }
 
     /// Called once in every round in which no queue had a frame. An application
     /// that sends of its own accord does it here; it asks for the next call

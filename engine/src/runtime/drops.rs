@@ -37,6 +37,9 @@ pub enum DropReason {
     TxRefused,
     /// The interface was down ([`OnLinkDown::Wait`](crate::OnLinkDown::Wait)).
     TxLinkDown,
+    /// The frame's completion was to be reported, and as many are outstanding or unread
+    /// as there are [places](crate::XskConfig::completions) for.
+    TxCompletionsFull,
     /// The kernel took the frame and dropped it (`EBUSY` from `sendto`: the
     /// peer is down or its queue is full, or the frame exceeds the MTU).
     TxKernel,
@@ -48,7 +51,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order frames meet them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RxNoChunk,
         Self::RxTooLong,
         Self::RxRingFull,
@@ -59,6 +62,7 @@ impl DropReason {
         Self::TxRingFull,
         Self::TxRefused,
         Self::TxLinkDown,
+        Self::TxCompletionsFull,
         Self::TxKernel,
         Self::TxInvalid,
         Self::TxUnfinished,
@@ -79,6 +83,7 @@ impl DropReason {
             Self::TxRingFull
             | Self::TxRefused
             | Self::TxLinkDown
+            | Self::TxCompletionsFull
             | Self::TxKernel
             | Self::TxInvalid
             | Self::TxUnfinished => false,
@@ -99,6 +104,7 @@ impl DropReason {
             Self::TxRingFull => "tx_ring_full",
             Self::TxRefused => "tx_refused",
             Self::TxLinkDown => "tx_link_down",
+            Self::TxCompletionsFull => "tx_completions_full",
             Self::TxKernel => "tx_kernel",
             Self::TxInvalid => "tx_invalid",
             Self::TxUnfinished => "tx_unfinished",

@@ -42,6 +42,7 @@ pub(crate) struct Refusals {
     pub(crate) ring_full: u64,
     pub(crate) refused: u64,
     pub(crate) link_down: u64,
+    pub(crate) completions_full: u64,
     /// Of all those, the ones that the application had made, not received.
     pub(crate) made: u64,
 }
@@ -99,6 +100,62 @@ impl Outbox<'_> {
             return Err(TransmitError::NoInterface(frame));
         }
         self.tx.transmit(frame)
+    }
+
+    /// As [`send`](Self::send), and has `cookie` reported to
+    /// [`Application::completed`](crate::Application::completed) when the kernel is done
+    /// with the frame: see [`XskTx::transmit_tagged`](crate::XskTx::transmit_tagged).
+    /// Returns whether it will be: not where the frame is dropped and counted.
+    #[inline]
+    pub fn send_tagged(&mut self, frame: Frame, cookie: u64, to: InterfaceId) -> bool {
+        let sent = self.try_send_tagged(frame, cookie, to);
+        sent.map_err(|error| self.refuse(error, to)).is_ok()
+    }
+
+    /// As [`send_tagged`](Self::send_tagged), or returns the frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Self::try_send), and [`TransmitError::CompletionsFull`].
+    #[inline]
+    pub fn try_send_tagged(
+        &mut self,
+        frame: Frame,
+        cookie: u64,
+        to: InterfaceId,
+    ) -> Result<(), TransmitError> {
+        if to != self.to && !self.turn_to(to) {
+            return Err(TransmitError::NoInterface(frame));
+        }
+        self.tx.transmit_tagged(frame, cookie)
+    }
+
+    /// As [`try_send_tagged`](Self::try_send_tagged), and the completion has the frame
+    /// again: see [`XskTx::transmit_returning`](crate::XskTx::transmit_returning).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn try_send_returning(
+        &mut self,
+        frame: Frame,
+        cookie: u64,
+        to: InterfaceId,
+    ) -> Result<(), TransmitError> {
+        if to != self.to && !self.turn_to(to) {
+            return Err(TransmitError::NoInterface(frame));
+        }
+        self.tx.transmit_returning(frame, cookie)
+    }
+
+    /// Transmissions to an interface that are to be reported and have not ended.
+    pub fn outstanding(&mut self, to: InterfaceId) -> u32 {
+        if to == self.to || self.turn_to(to) {
+            self.tx.outstanding()
+        } else {
+            0
+        }
     }
 
     /// Frames that [`try_send`](Self::try_send) takes now for an interface: zero
@@ -172,6 +229,7 @@ impl Outbox<'_> {
         match &error {
             TransmitError::RingFull(_) => refusals.ring_full += 1,
             TransmitError::LinkDown(_) => refusals.link_down += 1,
+            TransmitError::CompletionsFull(_) => refusals.completions_full += 1,
             _ => refusals.refused += 1,
         }
         let frame = error.into_frame();

@@ -137,11 +137,12 @@ impl<A: Application> SimulatedWorker<A> {
     /// NICs have not sent are [unfinished](crate::DropReason::TxUnfinished).
     pub fn finish(self) -> Summary {
         let Self {
-            application,
+            mut application,
             mut xsks,
             rounds,
             started,
         } = self;
+        xsks.end_transmissions(&mut application);
         drop(application);
         let audit = xsks.abandon();
         let counters = xsks.last_counters(0);
@@ -197,7 +198,7 @@ mod tests {
     use crate::runtime::application::Idle;
     use crate::runtime::drops::DropReason;
     use crate::runtime::outbox::Outbox;
-    use crate::xsk::Batch;
+    use crate::xsk::{Batch, Completions, Outcome};
 
     const RING: u32 = 64;
 
@@ -339,6 +340,129 @@ mod tests {
         let summary = worker.finish();
         assert!(summary.is_conserved(), "{summary:?}");
         assert_eq!(summary.stats.totals().frames_in, u64::from(3 * RING));
+    }
+
+    /// Sends each frame back with the next cookie, and notes what it reads; it reads `most`
+    /// in a call.
+    struct Tag {
+        next: u64,
+        most: usize,
+        read: Vec<(u64, Outcome)>,
+    }
+
+    impl Application for Tag {
+        fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
+            for frame in batch {
+                let sent = out.send_tagged(frame, self.next, InterfaceId(0));
+                self.next += u64::from(sent);
+            }
+        }
+        fn completed(&mut self, completions: Completions<'_>, _: &mut Outbox<'_>) {
+            assert!(!completions.is_empty(), "it is not called for nothing");
+            let read = completions.take(self.most);
+            self.read.extend(read.map(|it| (it.cookie, it.outcome)));
+        }
+    }
+
+    #[test]
+    fn completions_reach_the_application_and_what_it_leaves_comes_again() {
+        let tag = Tag {
+            next: 0,
+            most: 2,
+            read: Vec::new(),
+        };
+        let (mut worker, mut nics) =
+            SimulatedWorker::new(&umem(), &[config(0)], tag).expect("an xsk");
+        assert!((0..5).all(|_| nics[0].deliver(&[0])));
+        worker.round();
+        assert!(worker.application().read.is_empty());
+        while nics[0].transmitted().is_some() {}
+
+        let read: Vec<_> = (0..4)
+            .map(|_| (worker.round(), worker.application().read.len()))
+            .collect();
+
+        assert_eq!(read, [(true, 2), (true, 4), (true, 5), (false, 5)]);
+        let cookies = worker.application().read.iter().map(|read| read.0);
+        assert!(cookies.eq(0..5));
+    }
+
+    #[test]
+    fn what_was_to_be_reported_is_reported_at_the_end() {
+        struct Ends<'a>(Tag, &'a std::cell::RefCell<Vec<(u64, Outcome)>>);
+        impl Application for Ends<'_> {
+            fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
+                self.0.receive(batch, out);
+            }
+            fn completed(&mut self, completions: Completions<'_>, out: &mut Outbox<'_>) {
+                self.0.completed(completions, out);
+                let mut frame = out.allocate().expect("a free chunk");
+                frame.grow_back(4).expect("room").fill(7);
+                assert!(!out.send_tagged(frame, 99, InterfaceId(0)), "it is over");
+            }
+        }
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.1.borrow_mut().append(&mut self.0.read);
+            }
+        }
+        let read = std::cell::RefCell::default();
+        let tag = Tag {
+            next: 0,
+            most: usize::MAX,
+            read: Vec::new(),
+        };
+        let (mut worker, mut nics) =
+            SimulatedWorker::new(&umem(), &[config(0)], Ends(tag, &read)).expect("an xsk");
+        assert!((0..3).all(|_| nics[0].deliver(&[0])));
+        worker.round();
+        assert!(nics[0].transmitted().is_some());
+
+        let summary = worker.finish();
+
+        let expected = [
+            (0, Outcome::Sent),
+            (1, Outcome::Aborted),
+            (2, Outcome::Aborted),
+        ];
+        assert_eq!(*read.borrow(), expected);
+        assert!(summary.is_conserved(), "{summary:?}");
+        let totals = summary.stats.totals();
+        assert_eq!((totals.tx_frames, totals.frames_made), (1, 1));
+        assert_eq!(totals.drops.get(DropReason::TxUnfinished), 2);
+        assert_eq!(totals.drops.get(DropReason::TxRefused), 1);
+    }
+
+    #[test]
+    fn cookies_without_a_place_are_dropped_and_counted() {
+        struct Never(u64);
+        impl Application for Never {
+            fn receive(&mut self, batch: Batch<'_>, out: &mut Outbox<'_>) {
+                for frame in batch {
+                    self.0 += u64::from(out.send_tagged(frame, 0, InterfaceId(0)));
+                }
+            }
+            fn completed(&mut self, completions: Completions<'_>, _: &mut Outbox<'_>) {
+                assert_eq!(completions.peek_all().count(), completions.len());
+            }
+        }
+        let two = XskConfig {
+            completions: Some(2),
+            ..config(0)
+        };
+        let (mut worker, mut nics) =
+            SimulatedWorker::new(&umem(), &[two], Never(0)).expect("an xsk");
+        for _ in 0..4 {
+            assert!(nics[0].deliver(&[0]));
+            worker.round();
+            nics[0].transmitted();
+        }
+
+        assert_eq!(worker.application().0, 2);
+        let summary = worker.finish();
+        assert!(summary.is_conserved(), "{summary:?}");
+        let drops = summary.stats.totals().drops;
+        assert_eq!(drops.get(DropReason::TxCompletionsFull), 2);
     }
 
     #[test]

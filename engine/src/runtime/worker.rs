@@ -173,6 +173,11 @@ impl Worker {
         }
     }
 
+    /// Has the application read what became of all that it sent and wants reported.
+    pub(crate) fn end_transmissions(&mut self, application: &mut impl Application) {
+        self.xsks.end_transmissions(application);
+    }
+
     /// Takes the audit, publishes the last counters and closes the queues. Beside the
     /// audit, an error is what a panic of the `metrics` recorder said.
     pub(crate) fn finish(mut self) -> (Audit, Result<(), String>) {

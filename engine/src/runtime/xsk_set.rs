@@ -1,8 +1,8 @@
 //! The xsks of one worker, and a round of the application over them.
 //!
 //! ```text
-//!   a round:  completions → fill rings → receive a batch of each xsk
-//!             → the application → one wake-up per xsk
+//!   a round:  completions, those to be reported to the application → fill rings
+//!             → receive a batch of each xsk → the application → one wake-up per xsk
 //! ```
 //!
 //! The same code runs on an engine's worker and in a
@@ -170,6 +170,9 @@ impl XskSet {
                 round = Round::Progress;
             }
         }
+        if self.report(application) {
+            round = Round::Progress;
+        }
         for source in 0..self.rx.len() {
             let rx = &mut self.rx[source];
             rx.top_up();
@@ -189,6 +192,40 @@ impl XskSet {
             }
         }
         round
+    }
+
+    /// Has the application read completions, and returns whether it did.
+    #[inline]
+    fn report(&mut self, application: &mut impl Application) -> bool {
+        let has_completions = |tx: &mut RefCell<TxHalf>| tx.get_mut().has_completions();
+        if !self.tx.iter_mut().any(has_completions) {
+            return false;
+        }
+        self.report_each(application)
+    }
+
+    #[inline(never)]
+    fn report_each(&mut self, application: &mut impl Application) -> bool {
+        let mut is_any_read = false;
+        for source in 0..self.tx.len() {
+            let queue = self.tx[source].get_mut().completion_queue();
+            let before = queue.completions().len();
+            if before == 0 {
+                continue;
+            }
+            let routes = self.routes.from(source);
+            let mut out = Outbox::new(&self.umem, &self.tx, &mut self.refusals, source, routes);
+            application.completed(queue.completions(), &mut out);
+            is_any_read |= queue.completions().len() != before;
+        }
+        is_any_read
+    }
+
+    /// Ends all transmissions that are to be reported, and has the application read what
+    /// became of them. Nothing is sent any more.
+    pub(crate) fn end_transmissions(&mut self, application: &mut impl Application) {
+        self.tx.iter_mut().for_each(|tx| tx.get_mut().end());
+        self.report(application);
     }
 
     #[inline]
@@ -342,6 +379,7 @@ impl XskSet {
         drops.set(DropReason::TxRingFull, refusals.ring_full);
         drops.set(DropReason::TxRefused, refusals.refused);
         drops.set(DropReason::TxLinkDown, refusals.link_down);
+        drops.set(DropReason::TxCompletionsFull, refusals.completions_full);
         drops.set(DropReason::TxKernel, sent.dropped_by_kernel);
         drops.set(DropReason::TxInvalid, kernel.tx_invalid_descs);
         XskStats {

@@ -63,6 +63,11 @@ pub struct XskConfig {
     /// Chunks that stay with the kernel to receive into, whatever the
     /// application holds.
     pub fill_floor: u32,
+    /// Transmissions of the xsk that are [to be reported](crate::XskTx::transmit_tagged)
+    /// at a time, those that have ended and nobody has read included; at most 2^24.
+    /// `None` is twice as many as the TX ring has entries. Memory for them is taken when
+    /// the first is sent.
+    pub completions: Option<u32>,
     /// How long to wait for a queue that is busy, or for locked memory: a socket
     /// that closes holds its queue and its memory for some 50 ms.
     pub bind_patience: Duration,
@@ -90,12 +95,18 @@ impl XskConfig {
             xsks: 1,
             chunk_limit: None,
             fill_floor: ring_size.get() / 8,
+            completions: None,
             bind_patience: Duration::from_secs(3),
             multi_buffer: MultiBuffer::Auto,
             checksums: Checksums::Auto,
             known_panics: KnownPanics::Refuse,
             interface: InterfaceId(0),
         }
+    }
+
+    pub(super) fn completion_places(&self) -> u32 {
+        let default = self.ring_size.get().saturating_mul(2);
+        self.completions.unwrap_or(default)
     }
 
     /// Entries of the fill and of the completion ring: so many that neither is

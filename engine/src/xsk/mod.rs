@@ -11,6 +11,7 @@ mod batch;
 mod bind_report;
 mod checksums;
 mod chunks;
+mod completions;
 mod config;
 mod counters;
 mod error;
@@ -35,6 +36,8 @@ mod xsk;
 #[cfg(test)]
 mod chunks_tests;
 #[cfg(test)]
+mod completions_tests;
+#[cfg(test)]
 mod layouts;
 #[cfg(test)]
 mod shared_tests;
@@ -48,6 +51,7 @@ mod wrap_tests;
 pub use batch::Batch;
 pub use bind_report::BindReport;
 pub use checksums::{Checksums, ChecksumsReport};
+pub use completions::{Completion, CompletionQueue, Completions, Outcome};
 pub use config::{Mode, MultiBuffer, XskConfig};
 pub use counters::{RxCounters, TxCounters};
 pub use error::{XskError, XskErrorKind};

@@ -247,7 +247,7 @@ impl NicQueue {
             (true, CopyMode::ZeroCopy) => fit::chunks_in_zero_copy(interface),
         };
         let limits = SendLimits { sends, most_chunks };
-        let member = state.join(id, Some(fd));
+        let member = state.join(id, Some(fd), &config);
         let report = BindReport {
             interface: interface.name().to_owned(),
             id: config.interface,
@@ -295,7 +295,7 @@ impl NicQueue {
         let (tx_budget, send_buffer_bytes) = (socket.tx_budget, socket.send_buffer_bytes);
         let fd = socket.bind_sharer(umem, &self.interface, self.index)?;
         let id = umem.new_xsk().ok_or(XskErrorKind::TooManyXsks)?;
-        let member = state.join(id, Some(fd));
+        let member = state.join(id, Some(fd), config);
         let report = BindReport {
             xsk: member.index(),
             tx_budget,

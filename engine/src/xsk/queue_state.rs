@@ -14,12 +14,13 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use super::completions::{Log, Outcome};
 use super::config::XskConfig;
 use super::ring::{CompletionRing, FillRing};
 use super::rings::{remap_completion, remap_fill};
 use crate::kernel::XskIndex;
 use crate::memory::UmemState;
-use crate::memory::crossing::Completion;
+use crate::memory::crossing::CompletedChunk;
 use crate::memory::ledger::{QueueId, Record, XskId, XskRecords};
 
 /// A NIC queue that has an xsk, or is about to.
@@ -51,6 +52,7 @@ pub(crate) struct Membership {
     records: XskRecords,
     /// `None` for a simulated xsk.
     socket: Option<Rc<OwnedFd>>,
+    completions: Rc<Log>,
 }
 
 /// What one look at the completion ring found.
@@ -89,13 +91,21 @@ impl QueueState {
     }
 
     /// Adds an xsk, at the lowest index that is free.
-    pub(super) fn join(self: &Rc<Self>, xsk: XskId, socket: Option<Rc<OwnedFd>>) -> Rc<Membership> {
-        let index = self.members.borrow_mut().join(socket.clone());
+    pub(super) fn join(
+        self: &Rc<Self>,
+        xsk: XskId,
+        socket: Option<Rc<OwnedFd>>,
+        config: &XskConfig,
+    ) -> Rc<Membership> {
+        let completions = Log::new(config.interface, config.completion_places());
+        let (log, fd) = (Rc::clone(&completions), socket.clone());
+        let index = self.members.borrow_mut().join(xsk, fd, log);
         Rc::new(Membership {
             queue: Rc::clone(self),
             index,
             records: XskRecords::new(self.id(), xsk),
             socket,
+            completions,
         })
     }
 
@@ -306,14 +316,49 @@ impl QueueState {
             return Record::NEVER;
         };
         match self.umem.complete(addr, self.id()) {
-            Completion::Frame(record) => {
+            CompletedChunk::Frame(record) => {
                 all.frames += 1;
                 return record;
             }
-            Completion::Part | Completion::Stranded => {}
-            Completion::Violation => all.invalid += 1,
+            CompletedChunk::Tagged(record, cookie) => {
+                all.frames += 1 + self.complete_tagged(ring, record, cookie);
+            }
+            CompletedChunk::Returned(xsk, cookie, frame) => {
+                all.frames += 1;
+                if let Some(log) = self.members.borrow().completions_of(xsk) {
+                    log.push_frame(cookie, Outcome::Sent, frame);
+                }
+            }
+            CompletedChunk::Part | CompletedChunk::Stranded => {}
+            CompletedChunk::Violation => all.invalid += 1,
         }
         Record::NEVER
+    }
+
+    /// Reports `cookie` to the xsk of `record`, and then those of the chunks that go on
+    /// a run with that, which it takes back. Returns their number.
+    fn complete_tagged(&self, ring: &mut CompletionRing, record: Record, cookie: u64) -> u32 {
+        let members = self.members.borrow();
+        // Only an xsk that the queue has can have sent it: an xsk that goes takes its
+        // chunks out of transmit.
+        let Some(log) = members.completions_of(record.xsk()) else {
+            return 0;
+        };
+        log.push(cookie, Outcome::Sent);
+        let (run, space) = (self.umem.begin_run(record), self.umem.free_space());
+        let cookies = self.umem.tags.cookies();
+        let report = |free: &Cell<u32>| {
+            log.push(cookies[free.get() as usize].get(), Outcome::Sent);
+            true
+        };
+        let chunks = if self.umem.geometry.is_unaligned() {
+            ring.take(space, |addr, free| run.take(addr, free) && report(free))
+        } else {
+            ring.take(space, |addr, free| {
+                run.take_aligned(addr, free) && report(free)
+            })
+        };
+        self.umem.end_run(record, chunks)
     }
 
     /// Entries that wait in the completion ring.
@@ -347,6 +392,11 @@ impl Membership {
 
     pub(super) fn index(&self) -> XskIndex {
         self.index
+    }
+
+    #[inline]
+    pub(super) fn completions(&self) -> &Rc<Log> {
+        &self.completions
     }
 
     #[inline]
@@ -401,13 +451,15 @@ struct Members {
 
 struct Member {
     index: XskIndex,
+    xsk: XskId,
     socket: Option<Rc<OwnedFd>>,
+    completions: Rc<Log>,
 }
 
 impl Members {
     /// Adds an xsk at the lowest free index. The rings are mapped through the first
     /// that joins.
-    fn join(&mut self, socket: Option<Rc<OwnedFd>>) -> XskIndex {
+    fn join(&mut self, xsk: XskId, socket: Option<Rc<OwnedFd>>, completions: Rc<Log>) -> XskIndex {
         let index = (0..=u8::MAX)
             .map(XskIndex)
             .find(|index| self.list.iter().all(|member| member.index != *index))
@@ -415,8 +467,18 @@ impl Members {
         if self.list.is_empty() {
             self.mapped_through = Some(index);
         }
-        self.list.push(Member { index, socket });
+        self.list.push(Member {
+            index,
+            xsk,
+            socket,
+            completions,
+        });
         index
+    }
+
+    fn completions_of(&self, xsk: XskId) -> Option<&Log> {
+        let member = self.list.iter().find(|member| member.xsk == xsk)?;
+        Some(&member.completions)
     }
 
     /// Removes an xsk. If the rings are mapped through its socket, `remap` maps them

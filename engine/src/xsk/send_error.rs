@@ -34,6 +34,10 @@ pub enum TransmitError {
     /// The interface is down.
     #[error("the interface is down")]
     LinkDown(Frame),
+    /// As many transmissions as the xsk [has places for](crate::XskConfig::completions)
+    /// are outstanding, or have ended and nobody has read it.
+    #[error("no more completions fit: read those that are there")]
+    CompletionsFull(Frame),
     /// There is no such interface to send to.
     #[error("the worker has no such interface")]
     NoInterface(Frame),
@@ -51,6 +55,7 @@ impl TransmitError {
             | Self::ShortFirstChunk(frame)
             | Self::ReceiveOnly(frame)
             | Self::LinkDown(frame)
+            | Self::CompletionsFull(frame)
             | Self::NoInterface(frame) => frame,
         }
     }

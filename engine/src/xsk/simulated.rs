@@ -116,7 +116,7 @@ fn join(
         shared,
     };
     let parts = XskParts {
-        member: state.join(id, None),
+        member: state.join(id, None, config),
         rx: RxRing::new(rx),
         tx: TxRing::new(tx),
         bound_to: None,
@@ -265,6 +265,16 @@ impl SimulatedNic {
         let pushed = completion.push(addr).is_ok();
         completion.publish();
         pushed
+    }
+
+    /// Takes the next descriptor off the TX ring and keeps its chunk, until
+    /// [`inject_completion`](Self::inject_completion) returns it. `None` when there is
+    /// none.
+    #[cfg(test)]
+    pub(super) fn take_transmitted(&mut self) -> Option<u64> {
+        let descriptor = self.transmit()?;
+        self.tx.release();
+        Some(descriptor.addr)
     }
 
     /// The indices of the fill, RX, TX and completion ring.

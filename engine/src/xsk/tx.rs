@@ -8,6 +8,7 @@
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
+use super::completions::{CompletionQueue, Completions, Log, Outcome};
 use super::counters::TxCounters;
 use super::queue_state::Membership;
 use super::ring::TxRing;
@@ -15,7 +16,7 @@ use super::send_error::{TransmitError, WakeError};
 #[cfg(feature = "fault-injection")]
 use crate::kernel::sys::if_xdp::Descriptor;
 use crate::kernel::{CopyMode, InterfaceId, XskIndex};
-use crate::memory::crossing::Transmitter;
+use crate::memory::crossing::{CompletedChunk, Outgoing, Report, Transmitter};
 use crate::memory::frame::Frame;
 
 /// The sending half of an xsk, borrowed: see [`Xsk::tx`](super::Xsk::tx).
@@ -33,6 +34,8 @@ pub(crate) struct TxHalf {
     /// The index of the TX ring up to which frames are counted.
     settled: u32,
     pub(super) member: Rc<Membership>,
+    /// The member's.
+    completions: Rc<Log>,
     interface: InterfaceId,
     pub(super) mode: CopyMode,
     limits: SendLimits,
@@ -43,6 +46,8 @@ pub(crate) struct TxHalf {
     pub(super) sent: u64,
     /// Of those, the ones before the last of a frame in several.
     pub(super) sent_parts: u64,
+    /// Frames taken back that the kernel never had: their chunks count as completed.
+    retracted: u64,
     /// Without what follows from the fields above, and `completed`, which the
     /// xsks of the queue count for each other.
     pub(super) counters: TxCounters,
@@ -79,6 +84,56 @@ impl<'a> XskTx<'a> {
     #[inline(always)]
     pub fn transmit(&mut self, frame: Frame) -> Result<(), TransmitError> {
         self.0.transmit(frame)
+    }
+
+    /// As [`transmit`](Self::transmit), and reports `cookie` when the kernel is done with
+    /// the frame: see [`completions`](Self::completions).
+    ///
+    /// Every transmission that this takes is reported once, whatever becomes of the xsk.
+    /// A cookie means nothing to the xsk, and may be used again while it is outstanding:
+    /// it is then reported as often as it was used.
+    ///
+    /// # Errors
+    ///
+    /// As [`transmit`](Self::transmit); and [`TransmitError::CompletionsFull`] when there
+    /// is [no place](crate::XskConfig::completions) for its completion. What is refused is
+    /// not reported.
+    #[inline]
+    pub fn transmit_tagged(&mut self, frame: Frame, cookie: u64) -> Result<(), TransmitError> {
+        self.0.transmit_tagged(frame, cookie)
+    }
+
+    /// As [`transmit_tagged`](Self::transmit_tagged), and the completion has the frame,
+    /// of any number of chunks, with the bytes that were sent: to send it once more, or
+    /// to use its memory again. It counts as one that the application made.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn transmit_returning(&mut self, frame: Frame, cookie: u64) -> Result<(), TransmitError> {
+        self.0.transmit_returning(frame, cookie)
+    }
+
+    /// What was [to be reported](Self::transmit_tagged) and has ended, as far as
+    /// [`complete`](Self::complete) has found it. No system call.
+    #[must_use]
+    #[inline]
+    pub fn completions(&self) -> Completions<'_> {
+        Completions::new(self.0.completions())
+    }
+
+    /// As [`completions`](Self::completions), to be read even when the xsk is gone. As it
+    /// drops, what is in transmit ends as [`Outcome::Aborted`](crate::Outcome::Aborted).
+    #[must_use]
+    pub fn completion_queue(&self) -> CompletionQueue {
+        self.0.completion_queue()
+    }
+
+    /// Transmissions to be reported that have not ended.
+    #[must_use]
+    pub fn outstanding(&self) -> u32 {
+        self.0.outstanding()
     }
 
     /// Takes back the chunks of all frames that the kernel is done with, and
@@ -171,12 +226,14 @@ impl TxHalf {
             transmitter: Transmitter::new(member.queue().umem(), *member.records()),
             bytes: 0,
             member: Rc::clone(member),
+            completions: Rc::clone(member.completions()),
             interface,
             mode,
             limits,
             is_down: false,
             sent: 0,
             sent_parts: 0,
+            retracted: 0,
             counters: TxCounters::default(),
         }
     }
@@ -195,6 +252,58 @@ impl TxHalf {
             }
             Err(frame) => self.transmit_slowly(frame),
         }
+    }
+
+    /// See [`XskTx::transmit_tagged`].
+    #[inline]
+    pub(crate) fn transmit_tagged(
+        &mut self,
+        frame: Frame,
+        cookie: u64,
+    ) -> Result<(), TransmitError> {
+        if !self.completions.has_room() {
+            return self.transmit_reported(frame, cookie, Report::Cookie);
+        }
+        let Some(slot) = self.ring.give() else {
+            return self.transmit_reported(frame, cookie, Report::Cookie);
+        };
+        match self.transmitter.run_tagged(frame, cookie) {
+            Ok(descriptor) => {
+                slot.put(descriptor);
+                self.bytes += u64::from(descriptor.len());
+                self.completions.reserve();
+                Ok(())
+            }
+            Err(frame) => self.transmit_reported(frame, cookie, Report::Cookie),
+        }
+    }
+
+    /// See [`XskTx::transmit_returning`].
+    pub(crate) fn transmit_returning(
+        &mut self,
+        frame: Frame,
+        cookie: u64,
+    ) -> Result<(), TransmitError> {
+        self.transmit_reported(frame, cookie, Report::Frame)
+    }
+
+    /// Sends a frame of any kind, whose end is reported.
+    #[cold]
+    #[inline(never)]
+    fn transmit_reported(
+        &mut self,
+        frame: Frame,
+        cookie: u64,
+        report: Report,
+    ) -> Result<(), TransmitError> {
+        if !self.completions.make_room() {
+            return Err(TransmitError::CompletionsFull(frame));
+        }
+        let sent = Outgoing::of(&frame);
+        self.transmit_slowly(frame)?;
+        self.transmitter.report(sent, cookie, report);
+        self.completions.reserve();
+        Ok(())
     }
 
     /// Sends a frame of any kind, and prepares for more like it.
@@ -319,6 +428,28 @@ impl TxHalf {
         u32::try_from(frames - completed).expect("at most the capacity of the ring")
     }
 
+    /// Whether there is something to be read of what was to be reported.
+    #[inline]
+    pub(crate) fn has_completions(&self) -> bool {
+        self.completions.unread() > 0
+    }
+
+    /// See [`XskTx::completion_queue`].
+    pub(crate) fn completion_queue(&self) -> CompletionQueue {
+        CompletionQueue::new(&self.completions)
+    }
+
+    /// See [`XskTx::completions`].
+    #[inline]
+    pub(crate) fn completions(&self) -> &Rc<Log> {
+        &self.completions
+    }
+
+    /// See [`XskTx::outstanding`].
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.completions.outstanding()
+    }
+
     pub(super) fn most_chunks(&self) -> u32 {
         self.limits.most_chunks
     }
@@ -387,7 +518,9 @@ impl TxHalf {
             frames: self.sent_so_far() - self.sent_parts,
             bytes: self.bytes,
             made: self.counters.made + u64::from(made),
-            completed: self.completed_chunks() - ledger.completed_parts(self.member.records().xsk),
+            completed: self.completed_chunks()
+                - ledger.completed_parts(self.member.records().xsk)
+                - self.retracted,
             ..self.counters
         }
     }
@@ -399,10 +532,41 @@ impl TxHalf {
         while let Some(descriptor) = self.ring.retract() {
             // Another xsk has the chunk, or nobody, only if the kernel completed a frame
             // that it never had.
-            if umem.is_transmitted(descriptor.addr, records.xsk) {
-                umem.complete(descriptor.addr, records.queue);
+            if !umem.is_transmitted(descriptor.addr, records.xsk) {
+                continue;
+            }
+            let completed = umem.complete(descriptor.addr, records.queue);
+            self.retracted += u64::from(!matches!(completed, CompletedChunk::Part));
+            match completed {
+                CompletedChunk::Tagged(_, cookie) => {
+                    self.completions.push(cookie, Outcome::Aborted);
+                }
+                CompletedChunk::Returned(_, cookie, frame) => {
+                    self.completions.push_frame(cookie, Outcome::Aborted, frame);
+                }
+                _ => {}
             }
         }
+    }
+
+    /// Ends what was to be reported, as [`abort`](Self::abort) does, and takes no frame
+    /// any more.
+    pub(crate) fn end(&mut self) {
+        self.set_sends(false);
+        if self.outstanding() > 0 {
+            self.abort();
+        }
+    }
+
+    /// Ends what is in transmit: chunks that the kernel has returned or never had are
+    /// free, those that it still has are written off. What was to be reported is.
+    pub(crate) fn abort(&mut self) {
+        self.settle();
+        self.complete();
+        self.retract();
+        let umem = self.transmitter.umem();
+        let report = |cookie| self.completions.push(cookie, Outcome::Aborted);
+        umem.strand_transmitted(self.member.records().xsk, report);
     }
 
     /// Sends a descriptor that is in no account, and returns whether there was a slot.
@@ -425,14 +589,8 @@ impl TxHalf {
 }
 
 impl Drop for TxHalf {
-    /// Chunks that the kernel has returned or never had go back to the pool, those
-    /// that it still has are written off.
     fn drop(&mut self) {
-        self.settle();
-        self.complete();
-        self.retract();
-        let umem = self.transmitter.umem();
-        umem.strand_transmitted(self.member.records().xsk);
+        self.abort();
     }
 }
 

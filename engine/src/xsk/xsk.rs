@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use super::batch::Batch;
+use super::completions::{CompletionQueue, Completions};
 use super::config::XskConfig;
 use super::counters::{RxCounters, TxCounters};
 use super::queue_state::Membership;
@@ -206,6 +207,44 @@ impl Xsk {
     #[inline(always)]
     pub fn transmit(&mut self, frame: Frame) -> Result<(), TransmitError> {
         self.tx.transmit(frame)
+    }
+
+    /// See [`XskTx::transmit_tagged`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn transmit_tagged(&mut self, frame: Frame, cookie: u64) -> Result<(), TransmitError> {
+        self.tx.transmit_tagged(frame, cookie)
+    }
+
+    /// See [`XskTx::transmit_returning`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn transmit_returning(&mut self, frame: Frame, cookie: u64) -> Result<(), TransmitError> {
+        self.tx.transmit_returning(frame, cookie)
+    }
+
+    /// See [`XskTx::completions`].
+    #[must_use]
+    #[inline]
+    pub fn completions(&self) -> Completions<'_> {
+        Completions::new(self.tx.completions())
+    }
+
+    /// See [`XskTx::completion_queue`].
+    #[must_use]
+    pub fn completion_queue(&self) -> CompletionQueue {
+        self.tx.completion_queue()
+    }
+
+    /// See [`XskTx::outstanding`].
+    #[must_use]
+    pub fn outstanding(&self) -> u32 {
+        self.tx.outstanding()
     }
 
     /// Takes back the chunks that the kernel and other threads are done with,

@@ -4,8 +4,8 @@ use std::mem::{forget, swap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wharf::{
-    AppendError, Application, Batch, Frame, InterfaceId, Outbox, RingCapacity, SimulatedNic,
-    SimulatedWorker, TransmitError, Umem, UmemConfig, Xsk, XskConfig,
+    AppendError, Application, Batch, Frame, InterfaceId, Outbox, Outcome, RingCapacity,
+    SimulatedNic, SimulatedWorker, TransmitError, Umem, UmemConfig, Xsk, XskConfig,
 };
 
 const RING: u32 = 64;
@@ -370,4 +370,104 @@ fn frame_is_the_last_that_holds_everything() {
     drop(frames);
     let far = std::thread::spawn(move || assert_eq!(&*detached, b"far away"));
     far.join().expect("no panic");
+}
+
+#[test]
+fn exchanged_completions_are_each_others_and_are_read_once() {
+    let umem = umem();
+    let (mut a, mut nic_a) = queue(&umem);
+    let (mut b, mut nic_b) = queue(&umem);
+    a.transmit_tagged(made(&umem, b"by a"), 1).expect("room");
+    b.transmit_returning(made(&umem, b"by b"), 2).expect("room");
+    a.publish();
+    b.publish();
+    assert!(nic_a.transmitted().is_some() && nic_b.transmitted().is_some());
+    a.recycle();
+    b.recycle();
+
+    let (mut of_a, mut of_b) = (a.completion_queue(), b.completion_queue());
+    swap(&mut of_a, &mut of_b);
+    let (mut one, mut other) = (of_a.completions(), of_b.completions());
+    swap(&mut one, &mut other);
+    assert_eq!(one.next().map(|it| it.cookie), Some(1));
+    let back = other.next().expect("by b");
+
+    assert!(a.completions().is_empty() && b.completions().is_empty());
+    drop((a, b, of_a, of_b, nic_a, nic_b));
+    assert_eq!(back.frame.as_deref(), Some(&b"by b"[..]));
+    drop(back);
+    let audit = umem.audit();
+    assert!(audit.is_balanced(), "{audit:?}");
+}
+
+#[test]
+fn completions_may_be_read_while_others_come_and_frames_are_sent() {
+    let umem = umem();
+    let (mut xsk, mut nic) = queue(&umem);
+    let completions = xsk.completion_queue();
+    for cookie in 0..4 {
+        xsk.transmit_returning(made(&umem, b"again"), cookie)
+            .expect("room");
+    }
+    xsk.publish();
+    assert!(nic.transmitted().is_some());
+    xsk.recycle();
+
+    let mut cookies = Vec::new();
+    for completion in completions.completions() {
+        cookies.push(completion.cookie);
+        if cookies.len() < 4 {
+            let frame = completion.frame.expect("it returns");
+            xsk.transmit_returning(frame, 9).expect("room");
+            xsk.publish();
+            assert!(nic.transmitted().is_some());
+            xsk.recycle();
+        }
+    }
+
+    assert_eq!(cookies, [0, 1, 2, 3]);
+    assert_eq!(xsk.outstanding(), 3);
+    assert_whole(&umem, &[&xsk]);
+}
+
+#[test]
+fn completions_outlive_their_xsk_and_all_else() {
+    let umem = umem();
+    let (mut xsk, nic) = queue(&umem);
+    let completions = xsk.completion_queue();
+    xsk.transmit_tagged(made(&umem, b"in the ring"), 1)
+        .expect("room");
+    xsk.publish();
+    xsk.transmit_returning(made(&umem, b"never published"), 2)
+        .expect("room");
+
+    drop(umem);
+    drop(nic);
+    drop(xsk);
+
+    let read: Vec<_> = completions.completions().collect();
+    let cookies: Vec<_> = read.iter().map(|it| (it.cookie, it.outcome)).collect();
+    assert_eq!(cookies, [(2, Outcome::Aborted), (1, Outcome::Aborted)]);
+    assert_eq!(read[0].frame.as_deref(), Some(&b"never published"[..]));
+    assert!(read[1].frame.is_none(), "the kernel may have it");
+}
+
+#[test]
+fn forgotten_xsk_reports_nothing_more() {
+    let umem = umem();
+    let (mut xsk, mut nic) = queue(&umem);
+    let (mut other, _other_nic) = nic.share().expect("one more xsk");
+    let completions = xsk.completion_queue();
+    xsk.transmit_tagged(made(&umem, b"sent"), 1).expect("room");
+    xsk.publish();
+
+    forget(xsk);
+
+    assert!(completions.completions().is_empty());
+    assert_eq!(completions.completions().outstanding(), 1);
+    // The kernel is done with it all the same, and the other xsk hears of it.
+    assert!(nic.transmitted().is_some());
+    other.recycle();
+    assert_eq!(completions.completions().count(), 1);
+    assert_whole(&umem, &[&other]);
 }

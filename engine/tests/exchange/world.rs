@@ -1,15 +1,15 @@
 //! Several UMEMs with xsks, NICs and frames, of which nothing says which belongs to
 //! which: what an application may do with them, one random step at a time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem::{forget, swap};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use wharf::{
-    ChunkSize, DetachedFrame, Frame, MultiBuffer, RingCapacity, SimulatedNic, Umem, UmemConfig,
-    Xsk, XskConfig,
+    ChunkSize, CompletionQueue, DetachedFrame, Frame, MultiBuffer, RingCapacity, SimulatedNic,
+    Umem, UmemConfig, Xsk, XskConfig,
 };
 
 use crate::tagged::{self, Tagged};
@@ -65,6 +65,10 @@ pub struct World {
     /// Frames that a NIC delivered, or an application sent, and which have not come
     /// out on the other side.
     under_way: HashSet<u64>,
+    /// How often a frame is in transmit and its end is to be reported, by its tag.
+    reported: HashMap<u64, u32>,
+    /// The completions of every xsk that there was.
+    completions: Vec<CompletionQueue>,
     far: Option<Sender<Detached>>,
     back: Receiver<Detached>,
     far_thread: Option<JoinHandle<()>>,
@@ -85,6 +89,8 @@ impl World {
             detached: Vec::new(),
             next_tag: 0,
             under_way: HashSet::new(),
+            reported: HashMap::new(),
+            completions: Vec::new(),
             far: Some(far),
             back,
             far_thread: Some(far_thread),
@@ -120,6 +126,7 @@ impl World {
                 6 => self.drop_nic(),
                 _ => self.replace_umem(),
             },
+            38 => self.read_completions(),
             37 => match self.random.below(50) {
                 0 => forget(self.take_xsk()),
                 1 => forget(self.take_held()),
@@ -239,9 +246,17 @@ impl World {
     fn sent(&mut self, xsk: usize, tagged: Tagged<Frame>) {
         tagged.check();
         let Tagged { frame, tag } = tagged;
-        match self.xsks[xsk].transmit(frame) {
+        let kind = self.random.below(3);
+        let xsk = &mut self.xsks[xsk];
+        let sent = match kind {
+            0 => xsk.transmit(frame),
+            1 => xsk.transmit_tagged(frame, tag),
+            _ => xsk.transmit_returning(frame, tag),
+        };
+        match sent {
             Ok(()) => {
                 self.under_way.insert(tag);
+                *self.reported.entry(tag).or_default() += u32::from(kind > 0);
             }
             Err(error) => {
                 let frame = error.into_frame();
@@ -279,6 +294,31 @@ impl World {
         }
         if let Some(xsk) = self.xsk() {
             self.xsks[xsk].tx().complete();
+        }
+    }
+
+    /// Each as often as it was to be reported, and no frame changed.
+    fn read_completions(&mut self) {
+        if self.completions.len() > 1 {
+            let last = self.completions.len() - 1;
+            let place = self.random.below(last);
+            self.completions.swap(place, last);
+        }
+        let most = self.random.below(24);
+        let completions = self.completions.last().map(CompletionQueue::completions);
+        let read: Vec<_> = completions.into_iter().flatten().take(most).collect();
+        for completion in read {
+            let tag = completion.cookie;
+            let left = self.reported.get_mut(&tag).expect("it was sent");
+            *left = left.checked_sub(1).expect("it is reported once");
+            if let Some(frame) = completion.frame {
+                let frame = Tagged { frame, tag };
+                frame.check();
+                // Else it would be under way twice with one tag.
+                if self.held.len() < HELD && !self.under_way.contains(&tag) {
+                    self.held.push(frame);
+                }
+            }
         }
     }
 
@@ -483,6 +523,7 @@ impl World {
         if self.xsks.len() < XSKS
             && let Ok((xsk, nic)) = self.nics[nic].share()
         {
+            self.completions.push(xsk.completion_queue());
             self.xsks.push(xsk);
             self.nics.push(nic);
         }
@@ -543,6 +584,7 @@ impl World {
         };
         match Xsk::simulated(&self.umems[umem], &config) {
             Ok((xsk, nic)) => {
+                self.completions.push(xsk.completion_queue());
                 self.xsks.push(xsk);
                 self.nics.push(nic);
             }

@@ -1,16 +1,23 @@
-//! Completion ring → pool.
+//! Completion ring → pool, or → frame for one that comes back.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
+use crate::memory::frame::Frame;
 use crate::memory::geometry::Geometry;
-use crate::memory::ledger::{QueueId, Record, XskId};
+use crate::memory::ledger::{Owner, QueueId, Record, XskId};
+use crate::memory::links::Next;
 use crate::memory::umem::UmemState;
 
 /// What one entry of a completion ring is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Completion {
+#[derive(Debug)]
+pub(crate) enum CompletedChunk {
     /// A frame, or the last chunk of one, that had this record.
     Frame(Record),
+    /// As `Frame`, with the cookie that is to be reported.
+    Tagged(Record, u64),
+    /// The last chunk that the kernel had of a frame that comes back.
+    Returned(XskId, u64, Frame),
     /// A chunk of a frame in several, but not its last.
     Part,
     /// A frame of an xsk that has closed.
@@ -128,21 +135,76 @@ impl UmemState {
     ///
     /// Any address in the chunk names it: the kernel loses bit 0 in copy mode
     /// (6.18 to 7.3).
-    pub(crate) fn complete(&self, addr: u64, queue: QueueId) -> Completion {
+    pub(crate) fn complete(self: &Rc<Self>, addr: u64, queue: QueueId) -> CompletedChunk {
         let Some(place) = self.geometry.place(addr) else {
-            return Completion::Violation;
+            return CompletedChunk::Violation;
         };
         let chunk = place.chunk;
-        let completion = if let Ok(record) = self.ledger.complete(chunk, queue) {
-            Completion::Frame(record)
+        let completed = if let Ok(record) = self.ledger.complete(chunk, queue) {
+            CompletedChunk::Frame(record)
+        } else if let Ok(record) = self.ledger.complete_tagged(chunk, queue) {
+            CompletedChunk::Tagged(record, self.tags.cookie(chunk))
         } else if self.ledger.complete_part(chunk, queue).is_ok() {
-            Completion::Part
+            CompletedChunk::Part
         } else if self.ledger.complete_stranded(chunk, queue).is_ok() {
-            Completion::Stranded
+            CompletedChunk::Stranded
         } else {
-            return Completion::Violation;
+            return self.complete_returning(chunk, queue);
         };
         self.pool.put(chunk);
-        completion
+        completed
+    }
+
+    /// TX ring of an xsk of `queue` → application, for a chunk of a frame that comes
+    /// back. The frame is whole when the kernel is done with all of them, in whatever
+    /// order.
+    fn complete_returning(self: &Rc<Self>, chunk: u32, queue: QueueId) -> CompletedChunk {
+        let mut is_last = false;
+        let completed = self.ledger.complete_returning(chunk, queue, || {
+            is_last = self.tags.take_one(self.tags.first(chunk));
+            is_last
+        });
+        match completed {
+            Err(_) => CompletedChunk::Violation,
+            Ok(_) if !is_last => CompletedChunk::Part,
+            Ok(record) => {
+                let first = self.tags.first(chunk);
+                let (addr, extent) = self.tags.frame(first);
+                let claim = self.ledger.resume(first);
+                let frame = Frame::resumed(self, claim, addr, extent);
+                CompletedChunk::Returned(record.xsk(), self.tags.cookie(first), frame)
+            }
+        }
+    }
+
+    /// Writes off what the kernel has from the TX ring of `xsk`, except what
+    /// it [completes](Self::complete) later. Hands `report` the cookie of each frame
+    /// whose completion was to be reported.
+    pub(crate) fn strand_transmitted(&self, xsk: XskId, mut report: impl FnMut(u64)) {
+        let mut returning = Vec::new();
+        self.ledger.close_transmit(xsk, |chunk, owner| match owner {
+            Owner::Returning => returning.push(self.tags.first(chunk)),
+            _ => report(self.tags.cookie(chunk)),
+        });
+        returning.sort_unstable();
+        returning.dedup();
+        for first in returning {
+            report(self.tags.cookie(first));
+            self.recycle_returned(first);
+        }
+    }
+
+    /// Part → pool, for the chunks of a frame that the kernel is done with, which is not
+    /// done with all.
+    fn recycle_returned(&self, first: u32) {
+        let (_, extent) = self.tags.frame(first);
+        let parts = self.backing().links.parts(Next::of_extent(extent));
+        let chunks = parts.map(|part| part.place.chunk);
+        for chunk in std::iter::once(first).chain(chunks) {
+            if self.ledger.is_part(chunk) {
+                self.ledger.recycle_part(chunk);
+                self.pool.put(chunk);
+            }
+        }
     }
 }

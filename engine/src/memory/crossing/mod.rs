@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   pool ── post ───────► fill ring          RX ring ── receive ──► frame
-//!   frame ── transmit ──► TX ring    completion ring ── complete ─► pool
+//!   frame ── transmit ──► TX ring    completion ring ── complete ─► pool, or frame
 //! ```
 //!
 //! Each has a busy path, which takes a chunk if its record is the one expected of
@@ -15,6 +15,6 @@ mod post;
 mod receive;
 mod transmit;
 
-pub(crate) use complete::Completion;
+pub(crate) use complete::CompletedChunk;
 pub(crate) use receive::{Receiver, Refused, receive, receive_reserved};
-pub(crate) use transmit::Transmitter;
+pub(crate) use transmit::{Outgoing, Report, Transmitter};

@@ -9,6 +9,7 @@ use crate::kernel::sys::if_xdp::Descriptor;
 use crate::memory::frame::Frame;
 use crate::memory::handle::{Handle, UmemPointer};
 use crate::memory::ledger::{Record, XskRecords};
+use crate::memory::links::Next;
 use crate::memory::umem::UmemState;
 
 /// Makes descriptors of the frames that one xsk sends: of all in a run, of which
@@ -25,6 +26,35 @@ pub(crate) struct Transmitter {
     xsk: XskRecords,
     from: Record,
     to: Record,
+    /// The cookies of the chunks; none before the first was sent.
+    cookies: Rc<[Cell<u64>]>,
+}
+
+/// What is reported of a frame when the kernel is done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// The cookie.
+    Cookie,
+    /// The cookie and the frame.
+    Frame,
+}
+
+/// Where a frame lies that is about to be sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing {
+    chunk: u32,
+    addr: u64,
+    extent: u64,
+}
+
+impl Outgoing {
+    pub(crate) fn of(frame: &Frame) -> Self {
+        Self {
+            chunk: frame.chunk(),
+            addr: frame.addr(),
+            extent: frame.extent(),
+        }
+    }
 }
 
 impl Transmitter {
@@ -36,6 +66,7 @@ impl Transmitter {
             xsk,
             from: Record::NEVER,
             to: Record::NEVER,
+            cookies: Rc::default(),
         }
     }
 
@@ -57,6 +88,23 @@ impl Transmitter {
     /// is [settled](Self::settle).
     #[inline(always)]
     pub(crate) fn run(&self, frame: Frame) -> Result<Descriptor, Frame> {
+        self.run_to(frame, self.to)
+    }
+
+    /// As [`run`](Self::run), and has `cookie` reported when the kernel is done with the
+    /// frame.
+    #[inline(always)]
+    pub(crate) fn run_tagged(&self, frame: Frame, cookie: u64) -> Result<Descriptor, Frame> {
+        let Some(place) = self.cookies.get(frame.chunk() as usize) else {
+            return Err(frame);
+        };
+        let descriptor = self.run_to(frame, self.to.tagged())?;
+        place.set(cookie);
+        Ok(descriptor)
+    }
+
+    #[inline(always)]
+    fn run_to(&self, frame: Frame, to: Record) -> Result<Descriptor, Frame> {
         if frame.pointer() != self.pointer || !frame.is_plain() {
             return Err(frame);
         }
@@ -69,7 +117,7 @@ impl Transmitter {
         if cell.get() != self.from {
             return Err(frame);
         }
-        cell.set(self.to);
+        cell.set(to);
         let descriptor = Descriptor::with_extent(frame.addr(), frame.extent());
         frame.leave_counted();
         Ok(descriptor)
@@ -83,6 +131,30 @@ impl Transmitter {
         self.from = from;
         self.to = self.xsk.sent(from);
         (descriptor, from.is_made())
+    }
+
+    /// Has a frame reported that was sent just now, and not as one of the run: with its
+    /// cookie, when the kernel is done with it.
+    pub(crate) fn report(&mut self, sent: Outgoing, cookie: u64, report: Report) {
+        let UmemState { ledger, tags, .. } = &*self.umem;
+        self.cookies = Rc::clone(tags.cookies());
+        let links = &self.umem.backing().links;
+        let chunks = || {
+            let parts = links.parts(Next::of_extent(sent.extent));
+            std::iter::once(sent.chunk).chain(parts.map(|part| part.place.chunk))
+        };
+        let last = chunks().last().expect("the first, if no other");
+        match report {
+            Report::Cookie => {
+                ledger.tag(last);
+                tags.cookies()[last as usize].set(cookie);
+            }
+            Report::Frame => {
+                chunks().for_each(|chunk| ledger.let_return(chunk, chunk == last));
+                tags.remember(sent.chunk, (sent.addr, sent.extent), chunks());
+                tags.cookies()[sent.chunk as usize].set(cookie);
+            }
+        }
     }
 
     /// Whether the application made the frames of the run.

@@ -134,6 +134,26 @@ impl Frame {
         unsafe { Self::from_raw(Handle::new(umem), claim, addr, len.into()) }
     }
 
+    /// The frame that had `addr` and `extent` when it was sent, and whose chunks the
+    /// kernel is done with: the first is what `claim` is for, and the others are parts.
+    ///
+    /// # Panics
+    ///
+    /// When the bytes do not lie in that chunk.
+    pub(in crate::memory) fn resumed(
+        umem: &Rc<UmemState>,
+        claim: Claim,
+        addr: u64,
+        extent: u64,
+    ) -> Self {
+        let place = umem.geometry.place(addr).expect("a frame had the address");
+        let len = extent & u64::from(u32::MAX);
+        let len = u32::try_from(len).expect("the lower half");
+        let mut frame = Self::in_place(umem, claim, place, len);
+        frame.set_first_part(Next::of_extent(extent));
+        frame
+    }
+
     /// Lets the frame grow by `bytes` at the front, and returns the new bytes,
     /// zeroed: for a header to be put before the packet.
     ///
@@ -347,7 +367,7 @@ impl Frame {
 
     #[inline]
     pub(super) fn first_part(&self) -> Next {
-        Next::from_word((self.extent >> 32) as u32)
+        Next::of_extent(self.extent)
     }
 
     #[inline]

@@ -28,6 +28,11 @@
 //! Where it says Application and Transmit, a part goes through Part and
 //! TransmitPart; a detached frame's parts stay Part.
 //!
+//! A frame whose completion is reported goes through Tagged instead of Transmit. All
+//! chunks of one that comes back are Returning, and Part once the kernel is done with
+//! them, until the last of them is; then the frame is the application's again, as one
+//! that it made.
+//!
 //! Frames of one kind mostly come in a row, so the busy crossings compare a chunk's
 //! whole record with that of the chunk before, and store what that became: one
 //! comparison checks owner, queue, charge and xsk. What does not match goes the
@@ -237,6 +242,56 @@ impl Ledger {
         Ok(record)
     }
 
+    /// As [`complete`](Self::complete), for a chunk whose cookie is to be reported.
+    pub(crate) fn complete_tagged(&self, chunk: u32, queue: QueueId) -> Result<Record, Violation> {
+        self.complete_from(Owner::Tagged, chunk, queue)
+    }
+
+    /// TX ring of an xsk of `queue` → application, as a part: any chunk of a frame that
+    /// returns. It is charged to no queue any more. `is_last` says whether the kernel is
+    /// done with the frame. Returns the record that the chunk had.
+    pub(crate) fn complete_returning(
+        &self,
+        chunk: u32,
+        queue: QueueId,
+        is_last: impl FnOnce() -> bool,
+    ) -> Result<Record, Violation> {
+        let cell = self.records.get(chunk as usize).ok_or(Violation)?;
+        let record = cell.get();
+        if !record.is_with(Owner::Returning, queue) {
+            return Err(Violation);
+        }
+        cell.set(Record::bare(Owner::Part));
+        self.settle(record, 1);
+        if !is_last() {
+            let parts = &self.charges.completed_parts[record.xsk().position()];
+            parts.set(parts.get() + 1);
+        }
+        Ok(record)
+    }
+
+    /// Makes a part the application's as a frame that it made.
+    pub(crate) fn resume(&self, chunk: u32) -> Claim {
+        let cell = self.expect(chunk, Owner::Part);
+        cell.set(Record::bare(Owner::Application));
+        Claim(chunk)
+    }
+
+    /// Has a cookie reported for a chunk in transmit, which stands for its frame.
+    pub(crate) fn tag(&self, chunk: u32) {
+        self.hand_over(chunk, Owner::Transmit, Owner::Tagged);
+    }
+
+    /// Has a chunk in transmit come back to the application.
+    pub(crate) fn let_return(&self, chunk: u32, is_last: bool) {
+        let from = if is_last {
+            Owner::Transmit
+        } else {
+            Owner::TransmitPart
+        };
+        self.hand_over(chunk, from, Owner::Returning);
+    }
+
     /// Counts `chunks` as completed, which had `record`, and takes off their charges.
     #[inline]
     pub(crate) fn settle(&self, record: Record, chunks: u32) {
@@ -395,9 +450,10 @@ impl Ledger {
     }
 
     /// Strands what the kernel has from the TX ring of `xsk`. The records keep
-    /// the queue, on whose completion ring the chunks may come back still.
-    pub(crate) fn close_transmit(&self, xsk: XskId) {
-        for cell in &self.records {
+    /// the queue, on whose completion ring the chunks may come back still. Hands `report`
+    /// each chunk whose completion was to be reported, and its owner before.
+    pub(crate) fn close_transmit(&self, xsk: XskId, mut report: impl FnMut(u32, Owner)) {
+        for (chunk, cell) in (0..).zip(&self.records) {
             let record = cell.get();
             if record.is_sent_by(xsk) {
                 self.uncharge(record.charged(), 1);
@@ -407,6 +463,9 @@ impl Ledger {
                     QueueId::NONE,
                     XskId::NONE,
                 ));
+                if matches!(record.owner(), Owner::Tagged | Owner::Returning) {
+                    report(chunk, record.owner());
+                }
             }
         }
     }

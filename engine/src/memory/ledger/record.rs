@@ -20,6 +20,11 @@ pub(crate) enum Owner {
     Transmit,
     /// The kernel, to send from, before the last chunk of a frame.
     TransmitPart,
+    /// As `Transmit`, and a cookie is reported when the kernel is done with it.
+    Tagged,
+    /// The kernel, to send from: any chunk of a frame that the application has again
+    /// when the kernel is done with all of them.
+    Returning,
     /// Nobody: the kernel returned it with a descriptor that makes no sense.
     Quarantined,
     /// The kernel still had it when its xsk closed.
@@ -29,7 +34,7 @@ pub(crate) enum Owner {
 }
 
 impl Owner {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Pool,
         Self::Fill,
         Self::Application,
@@ -37,6 +42,8 @@ impl Owner {
         Self::Part,
         Self::Transmit,
         Self::TransmitPart,
+        Self::Tagged,
+        Self::Returning,
         Self::Quarantined,
         Self::Stranded,
         Self::Gap,
@@ -96,10 +103,18 @@ impl Record {
         self.0.to_le_bytes()[0] == owner as u8
     }
 
-    #[inline]
     pub(super) fn is_sent_by(self, xsk: XskId) -> bool {
-        let sent = self.is_owned_by(Owner::Transmit) || self.is_owned_by(Owner::TransmitPart);
+        let sent = matches!(
+            self.owner(),
+            Owner::Transmit | Owner::TransmitPart | Owner::Tagged | Owner::Returning
+        );
         sent && self.xsk() == xsk
+    }
+
+    /// The record of a chunk in transmit, with its completion to be reported.
+    #[inline]
+    pub(crate) fn tagged(self) -> Self {
+        Self(self.0 ^ (Owner::Transmit as u32 ^ Owner::Tagged as u32))
     }
 
     /// The record with another owner, and all else as it is.

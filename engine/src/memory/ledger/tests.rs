@@ -107,7 +107,7 @@ fn closing_strands_what_the_kernel_has_of_that_queue_only() {
     ledger.transmit(&claim, &records(A));
 
     ledger.close_fill(QUEUE_A, Owner::Stranded, |_| ());
-    ledger.close_transmit(A);
+    ledger.close_transmit(A, |_, _| ());
 
     let expected = [Owner::Stranded, Owner::Fill, Owner::Stranded];
     assert_eq!(owners(&ledger), expected);
@@ -120,7 +120,7 @@ fn stranded_frame_comes_home_on_its_queues_completion_ring_once() {
     ledger.transmit(&claims[0], &records(A));
     ledger.transmit(&claims[1], &records(A2));
 
-    ledger.close_transmit(A);
+    ledger.close_transmit(A, |_, _| ());
 
     assert_eq!(owners(&ledger), [Owner::Stranded, Owner::Transmit]);
     assert_eq!(ledger.complete(0, QUEUE_A), Err(Violation));

@@ -156,6 +156,7 @@ impl WorkerThread {
             // The program is detached before the queues close.
             self.shutdown.wait_until_requested();
             worker.drain(&mut application);
+            worker.end_transmissions(&mut application);
         });
         let ended = self.guard(|| drop(application));
         if ran.is_none() || ended.is_none() {
