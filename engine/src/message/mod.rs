@@ -8,7 +8,9 @@
 //! it does an application could do as well.
 //!
 //! ```text
-//!   payload ─► Scatter ─► frames ─► TX ring
+//!   payload ─► Scatter ─► frames ─► MessageSender ─► TX ring ─► completions
+//!                                                                    │
+//!                      once per message: take_ended ◄── completed ◄──┘
 //!
 //!   RX ring ─► frames ─► Reassembler ─► Message: owned frames, payload as segments
 //! ```
@@ -77,6 +79,10 @@ mod payload;
 mod reassembler;
 mod remembered;
 mod scatter;
+mod sender;
+mod sink;
+mod strip;
+mod submit;
 mod whole;
 
 pub use counters::ReassemblyCounters;
@@ -89,7 +95,12 @@ pub use lost::{Lost, LostReason};
 pub use payload::{FromBytes, Payload};
 pub use reassembler::{Reassembler, ReassemblyConfig, Reception};
 pub use scatter::Scatter;
+pub use sender::{MessageSender, SendOutcome, SenderConfig, SentMessage};
+pub use sink::{FrameSink, Returning, ToInterface};
+pub use submit::SubmitError;
 pub use whole::Message;
 
+#[cfg(test)]
+mod sender_tests;
 #[cfg(test)]
 mod tests;

@@ -12,10 +12,11 @@ use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use super::counters::ReassemblyCounters;
-use super::fragment::{FRAGMENT_HEADER_BYTES, Fragment, Malformed};
+use super::fragment::{Fragment, Malformed};
 use super::incomplete::Incomplete;
 use super::lost::{Lost, LostReason};
 use super::remembered::Remembered;
+use super::strip::strip;
 use super::whole::Message;
 use crate::memory::frame::Frame;
 
@@ -314,20 +315,3 @@ impl<P: Clone + Eq + Hash> Reassembler<P> {
 
 /// Entries that are not worth a sweep.
 const SWEPT_FROM: usize = 64;
-
-/// Cuts headers and padding off a frame, and returns which fragment it is.
-fn strip(mut frame: Frame, header_bytes: u32) -> Result<(Frame, Fragment), (Frame, Malformed)> {
-    let header = frame.get(header_bytes as usize..).unwrap_or_default();
-    let fragment = match Fragment::read(header) {
-        Ok(fragment) => fragment,
-        Err(reason) => return Err((frame, reason)),
-    };
-    // It has been read, so so many are there.
-    let front = header_bytes + FRAGMENT_HEADER_BYTES;
-    let Some(padding) = (frame.total_len() - front).checked_sub(fragment.len()) else {
-        return Err((frame, Malformed::TooShort));
-    };
-    let cut = frame.shrink_back(padding).is_ok() && frame.shrink_front(front).is_ok();
-    debug_assert!(cut, "both were found to be there");
-    Ok((frame, fragment))
-}

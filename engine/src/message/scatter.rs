@@ -147,6 +147,18 @@ impl<H: Headers, P: Payload> Scatter<H, P> {
         self.count - self.next.index
     }
 
+    /// Bytes of the headers in front of each fragment header.
+    #[must_use]
+    pub fn header_bytes(&self) -> u32 {
+        self.headers.header_bytes()
+    }
+
+    /// Payload bytes of every frame but the last.
+    #[must_use]
+    pub fn stride(&self) -> u32 {
+        self.next.stride
+    }
+
     /// The message's number.
     #[must_use]
     pub fn number(&self) -> u64 {

@@ -4,9 +4,10 @@ use std::mem::{forget, swap};
 use std::time::Instant;
 
 use wharf::message::{
-    FromBytes, Layout, Message, Reassembler, ReassemblyConfig, Reception, Scatter,
+    FromBytes, Layout, Message, MessageSender, Reassembler, ReassemblyConfig, Reception, Returning,
+    Scatter, SendOutcome, SenderConfig,
 };
-use wharf::{Umem, UmemConfig};
+use wharf::{RingCapacity, Umem, UmemConfig, Xsk, XskConfig};
 
 const HEADERS: [u8; 14] = [2; 14];
 
@@ -108,4 +109,37 @@ fn forgotten_messages_keep_their_memory_and_nothing_else() {
     let audit = umem.audit();
     assert!(audit.is_balanced(), "{audit:?}");
     assert_eq!((audit.application, audit.detached, audit.pool), (4, 3, 57));
+}
+
+#[test]
+fn exchanged_senders_report_their_own_messages_and_return_the_others() {
+    // More than the fill ring takes.
+    let umem = Umem::new(&UmemConfig::new(256)).expect("memory for a UMEM");
+    let config = XskConfig::new(RingCapacity::new(64).expect("a power of two"));
+    let (mut xsk, mut nic) = Xsk::simulated(&umem, &config).expect("a simulated xsk");
+    let sender = || MessageSender::new(SenderConfig::default());
+    let (mut a, mut b) = (sender(), sender());
+    a.submit(1, scatter(1, 0xaa), Returning::No).expect("new");
+    b.submit(2, scatter(2, 0xbb), Returning::No).expect("new");
+    assert_eq!(a.advance(&umem, &mut xsk.tx(), 2), 2);
+
+    swap(&mut a, &mut b);
+    a.advance(&umem, &mut xsk.tx(), u32::MAX);
+    b.advance(&umem, &mut xsk.tx(), u32::MAX);
+    xsk.publish();
+    while nic.transmitted().is_some() {}
+    xsk.tx().complete();
+    for completion in xsk.completions() {
+        if let Err(other) = a.completed(completion) {
+            b.completed(other).expect("of one of the two");
+        }
+    }
+
+    for (sender, cookie) in [(&mut a, 2), (&mut b, 1)] {
+        let sent = sender.take_ended().expect("it is done with");
+        assert_eq!((sent.cookie, sent.outcome), (cookie, SendOutcome::Sent));
+        assert_eq!(sender.outstanding(), 0);
+    }
+    forget((a, b));
+    assert!(umem.audit().is_balanced());
 }
