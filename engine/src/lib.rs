@@ -69,9 +69,9 @@ pub use memory::{
 };
 pub use runtime::{
     Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,
-    Error, Event, EventKind, Idle, InterfaceReport, KeepManagement, ManagementReport, OnLinkDown,
-    Outbox, QueueStats, SimulatedWorker, Snapshot, Summary, UnusedCpus, Wait, WorkerContext,
-    WorkerReport, WorkerStats, XskStats,
+    Error, Event, EventKind, Idle, Interest, InterfaceReport, KeepManagement, ManagementReport,
+    OnLinkDown, Outbox, QueueStats, SimulatedWorker, Snapshot, Summary, UnusedCpus, Wait, Waker,
+    WatchToken, WorkerContext, WorkerReport, WorkerStats, XskStats,
 };
 pub use steering::rules::{
     Action, ActionPlace, DecidedBy, Decision, Explanation, Expression, Flow, IcmpVersion,

@@ -170,6 +170,11 @@ impl Umem {
         audit
     }
 
+    /// Puts the detached chunks that came back into the pool.
+    pub(crate) fn collect_returns(&self) {
+        self.shared.collect_returns();
+    }
+
     /// The size of a chunk in bytes.
     #[must_use]
     pub fn chunk_size(&self) -> u32 {

@@ -89,6 +89,11 @@ pub enum Error {
         /// The system's error.
         source: io::Error,
     },
+    /// A descriptor that cannot be waited on.
+    #[error(
+        "cannot watch a regular file or a directory, which is always ready: read or write it at once, or on another thread"
+    )]
+    AlwaysReady,
     /// The application panicked.
     #[error("worker {worker} stopped because the application panicked: {message}")]
     ApplicationPanicked {

@@ -3,7 +3,9 @@
 
 mod account;
 mod application;
+mod attention;
 mod chunk_shares;
+mod clock;
 mod config;
 mod counters;
 mod down_links;
@@ -12,6 +14,9 @@ mod engine;
 mod error;
 mod events;
 mod guard;
+mod hooks;
+#[cfg(test)]
+mod hooks_tests;
 mod outbox;
 mod publisher;
 mod routes;
@@ -19,6 +24,8 @@ mod shutdown;
 mod simulated;
 mod stats;
 mod waiting;
+mod waker;
+mod watched;
 mod worker;
 mod xsk_set;
 
@@ -35,3 +42,5 @@ pub use events::{Event, EventKind};
 pub use outbox::Outbox;
 pub use simulated::SimulatedWorker;
 pub use stats::{QueueStats, Snapshot, Summary, WorkerStats, XskStats};
+pub use waker::Waker;
+pub use watched::{Interest, WatchToken};

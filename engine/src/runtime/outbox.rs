@@ -4,10 +4,17 @@
 //! to one interface costs a comparison each beside the xsk itself.
 
 use std::cell::{RefCell, RefMut};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Instant;
 
 use crate::kernel::InterfaceId;
 use crate::memory::{Frame, Umem};
+use crate::runtime::Error;
+use crate::runtime::attention::Attention;
 use crate::runtime::routes::RoutesFrom;
+use crate::runtime::waker::Waker;
+use crate::runtime::watched::{Interest, WatchToken};
 use crate::xsk::{TransmitError, TxHalf};
 
 /// Where a worker's application sends frames.
@@ -34,6 +41,7 @@ pub struct Outbox<'a> {
     /// The interface that `tx` sends to.
     to: InterfaceId,
     tx: RefMut<'a, TxHalf>,
+    attention: &'a Attention,
 }
 
 /// Frames that an outbox could not send, and dropped.
@@ -57,6 +65,7 @@ impl<'a> Outbox<'a> {
         refusals: &'a mut [Refusals],
         source: usize,
         routes: &'a RoutesFrom,
+        attention: &'a Attention,
     ) -> Self {
         let last = routes.last();
         Self {
@@ -67,6 +76,7 @@ impl<'a> Outbox<'a> {
             source,
             to: last.to,
             tx: xsks[last.position].borrow_mut(),
+            attention,
         }
     }
 }
@@ -207,6 +217,48 @@ impl Outbox<'_> {
     #[must_use]
     pub fn umem(&self) -> &Umem {
         self.umem
+    }
+
+    /// The time by the worker's clock, which a test may
+    /// [move](crate::SimulatedWorker::advance).
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.attention.clock.now()
+    }
+
+    /// Asks for a call of [`tick`](crate::Application::tick) at `due`, or at once if that
+    /// has passed. Of several times the earliest counts, and the call is one: it asks
+    /// again for what is not due yet.
+    pub fn tick_at(&mut self, due: Instant) {
+        self.attention.tick_at(due);
+    }
+
+    /// When the next tick is due.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.attention.next_tick()
+    }
+
+    /// Wakes the worker from other threads.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker::new(Arc::clone(&self.attention.alarm))
+    }
+
+    /// Calls [`ready`](crate::Application::ready) whenever `fd` is, from the next round
+    /// on: see [`WorkerContext::watch`](crate::WorkerContext::watch).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlwaysReady`] for a regular file or a directory, and [`Error::System`]
+    /// when the kernel cannot watch one more.
+    pub fn watch(&mut self, fd: impl AsFd, interest: Interest) -> Result<WatchToken, Error> {
+        self.attention.watched.add(fd.as_fd(), interest)
+    }
+
+    /// Watches a descriptor no more. Returns whether it did.
+    pub fn unwatch(&mut self, token: WatchToken) -> bool {
+        self.attention.watched.remove(token)
     }
 
     /// Borrows the xsk that sends to an interface, in the place of the one before.

@@ -1,12 +1,12 @@
 //! How an engine's threads learn that it is over, and the engine learns why.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::kernel::sys::wait::EventFd;
 use crate::runtime::Error;
+use crate::runtime::waker::Alarm;
 
 /// What [`Error::InterfaceLost`] says of an interface that was set down.
 pub(crate) const SET_DOWN: &str = "set down";
@@ -16,7 +16,7 @@ pub(crate) const REMOVED: &str = "deleted or moved to another network namespace"
 /// A request to stop, and the first failure.
 pub(crate) struct Shutdown {
     requested: AtomicBool,
-    alarms: Vec<EventFd>,
+    alarms: Vec<Arc<Alarm>>,
     failure: Mutex<Failure>,
     /// Notified of a failure and of the request.
     changed: Condvar,
@@ -32,7 +32,7 @@ impl Shutdown {
     /// For `workers` workers.
     pub(crate) fn new(workers: usize) -> Result<Self, Error> {
         // One more for the supervisor.
-        let alarms: Result<_, _> = (0..=workers).map(|_| EventFd::new()).collect();
+        let alarms: Result<_, _> = (0..=workers).map(|_| Alarm::new().map(Arc::new)).collect();
         Ok(Self {
             requested: AtomicBool::new(false),
             alarms: alarms.map_err(|source| Error::System {
@@ -48,23 +48,16 @@ impl Shutdown {
     pub(crate) fn request(&self) {
         // Relaxed: the flag says nothing of other memory.
         self.requested.store(true, Ordering::Relaxed);
-        self.alarms.iter().for_each(EventFd::signal);
+        self.alarms.iter().for_each(|alarm| alarm.ring());
         // The lock is taken so that a thread between its look at the flag and
         // its wait is not missed.
         drop(self.lock());
         self.changed.notify_all();
     }
 
-    /// Wakes a worker that sleeps, without asking it to stop. It
-    /// [notes](Self::woken) that it was.
+    /// Wakes a worker that sleeps, without asking it to stop.
     pub(crate) fn wake(&self, worker: usize) {
-        self.alarms[worker].signal();
-    }
-
-    /// Lets worker `worker` sleep again after it was woken. It then looks at what it was
-    /// woken for, [`is_requested`](Self::is_requested) among it.
-    pub(crate) fn woken(&self, worker: usize) {
-        self.alarms[worker].clear();
+        self.alarms[worker].ring();
     }
 
     /// Waits for [`request`](Self::request).
@@ -79,14 +72,15 @@ impl Shutdown {
         self.requested.load(Ordering::Relaxed)
     }
 
-    /// The descriptor that becomes readable for a worker when it is to stop.
-    pub(crate) fn alarm(&self, worker: usize) -> BorrowedFd<'_> {
-        self.alarms[worker].as_fd()
+    /// What ends a worker's sleep.
+    pub(crate) fn alarm(&self, worker: usize) -> &Arc<Alarm> {
+        &self.alarms[worker]
     }
 
-    /// The same for the supervisor.
+    /// The descriptor that becomes readable for the supervisor when it is to stop.
     pub(crate) fn supervisor_alarm(&self) -> BorrowedFd<'_> {
-        self.alarms.last().expect("one more than workers").as_fd()
+        let alarm = self.alarms.last().expect("one more than workers");
+        alarm.descriptor().expect("it was made with one")
     }
 
     /// Records why the engine cannot go on. The first error counts.

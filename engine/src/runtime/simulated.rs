@@ -1,19 +1,25 @@
 //! A worker without an engine: an application over simulated xsks.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::memory::Umem;
-use crate::runtime::application::Application;
+use crate::runtime::application::{Application, WorkerContext};
+use crate::runtime::attention::Attention;
+use crate::runtime::clock::Clock;
 use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE};
 use crate::runtime::stats::{Snapshot, Summary, WorkerStats, XskStats};
+use crate::runtime::waker::Alarm;
 use crate::runtime::xsk_set::{Round, XskSet};
 use crate::xsk::{SimulatedNic, Xsk, XskConfig};
 
 /// A worker on simulated xsks, to test an [`Application`] without a kernel and
 /// without privileges. It runs the code that a worker of an [`Engine`](crate::Engine)
 /// runs, one round at a time, on the calling thread; frames come from and go to a
-/// [`SimulatedNic`] for each xsk.
+/// [`SimulatedNic`] for each xsk. Its clock stands still until it is
+/// [advanced](Self::advance).
 ///
 /// ```
 /// use wharf::{Application, Batch, InterfaceId, Outbox, RingCapacity};
@@ -53,8 +59,12 @@ use crate::xsk::{SimulatedNic, Xsk, XskConfig};
 pub struct SimulatedWorker<A> {
     application: A,
     xsks: XskSet,
+    context: WorkerContext,
     rounds: u64,
     started: Instant,
+    /// When the application asked to be called again in its last call of `idle`.
+    idle_until: Option<Instant>,
+    has_stopped: bool,
 }
 
 impl<A: Application> SimulatedWorker<A> {
@@ -75,6 +85,21 @@ impl<A: Application> SimulatedWorker<A> {
         configs: &[XskConfig],
         application: A,
     ) -> Result<(Self, Vec<SimulatedNic>), Error> {
+        Self::new_with(umem, configs, |_| application)
+    }
+
+    /// As [`new`](Self::new), with an application that is made from its context, as an
+    /// engine's [factory](crate::EngineBuilder::start) does. The worker has no CPU, and its
+    /// queues have no reports.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`new`](Self::new).
+    pub fn new_with(
+        umem: &Umem,
+        configs: &[XskConfig],
+        application: impl FnOnce(&WorkerContext) -> A,
+    ) -> Result<(Self, Vec<SimulatedNic>), Error> {
         if configs.is_empty() {
             return Err(ConfigError::Zero { what: "xsks" }.into());
         }
@@ -92,11 +117,29 @@ impl<A: Application> SimulatedWorker<A> {
             }
         }
         let named = xsks.into_iter().map(|xsk| ("simulated".to_owned(), xsk));
+        let alarm = Arc::new(Alarm::without_descriptor());
+        let attention = Rc::new(Attention::new(alarm, Clock::simulated()));
+        let xsks = XskSet::new(
+            umem.clone(),
+            named.collect(),
+            Self::BATCH_SIZE,
+            Rc::clone(&attention),
+        );
+        let context = WorkerContext {
+            worker: 0,
+            cpu: None,
+            umem: umem.clone(),
+            queues: Vec::new(),
+            attention,
+        };
         let worker = Self {
-            xsks: XskSet::new(umem.clone(), named.collect(), Self::BATCH_SIZE),
-            application,
+            application: application(&context),
+            xsks,
+            context,
             rounds: 0,
             started: Instant::now(),
+            idle_until: None,
+            has_stopped: false,
         };
         Ok((worker, nics))
     }
@@ -110,15 +153,67 @@ impl<A: Application> SimulatedWorker<A> {
         self
     }
 
-    /// One round of a worker's loop, and the application's
-    /// [`idle`](Application::idle) if no xsk had anything to do. Returns whether
-    /// there was something, or `idle` asked for the [next
-    /// round](crate::Idle::Again) at once: where this returns `false`, an engine's
-    /// worker may go to sleep.
+    /// One round of a worker's loop: the hooks of what has come or is due, the batches
+    /// of each xsk, and the application's [`idle`](Application::idle) if no xsk had
+    /// anything to do. Returns whether there was something, or `idle` asked for the
+    /// [next round](crate::Idle::Again) at once: where this returns `false`, an engine's
+    /// worker may go to sleep, until [`due`](Self::due) at the most.
+    ///
+    /// [Watched](WorkerContext::watch) descriptors are looked at in every round.
+    ///
+    /// # Panics
+    ///
+    /// When the application does, or the kernel cannot say which watched descriptors
+    /// are ready.
     pub fn round(&mut self) -> bool {
         self.rounds += 1;
-        let round = self.xsks.round_or_idle(&mut self.application);
-        round.expect("a simulated xsk needs no waking") == Round::Progress
+        let application = &mut self.application;
+        self.xsks.take_wake(application);
+        self.xsks.take_tick(application);
+        let looked = self.xsks.take_ready(application);
+        looked.expect("the kernel knows what is ready");
+        let round = self.xsks.round_or_idle(application);
+        let round = round.expect("a simulated xsk needs no waking");
+        self.idle_until = match round {
+            Round::Until(at) => Some(at),
+            Round::Progress | Round::Nothing => None,
+        };
+        round == Round::Progress || self.due().is_some_and(|due| due <= self.now())
+    }
+
+    /// The application's call when the engine stops ([`Application::finish`]), once.
+    /// Rounds after it are those in which an engine's worker drains. Where
+    /// this is not called, [`finish`](Self::finish) does it.
+    pub fn stop(&mut self) {
+        if !std::mem::replace(&mut self.has_stopped, true) {
+            self.xsks.finish(&mut self.application);
+        }
+    }
+
+    /// What the application knows of the worker, and how other threads wake it.
+    #[must_use]
+    pub fn context(&self) -> &WorkerContext {
+        &self.context
+    }
+
+    /// The time by the worker's clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.context.now()
+    }
+
+    /// Moves the worker's clock. What is due then is called for in the next round.
+    pub fn advance(&mut self, by: Duration) {
+        self.context.attention.clock.advance(by);
+    }
+
+    /// When the next round is due although no frame has come: the next
+    /// [tick](crate::Outbox::tick_at), or what the last call of `idle`
+    /// [asked for](crate::Idle::Until).
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        let tick = self.context.attention.next_tick();
+        self.idle_until.into_iter().chain(tick).min()
     }
 
     /// The application.
@@ -135,15 +230,18 @@ impl<A: Application> SimulatedWorker<A> {
 
     /// Ends as an engine's worker does, and drops the application. Frames that the
     /// NICs have not sent are [unfinished](crate::DropReason::TxUnfinished).
-    pub fn finish(self) -> Summary {
+    pub fn finish(mut self) -> Summary {
+        self.stop();
         let Self {
             mut application,
             mut xsks,
+            context,
             rounds,
             started,
+            ..
         } = self;
         xsks.end_transmissions(&mut application);
-        drop(application);
+        drop((application, context));
         let audit = xsks.abandon();
         let counters = xsks.last_counters(0);
         Summary {

@@ -4,7 +4,7 @@
 //!
 //! Workers share nothing on the data path.
 
-use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::Wait;
 use crate::runtime::application::Application;
+use crate::runtime::attention::Attention;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::publisher::{Labels, Publisher, SharedCounters, WorkerCounters};
 use crate::runtime::shutdown::Shutdown;
@@ -25,6 +26,10 @@ use crate::xsk::Xsk;
 
 /// Rounds between two looks at the clock.
 const CLOCK_ROUNDS: u64 = 32;
+
+/// Empty rounds between two looks at the clock while a tick is asked for: less than a
+/// microsecond.
+const TICK_ROUNDS: u64 = 8;
 
 /// The longest sleep when nothing is under way. It bounds how late counters are
 /// published and detached frames are collected.
@@ -43,6 +48,7 @@ const DRAIN_QUIET: Duration = Duration::from_millis(5);
 /// A worker's xsks, and all it needs to run them.
 pub(crate) struct Worker {
     xsks: XskSet,
+    attention: Rc<Attention>,
     waiting: Waiting,
     publisher: Publisher,
     links: Arc<DownLinks>,
@@ -75,6 +81,7 @@ impl Worker {
         let xsks = parts.xsks;
         let publisher = Publisher::new(parts.shared, labels(&xsks, 0))?;
         Ok(Self {
+            attention: Rc::clone(xsks.attention()),
             xsks,
             waiting: Waiting::new(parts.wait),
             publisher,
@@ -99,7 +106,16 @@ impl Worker {
         shutdown: &Shutdown,
     ) -> Result<(), Error> {
         let mut next_look = 0;
-        while !shutdown.is_requested() {
+        // Since the last one that did something, or slept.
+        let mut empty_rounds = 0_u64;
+        loop {
+            if self.xsks.take_wake(application) {
+                self.do_duties(duties)?;
+            }
+            // After the alarm may have been reset, which it is for this as well.
+            if shutdown.is_requested() {
+                return Ok(());
+            }
             self.stats.rounds += 1;
             if self.stats.rounds >= next_look {
                 next_look = self.stats.rounds + CLOCK_ROUNDS;
@@ -107,25 +123,37 @@ impl Worker {
                 if self.publisher.is_due() {
                     self.publish()?;
                 }
-                self.do_duties(duties, shutdown)?;
+                self.do_duties(duties)?;
+                self.xsks.take_ready(application)?;
             }
-            if self.xsks.round_or_idle(application)? == Round::Progress {
-                self.waiting.progress();
-            } else if self.waiting.sleeps(Instant::now) {
-                self.sleep(shutdown.alarm(self.stats.worker))?;
+            if empty_rounds.is_multiple_of(TICK_ROUNDS) {
+                self.xsks.take_tick(application);
+            }
+            let due = match self.xsks.round_or_idle(application)? {
+                Round::Progress => {
+                    self.waiting.progress();
+                    empty_rounds = 0;
+                    continue;
+                }
+                Round::Until(due) => Some(due),
+                Round::Nothing => None,
+            };
+            if self.waiting.sleeps(Instant::now) {
+                self.sleep(due)?;
                 self.waiting.woke(Instant::now);
-                self.do_duties(duties, shutdown)?;
+                self.do_duties(duties)?;
+                self.xsks.take_ready(application)?;
+                empty_rounds = 0;
             } else {
+                empty_rounds += 1;
                 std::hint::spin_loop();
             }
         }
-        Ok(())
     }
 
-    fn do_duties(&mut self, duties: &mut impl Duties, shutdown: &Shutdown) -> Result<(), Error> {
+    fn do_duties(&mut self, duties: &mut impl Duties) -> Result<(), Error> {
         if duties.is_any() {
             duties.run(self)?;
-            shutdown.woken(self.stats.worker);
         }
         Ok(())
     }
@@ -150,6 +178,11 @@ impl Worker {
         &mut self.xsks
     }
 
+    /// Lets the application send what it holds, once it gets no more.
+    pub(crate) fn let_finish(&mut self, application: &mut impl Application) {
+        self.xsks.finish(application);
+    }
+
     /// Handles what is still on its way after the program was detached: runs the
     /// application over frames in the RX rings, and waits until the kernel has
     /// sent what it has, for a second at the most.
@@ -157,7 +190,10 @@ impl Worker {
         let started = Instant::now();
         let mut active = started;
         loop {
-            let round = self.xsks.round(application);
+            let round = self.attend(application).and_then(|()| {
+                // What the hooks sent is woken for here.
+                self.xsks.round(application)
+            });
             let now = Instant::now();
             if matches!(round, Ok(Round::Progress)) {
                 active = now;
@@ -178,6 +214,13 @@ impl Worker {
         self.xsks.end_transmissions(application);
     }
 
+    /// Calls the application for whatever has come but frames.
+    fn attend(&mut self, application: &mut impl Application) -> Result<(), Error> {
+        self.xsks.take_wake(application);
+        self.xsks.take_tick(application);
+        self.xsks.take_ready(application)
+    }
+
     /// Takes the audit, publishes the last counters and closes the queues. Beside the
     /// audit, an error is what a panic of the `metrics` recorder said.
     pub(crate) fn finish(mut self) -> (Audit, Result<(), String>) {
@@ -189,22 +232,34 @@ impl Worker {
         (audit, self.publisher.publish_last(last))
     }
 
-    /// Sleeps until a frame arrives, the engine stops, or it is time to look
-    /// after what is under way.
+    /// Sleeps until a frame arrives, `due` or the next tick is due, the worker is woken,
+    /// a watched descriptor is ready, the engine stops, or it is time to look after what
+    /// is under way.
     ///
     /// In copy mode, waiting on a socket sends what is in its TX ring and
     /// swallows the error that reports a lost frame, so a socket whose ring is
     /// not empty is left out; so is one whose frames the application does not
     /// take now, which would end the wait at once.
-    fn sleep(&mut self, alarm: BorrowedFd<'_>) -> Result<(), Error> {
-        let mut timeout = IDLE_SLEEP;
+    fn sleep(&mut self, due: Option<Instant>) -> Result<(), Error> {
+        let attention = Rc::clone(&self.attention);
+        let now = attention.clock.now();
+        let due = due.into_iter().chain(attention.next_tick()).min();
+        let due_in = due.map(|due| due.saturating_duration_since(now));
+        if due_in == Some(Duration::ZERO) {
+            return Ok(());
+        }
+        let mut timeout = due_in.unwrap_or(IDLE_SLEEP).min(IDLE_SLEEP);
         if self.publisher.is_due() {
             self.publish()?;
         } else {
             // What has been counted since is published at the end of the sleep.
             timeout = timeout.min(self.publisher.due_in() + Duration::from_millis(1));
         }
-        let mut descriptors = PollSet::new(alarm);
+        let alarm = attention.alarm.descriptor();
+        let mut descriptors = PollSet::new(alarm.expect("an engine's worker has one"));
+        if let Some(watched) = attention.watched.descriptor() {
+            descriptors.push(watched);
+        }
         for (rx, tx) in self.xsks.halves() {
             let (pending, has_frames) = (tx.pending() > 0, rx.has_frames());
             let awaited = !pending && !has_frames;
@@ -218,10 +273,13 @@ impl Worker {
             }
         }
         self.stats.sleeps += 1;
-        descriptors.wait(timeout).map_err(|source| Error::System {
+        let is_rung = descriptors.wait(timeout).map_err(|source| Error::System {
             operation: "wait for frames",
             source,
         })?;
+        if is_rung {
+            attention.alarm.reset();
+        }
         self.xsks.follow(&self.links);
         self.xsks.wake_regardless()
     }

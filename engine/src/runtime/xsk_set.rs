@@ -9,11 +9,14 @@
 //! [`SimulatedWorker`](crate::SimulatedWorker).
 
 use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
 
 use crate::kernel::{InterfaceId, KernelStatistics, XskIndex};
 use crate::memory::{Audit, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, Idle};
+use crate::runtime::attention::Attention;
 use crate::runtime::chunk_shares::ChunkShares;
 use crate::runtime::counters::Counters;
 use crate::runtime::down_links::DownLinks;
@@ -31,6 +34,8 @@ pub(crate) enum Round {
     Progress,
     /// No xsk had anything, and the application does not ask to go on at once.
     Nothing,
+    /// The same, and the application is to be asked again at this time.
+    Until(Instant),
 }
 
 /// A worker's xsks. Field order is drop order: xsks go before the handle of their
@@ -51,11 +56,17 @@ pub(crate) struct XskSet {
     /// The kernel's counters as last read.
     kernel: Vec<KernelStatistics>,
     shares: ChunkShares,
+    attention: Rc<Attention>,
 }
 
 impl XskSet {
     /// `xsks` with the names of their interfaces, all of `umem`.
-    pub(crate) fn new(umem: Umem, xsks: Vec<(String, Xsk)>, batch_size: u32) -> Self {
+    pub(crate) fn new(
+        umem: Umem,
+        xsks: Vec<(String, Xsk)>,
+        batch_size: u32,
+        attention: Rc<Attention>,
+    ) -> Self {
         let mut set = Self {
             rx: Vec::new(),
             tx: Vec::new(),
@@ -67,6 +78,7 @@ impl XskSet {
             batch_size,
             kernel: Vec::new(),
             shares: ChunkShares::default(),
+            attention,
         };
         set.add(xsks);
         set
@@ -141,14 +153,31 @@ impl XskSet {
     ) -> Result<Round, Error> {
         let mut round = self.serve(application);
         if round == Round::Nothing {
-            let routes = self.routes.from(0);
-            let mut out = Outbox::new(&self.umem, &self.tx, &mut self.refusals, 0, routes);
-            if application.idle(&mut out) == Idle::Again {
-                round = Round::Progress;
-            }
+            round = match self.call(|out| application.idle(out)) {
+                Idle::Sleep => Round::Nothing,
+                Idle::Again => Round::Progress,
+                Idle::Until(at) => Round::Until(at),
+            };
         }
         self.wake()?;
         Ok(round)
+    }
+
+    /// Calls the application for another reason than frames. What it sends leaves with
+    /// the next round.
+    #[inline]
+    pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut Outbox<'_>) -> T) -> T {
+        let routes = self.routes.from(0);
+        let attention = &self.attention;
+        let mut out = Outbox::new(
+            &self.umem,
+            &self.tx,
+            &mut self.refusals,
+            0,
+            routes,
+            attention,
+        );
+        call(&mut out)
     }
 
     /// One round.
@@ -185,7 +214,9 @@ impl XskSet {
                 continue;
             }
             let routes = self.routes.from(source);
-            let mut out = Outbox::new(&self.umem, &self.tx, &mut self.refusals, source, routes);
+            let (tx, refusals) = (&self.tx, &mut self.refusals);
+            let attention = &self.attention;
+            let mut out = Outbox::new(&self.umem, tx, refusals, source, routes, attention);
             application.receive(batch, &mut out);
             if self.rx[source].counters().frames != before {
                 round = Round::Progress;
@@ -214,7 +245,9 @@ impl XskSet {
                 continue;
             }
             let routes = self.routes.from(source);
-            let mut out = Outbox::new(&self.umem, &self.tx, &mut self.refusals, source, routes);
+            let (tx, refusals) = (&self.tx, &mut self.refusals);
+            let attention = &self.attention;
+            let mut out = Outbox::new(&self.umem, tx, refusals, source, routes, attention);
             application.completed(queue.completions(), &mut out);
             is_any_read |= queue.completions().len() != before;
         }
@@ -299,6 +332,14 @@ impl XskSet {
             let tx = tx.borrow();
             !dead && tx.takes_frames() && tx.in_flight() > 0
         })
+    }
+
+    pub(crate) fn umem(&self) -> &Umem {
+        &self.umem
+    }
+
+    pub(crate) fn attention(&self) -> &Rc<Attention> {
+        &self.attention
     }
 
     /// The receiving halves.

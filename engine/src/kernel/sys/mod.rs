@@ -4,6 +4,7 @@
 pub(crate) mod bpf;
 pub(crate) mod clock;
 pub(crate) mod descriptors;
+pub(crate) mod epoll;
 pub(crate) mod if_xdp;
 pub(crate) mod memory;
 pub(crate) mod namespace;

@@ -182,7 +182,7 @@ pub(crate) fn kick_rx(fd: BorrowedFd<'_>) -> io::Result<()> {
         Ok(_) => Ok(()),
         Err(Errno::OPNOTSUPP) => {
             let set = PollSet::new(fd);
-            set.wait(Duration::ZERO)
+            set.wait(Duration::ZERO).map(drop)
         }
         Err(error) => Err(error.into()),
     }

@@ -46,8 +46,9 @@ impl<'fd> PollSet<'fd> {
     }
 
     /// Sleeps until a descriptor is readable or has an error, or until
-    /// `timeout` has passed. A signal ends the wait early.
-    pub(crate) fn wait(mut self, timeout: Duration) -> io::Result<()> {
+    /// `timeout` has passed, which counts in nanoseconds. A signal ends the wait early.
+    /// Returns whether the first descriptor is ready.
+    pub(crate) fn wait(mut self, timeout: Duration) -> io::Result<bool> {
         // One that does not fit 64 bits of seconds is for ever.
         let timeout = Timespec::try_from(timeout).ok();
         let descriptors = if self.many.is_empty() {
@@ -56,7 +57,8 @@ impl<'fd> PollSet<'fd> {
             &mut self.many[..]
         };
         match rustix::event::poll(descriptors, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Ok(_) => Ok(!descriptors[0].revents().is_empty()),
+            Err(Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -1,5 +1,7 @@
 //! What an engine is asked for, checked before the machine is touched.
 
+use std::sync::Arc;
+
 use super::engine::Engine;
 use super::management::KeepManagement;
 use super::settings::Settings;
@@ -239,7 +241,8 @@ impl EngineBuilder {
 
     /// Starts the engine: attaches the XDP program, starts the workers, binds
     /// their queues, and steers frames to them. `application` makes one
-    /// application per worker, on the worker's thread.
+    /// application per worker, on the worker's thread. Where each is to have something
+    /// of its own, [`start_with`](Self::start_with) moves it there.
     ///
     /// The interfaces are those of the calling thread's network namespace, and
     /// workers run in it. Blocks until all queues are bound: some milliseconds,
@@ -254,7 +257,54 @@ impl EngineBuilder {
         F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
     {
         self.validate()?;
-        Engine::start(self.0, application)
+        let application = Arc::new(application);
+        Engine::start(self.0, |_| {
+            let application = Arc::clone(&application);
+            move |context: &WorkerContext| (application(context), application)
+        })
+    }
+
+    /// As [`start`](Self::start), with state that moves into each worker. `factory` is
+    /// called with the number of each worker, from 0, on the calling thread; what it
+    /// returns is called once on the worker's thread, and makes the application there.
+    /// So the one may hand out what there is one of, and the application need not be
+    /// [`Send`].
+    ///
+    /// ```no_run
+    /// # use wharf::{Application, Batch, Outbox};
+    /// use std::sync::mpsc::{Receiver, channel};
+    ///
+    /// struct Take(Receiver<Vec<u8>>);
+    /// # impl Application for Take {
+    /// #     fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) { batch.for_each(drop); }
+    /// # }
+    ///
+    /// # fn main() -> Result<(), wharf::Error> {
+    /// let mut senders = Vec::new();
+    /// let engine = wharf::Engine::builder().interface("eth0").start_with(|_worker| {
+    ///     let (sender, receiver) = channel();
+    ///     senders.push(sender);
+    ///     move |_context| Take(receiver)
+    /// })?;
+    /// # engine.stop().outcome
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of the setup, [`Error::ApplicationPanicked`] among them if `factory`
+    /// panics. Everything is undone then.
+    pub fn start_with<A, F, M>(self, mut factory: F) -> Result<Engine, Error>
+    where
+        A: Application,
+        F: FnMut(usize) -> M,
+        M: FnOnce(&WorkerContext) -> A + Send + 'static,
+    {
+        self.validate()?;
+        Engine::start(self.0, |worker| {
+            let make = factory(worker);
+            move |context: &WorkerContext| (make(context), ())
+        })
     }
 }
 

@@ -26,7 +26,7 @@ use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::drops::DropReason;
 use crate::runtime::events::{Event, Events};
-use crate::runtime::guard::message_of;
+use crate::runtime::guard::{guarded, message_of};
 use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::{Snapshot, Summary, XskStats};
@@ -120,10 +120,15 @@ fn check_shapes(interfaces: &[Interface], names: &[String]) -> Result<(), Error>
 const FLAG_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Engine {
-    pub(super) fn start<A, F>(config: Settings, application: F) -> Result<Self, Error>
+    /// `factory` returns for each worker what makes its application there, and
+    /// something to keep until the worker's thread ends.
+    pub(super) fn start<A, K, M>(
+        config: Settings,
+        factory: impl FnMut(usize) -> M,
+    ) -> Result<Self, Error>
     where
         A: Application,
-        F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
+        M: FnOnce(&WorkerContext) -> (A, K) + Send + 'static,
     {
         privileges::check(config.steering.reading())?;
         // Said before an interface is touched, and better than by the loader, which
@@ -203,26 +208,28 @@ impl Engine {
         };
         let supervisor = Supervisor::start(links, addresses, news, &engine.shutdown)?;
         engine.supervisor = Some(supervisor);
-        engine.start_workers(&config, &interfaces, &plan.workers, application)?;
+        engine.start_workers(&config, &interfaces, &plan.workers, factory)?;
         engine.started = Instant::now();
         engine.follow_queues(&config, &interfaces, &plan, queue_watch)?;
         Ok(engine)
     }
 
-    fn start_workers<A, F>(
+    fn start_workers<A, K, M>(
         &mut self,
         config: &Settings,
         interfaces: &[Interface],
         plans: &[WorkerPlan],
-        application: F,
+        mut factory: impl FnMut(usize) -> M,
     ) -> Result<(), Error>
     where
         A: Application,
-        F: Fn(&WorkerContext) -> A + Send + Sync + 'static,
+        M: FnOnce(&WorkerContext) -> (A, K) + Send + 'static,
     {
-        let application = Arc::new(application);
         let (ready, readiness) = channel();
         for plan in plans {
+            let worker = plan.worker;
+            let make = guarded(|| factory(worker));
+            let make = make.map_err(|message| Error::ApplicationPanicked { worker, message })?;
             let shared = SharedCounters::default();
             let requests = Requests::default();
             let thread = WorkerThread {
@@ -235,10 +242,9 @@ impl Engine {
                 plan: plan.clone(),
             };
             let ready = ready.clone();
-            let application = Arc::clone(&application);
             let thread = Builder::new()
                 .name(format!("wharf-{}", thread.plan.worker))
-                .spawn(move || thread.run(ready, application))
+                .spawn(move || thread.run(ready, make))
                 .map_err(|source| Error::System {
                     operation: "start a worker's thread",
                     source,

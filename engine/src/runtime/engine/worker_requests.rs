@@ -52,10 +52,10 @@ impl Requests {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         requests.push(request);
-        // Under the lock, so that the worker does not take the request before it is
-        // woken for it. Relaxed, as the lock orders the rest.
-        shutdown.wake(worker);
+        // Before the worker is woken, which may look at once. Relaxed, as the lock
+        // orders the rest.
         self.0.is_any.store(true, Ordering::Relaxed);
+        shutdown.wake(worker);
     }
 
     /// Whether there are any: a load, which costs next to nothing.

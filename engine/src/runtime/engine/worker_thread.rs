@@ -1,6 +1,7 @@
 //! A worker's thread from its first moment to its last: it pins itself, builds
 //! its UMEM and queues, reports to the engine, and runs.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::kernel::interface_id::InterfaceId;
 use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
+use crate::runtime::attention::Attention;
+use crate::runtime::clock::Clock;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::guard::guarded;
 use crate::runtime::outbox::Outbox;
@@ -50,15 +53,15 @@ const EXPLANATION: Duration = Duration::from_secs(1);
 
 impl WorkerThread {
     /// Runs to the end, and returns the audit unless the setup failed. Sends
-    /// on `ready` how the setup went, and closes it.
-    pub(super) fn run<A, F>(
+    /// on `ready` how the setup went, and closes it. What `make` returns beside the
+    /// application is kept until all else is done.
+    pub(super) fn run<A, K>(
         mut self,
         ready: Sender<Result<Ready, Error>>,
-        make: Arc<F>,
+        make: impl FnOnce(&WorkerContext) -> (A, K),
     ) -> Option<Audit>
     where
         A: Application,
-        F: Fn(&WorkerContext) -> A,
     {
         let pin = |cpu: &usize| core_affinity::set_for_current(CoreId { id: *cpu });
         self.plan.cpu = self.plan.cpu.filter(pin);
@@ -67,27 +70,28 @@ impl WorkerThread {
             let sockets = sockets(&bound)?;
             Ok((binder, bound, sockets))
         });
-        let audit = match bound {
-            Ok((binder, bound, sockets)) => self.work(binder, bound, sockets, ready, &*make),
+        match bound {
+            Ok((binder, bound, sockets)) => self.work(binder, bound, sockets, ready, make),
             Err(error) => {
                 // The engine has gone if it does not listen.
                 let _ = ready.send(Err(error));
+                drop(ready);
+                self.guard(|| drop(make));
                 None
             }
-        };
-        // The last worker drops what the caller's closure has captured.
-        self.guard(|| drop(make));
-        audit
+        }
     }
 
-    fn work<A: Application>(
+    fn work<A: Application, K>(
         &self,
         binder: Binder,
         bound: Bound,
         sockets: Vec<Socket>,
         ready: Sender<Result<Ready, Error>>,
-        make: &impl Fn(&WorkerContext) -> A,
+        make: impl FnOnce(&WorkerContext) -> (A, K),
     ) -> Option<Audit> {
+        let alarm = Arc::clone(self.shutdown.alarm(self.plan.worker));
+        let attention = Rc::new(Attention::new(alarm, Clock::Machine));
         let umem = binder.umem().clone();
         let (queues, reports): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
         let names = reports.iter().map(|report| report.interface.clone());
@@ -98,6 +102,7 @@ impl WorkerThread {
                 umem.clone(),
                 names.zip(queues).collect(),
                 self.config.batch_size,
+                Rc::clone(&attention),
             ),
             wait: self.config.wait,
             shared: Arc::clone(&self.shared),
@@ -107,6 +112,8 @@ impl WorkerThread {
             Ok(worker) => worker,
             Err(message) => {
                 let _ = ready.send(Err(self.panicked(message)));
+                drop(ready);
+                self.guard(|| drop(make));
                 return None;
             }
         };
@@ -115,12 +122,15 @@ impl WorkerThread {
             cpu: self.plan.cpu,
             umem,
             queues: reports,
+            attention,
         };
         let bound = Ready {
             report: WorkerReport::new(&context),
             sockets,
         };
-        if let Some(application) = self.guard(|| make(&context)) {
+        let mut kept = None;
+        if let Some((application, keep)) = self.guard(|| make(&context)) {
+            kept = Some(keep);
             // The engine has gone if it does not listen, and then it has asked
             // the workers to stop.
             let _ = ready.send(Ok(bound));
@@ -137,6 +147,7 @@ impl WorkerThread {
         if let Err(message) = published {
             self.shutdown.fail(self.panicked(message));
         }
+        self.guard(|| drop(kept));
         Some(audit)
     }
 
@@ -155,6 +166,7 @@ impl WorkerThread {
             }
             // The program is detached before the queues close.
             self.shutdown.wait_until_requested();
+            worker.let_finish(&mut application);
             worker.drain(&mut application);
             worker.end_transmissions(&mut application);
         });
