@@ -7,7 +7,7 @@
 //! by the kernel as `rx_ring_full`. Frames to an interface that is down do not wait.
 
 use wharf::{
-    Application, Batch, ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, Outbox, Pages,
+    Application, Batch, ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, Outbox,
     RingCapacity,
 };
 
@@ -65,11 +65,7 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
         } else {
             ChunkSize::new(arguments.chunk_size)?
         })
-        .pages(if arguments.huge_pages {
-            Pages::Huge
-        } else {
-            Pages::Base
-        })
+        .pages(arguments.huge_pages.into())
         .ring_size(RingCapacity::new(arguments.ring_size)?)
         .batch_size(arguments.batch)
         .xsks_per_queue(arguments.xsks_per_queue)

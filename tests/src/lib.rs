@@ -11,6 +11,7 @@
 //!   account   frames in = frames out + drops, and chunks in = chunks out
 //!   traffic   frames that nobody answers, and a thread that sends them
 //!   waiting   bounded waits
+//!   forbidden  system calls that are refused
 //!   scenario  the kernel's own AF_XDP scenarios, over any medium
 //! ```
 //!
@@ -23,6 +24,7 @@ mod binary;
 mod control;
 mod control_group;
 mod conversation;
+mod forbidden;
 mod forward;
 mod machine;
 mod occupant;
@@ -36,6 +38,7 @@ pub use binary::{keep_sockets_apart, wharf, wharf_in};
 pub use control::ControlDirectory;
 pub use control_group::ControlGroup;
 pub use conversation::{Connection, connect, listen, reach};
+pub use forbidden::forbid;
 pub use forward::{Forward, Report, SOON, error_and_mark, last_line, number, single_line};
 pub use machine::{InterfaceState, assert_no_program, is_older_than, state_of};
 pub use occupant::{Occupant, Place};

@@ -2,16 +2,13 @@
 //! one line which limit it is, and leaves the interfaces as they were. It is never
 //! killed, and never blames the kernel's version.
 
-use std::collections::BTreeMap;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule,
-};
 use wharf_testbed::{HostCommand, Testbed, Wire, require_privileges, require_program};
-use wharf_tests::{ControlGroup, InterfaceState, keep_sockets_apart, single_line, state_of, wharf};
+use wharf_tests::{
+    ControlGroup, InterfaceState, forbid, keep_sockets_apart, single_line, state_of, wharf,
+};
 
 const FORWARD: [&str; 5] = ["forward", "left", "right", "--duration", "0.1"];
 
@@ -196,27 +193,6 @@ fn address_space_that_is_too_small_is_named() {
         }
     }
     assert!(started, "1 GiB is enough");
-}
-
-/// Has the calling thread, and what it starts, get `errno` for `call` if its first
-/// argument, or none, is `first`.
-fn forbid(call: i64, first: Option<u64>, errno: i32) {
-    let condition = first.map(|value| {
-        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
-            .expect("a call has arguments")
-    });
-    let rules = condition
-        .map(|condition| vec![SeccompRule::new(vec![condition]).expect("there is a condition")]);
-    let filter = SeccompFilter::new(
-        BTreeMap::from([(call, rules.unwrap_or_default())]),
-        SeccompAction::Allow,
-        SeccompAction::Errno(errno.unsigned_abs()),
-        std::env::consts::ARCH.try_into().expect("it is known"),
-    );
-    let filter: BpfProgram = filter
-        .and_then(TryInto::try_into)
-        .expect("a filter the kernel takes");
-    seccompiler::apply_filter(&filter).expect("filters need no privilege");
 }
 
 #[test]

@@ -312,7 +312,7 @@ fn frames_travel_in_huge_pages_both_ways(attach: Attach) {
             ..layout
         };
         let umem = Umem::new(&layout).expect("there are two pages");
-        assert_eq!((umem.memory_bytes(), umem.chunks()), (4 << 20, 1024));
+        assert_eq!((umem.memory().bytes, umem.chunks()), (4 << 20, 1024));
         // So that the queue has the chunks around the border of the two.
         let border = HUGE_PAGE / umem.chunk_size() as usize;
         let hoard: Vec<_> = (0..border - 32).map_while(|_| umem.allocate()).collect();

@@ -38,9 +38,9 @@ pub struct EngineArgs {
     /// Put packet memory on huge pages
     ///
     /// Reserve them beforehand with `sysctl vm.nr_hugepages=N`. Each worker takes whole
-    /// pages.
-    #[arg(long, hide_short_help = true)]
-    pub huge_pages: bool,
+    /// pages. Without a value, `require` is meant.
+    #[arg(long, hide_short_help = true, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "never", default_missing_value = "require")]
+    pub huge_pages: HugePagesArg,
     /// Set the entries of each ring, a power of two from 64
     #[arg(long, hide_short_help = true, value_name = "ENTRIES", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_RING_SIZE, allow_negative_numbers = true)]
     pub ring_size: u32,
@@ -95,6 +95,28 @@ impl From<ModeArg> for wharf::Mode {
             ModeArg::Auto => Self::Auto,
             ModeArg::ZeroCopy => Self::ZeroCopy,
             ModeArg::Copy => Self::Copy,
+        }
+    }
+}
+
+/// [`wharf::Pages`] on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum HugePagesArg {
+    /// Use the usual pages
+    #[default]
+    Never,
+    /// Use huge pages if there are enough; the start says why not
+    Prefer,
+    /// Fail where there are too few
+    Require,
+}
+
+impl From<HugePagesArg> for wharf::Pages {
+    fn from(huge_pages: HugePagesArg) -> Self {
+        match huge_pages {
+            HugePagesArg::Never => Self::Base,
+            HugePagesArg::Prefer => Self::PreferHuge,
+            HugePagesArg::Require => Self::Huge,
         }
     }
 }

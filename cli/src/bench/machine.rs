@@ -46,7 +46,7 @@ impl Worker {
             queues: report.queues.len(),
             chunks: report.chunks,
             chunk_size_bytes: report.chunk_size,
-            memory_bytes: report.memory_bytes,
+            memory_bytes: report.memory.bytes,
         }
     }
 }

@@ -87,8 +87,29 @@ pub struct Worker {
     pub chunks: u32,
     pub chunk_size_bytes: u32,
     pub unaligned_chunks: bool,
+    /// Whether the memory lies on huge pages.
     pub huge_pages: bool,
+    /// Why not, where they were preferred.
+    pub huge_pages_fallback: Option<String>,
+    /// Where the memory comes from: `memfd` or `anonymous`.
+    pub memory_source: &'static str,
+    /// Why it is no memfd.
+    pub memory_source_fallback: Option<String>,
+    pub numa: Numa,
     pub queues: Vec<Queue>,
+}
+
+/// The NUMA node of a worker's memory, beside that of its CPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Numa {
+    /// The nodes of the machine.
+    pub nodes: u32,
+    /// The node of the CPU.
+    pub cpu_node: Option<u32>,
+    /// The node of the memory, if it lies on one.
+    pub memory_node: Option<u32>,
+    /// Why it is not that of the CPU.
+    pub fallback: Option<String>,
 }
 
 /// One queue and how its frames travel.
@@ -250,14 +271,24 @@ impl Management {
 
 impl Worker {
     fn of(report: &WorkerReport) -> Self {
+        let memory = &report.memory;
         Self {
             worker: report.worker,
             cpu: report.cpu,
-            memory_bytes: report.memory_bytes,
+            memory_bytes: memory.bytes,
             chunks: report.chunks,
             chunk_size_bytes: report.chunk_size,
             unaligned_chunks: report.unaligned_chunks,
-            huge_pages: report.pages == wharf::Pages::Huge,
+            huge_pages: memory.has_huge_pages(),
+            huge_pages_fallback: memory.pages_fallback.clone(),
+            memory_source: memory.source.label(),
+            memory_source_fallback: memory.source_fallback.clone(),
+            numa: Numa {
+                nodes: memory.numa.nodes,
+                cpu_node: memory.numa.wanted,
+                memory_node: memory.numa.got,
+                fallback: memory.numa.fallback.clone(),
+            },
             queues: queues_of(&report.queues),
         }
     }
@@ -327,6 +358,15 @@ pub mod tests {
                 chunk_size_bytes: 4096,
                 unaligned_chunks: false,
                 huge_pages: false,
+                huge_pages_fallback: None,
+                memory_source: "memfd",
+                memory_source_fallback: None,
+                numa: Numa {
+                    nodes: 1,
+                    cpu_node: Some(0),
+                    memory_node: Some(0),
+                    fallback: None,
+                },
                 queues: vec![queue("eth0"), queue("eth1")],
             }],
             unused_cpus: None,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::setup::{Interface, Setup, Steering, UnusedCpus};
+use super::setup::{Interface, Numa, Setup, Steering, UnusedCpus, Worker};
 use super::text::{counted, mebibytes, ranges};
 
 /// Writes what each interface and worker got.
@@ -27,7 +27,7 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
             .collect();
         writeln!(
             out,
-            "worker {} on {cpu}: {} MiB{}, {}{} chunks of {} bytes; {}",
+            "worker {} on {cpu}: {} MiB{}{}, {}{} chunks of {} bytes; {}",
             worker.worker,
             mebibytes(worker.memory_bytes),
             if worker.huge_pages {
@@ -35,6 +35,7 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
             } else {
                 ""
             },
+            numa_node(&worker.numa),
             worker.chunks,
             if worker.unaligned_chunks {
                 " unaligned"
@@ -44,10 +45,37 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
             worker.chunk_size_bytes,
             queues.join(", "),
         )?;
+        write_fallbacks(out, worker)?;
     }
     match &setup.unused_cpus {
         Some(unused) => write_unused(out, unused),
         None => Ok(()),
+    }
+}
+
+/// Machines with one node have nothing to say.
+fn numa_node(numa: &Numa) -> String {
+    match numa.memory_node {
+        Some(node) if numa.nodes > 1 => format!(" on NUMA node {node}"),
+        _ => String::new(),
+    }
+}
+
+fn write_fallbacks(out: &mut impl Write, worker: &Worker) -> io::Result<()> {
+    if let Some(reason) = &worker.huge_pages_fallback {
+        writeln!(out, "  not in huge pages: {reason}")?;
+    }
+    if let Some(reason) = &worker.memory_source_fallback {
+        writeln!(out, "  not a memfd: {reason}")?;
+    }
+    match (&worker.numa.fallback, worker.numa.cpu_node) {
+        (Some(reason), Some(node)) if worker.numa.nodes > 1 => {
+            writeln!(
+                out,
+                "  not all on NUMA node {node}, which is the CPU's: {reason}"
+            )
+        }
+        _ => Ok(()),
     }
 }
 
@@ -118,4 +146,58 @@ fn write_interface(out: &mut impl Write, setup: &Setup, interface: &Interface) -
         writeln!(out, "  {line}")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::setup::tests::setup;
+    use super::*;
+
+    fn lines(setup: &Setup) -> Vec<String> {
+        let mut text = Vec::new();
+        write_setup(&mut text, setup).expect("there is memory");
+        let text = String::from_utf8(text).expect("it is text");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn memory_that_is_as_usual_needs_no_words() {
+        let lines = lines(&setup());
+
+        let last = lines.last().expect("a worker");
+        assert_eq!(
+            last,
+            "worker 0 on CPU 1: 16 MiB, 4096 chunks of 4096 bytes; eth0 queue 0, eth1 queue 0"
+        );
+    }
+
+    #[test]
+    fn memory_that_is_not_what_it_might_be_has_its_reasons_below() {
+        let mut setup = setup();
+        let worker = &mut setup.workers[0];
+        worker.huge_pages_fallback = Some("none".into());
+        worker.memory_source_fallback = Some("refused".into());
+        worker.numa = Numa {
+            nodes: 2,
+            cpu_node: Some(1),
+            memory_node: Some(0),
+            fallback: Some("mbind: no".into()),
+        };
+
+        let lines = lines(&setup);
+
+        let (worker, reasons) = lines[lines.len() - 4..].split_first().expect("four");
+        assert!(
+            worker.contains("16 MiB on NUMA node 0, 4096 chunks"),
+            "{worker}"
+        );
+        assert_eq!(
+            reasons,
+            [
+                "  not in huge pages: none",
+                "  not a memfd: refused",
+                "  not all on NUMA node 1, which is the CPU's: mbind: no"
+            ]
+        );
+    }
 }

@@ -41,6 +41,9 @@ pub enum Pages {
     /// chunks that cross from one piece to the next, without a word
     /// (`xp_check_unaligned` in `net/xdp/xsk_buff_pool.c`).
     Huge,
+    /// Huge pages where there are enough, and else the usual ones:
+    /// [`MemoryReport::pages_fallback`](crate::MemoryReport::pages_fallback) says why.
+    PreferHuge,
 }
 
 /// What the kernel may take off the end of a chunk: room for an skb's
@@ -70,7 +73,7 @@ impl UmemConfig {
 
     /// Bytes of all its chunks. It pins the pages that they lie on, on huge pages
     /// whole ones, and a byte more for each chunk of an odd size:
-    /// [`Umem::memory_bytes`](crate::Umem::memory_bytes) says how much.
+    /// [`MemoryReport::bytes`](crate::MemoryReport::bytes) says how much.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         u64::from(self.frames) * u64::from(self.chunk_size.get())
@@ -248,6 +251,29 @@ pub enum UmemError {
         /// The kernel's error.
         source: io::Error,
     },
+}
+
+impl UmemError {
+    /// Why memory could not be on huge pages, if that is all that is wrong.
+    pub(super) fn why_not_huge(&self) -> Option<String> {
+        match self {
+            Self::HugePages {
+                needed,
+                free,
+                total,
+                page_bytes,
+                ..
+            } => Some(format!(
+                "it takes {needed} of {} KiB, and {free} are free: `sysctl vm.nr_hugepages={}` reserves enough",
+                page_bytes >> 10,
+                (total + needed).saturating_sub(*free)
+            )),
+            Self::NoHugePages => Some("this kernel has none (CONFIG_HUGETLBFS)".to_owned()),
+            Self::Meminfo(error) => Some(format!("/proc/meminfo: {error}")),
+            Self::Map { source, .. } => Some(explain_refusal(source, KernelCall::Memory)),
+            _ => None,
+        }
+    }
 }
 
 fn fewer_frames(fit: u64) -> String {

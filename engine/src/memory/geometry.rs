@@ -21,6 +21,7 @@
 
 use std::num::NonZeroU64;
 
+use super::UmemConfig;
 use crate::kernel::sys::if_xdp::XSK_UNALIGNED_BUF_OFFSET_SHIFT;
 use crate::kernel::{ChunkSize, XDP_PACKET_HEADROOM};
 
@@ -61,6 +62,11 @@ pub(crate) struct Place {
 }
 
 impl Geometry {
+    /// What `config` asks for, with no chunk across a multiple of `border`.
+    pub(super) fn of(config: &UmemConfig, border: Option<u64>) -> Self {
+        Self::new(config.frames, config.chunk_size, config.headroom, border)
+    }
+
     /// `usable` chunks, of which none lies across a multiple of `border`. Frames
     /// begin `headroom` bytes behind XDP's own.
     pub(crate) fn new(usable: u32, size: ChunkSize, headroom: u32, border: Option<u64>) -> Self {

@@ -25,6 +25,11 @@ impl HugePages {
         parse(&text).ok_or(UmemError::NoHugePages)
     }
 
+    /// Whether `bytes` are to be had now.
+    pub(super) fn have(bytes: u64) -> bool {
+        Self::look().is_ok_and(|pages| bytes.div_ceil(pages.page_bytes) <= pages.free)
+    }
+
     /// Attempts to map `mapped` bytes for a UMEM of `bytes`, and again for a while
     /// if there are enough pages, only not free ones.
     pub(super) fn map_patiently<T>(

@@ -13,8 +13,12 @@ mod holders;
 mod huge;
 pub(crate) mod ledger;
 pub(crate) mod links;
+mod make;
+mod numa;
+mod own;
 mod pool;
 pub(crate) mod region;
+mod report;
 mod room;
 pub(crate) mod tags;
 mod umem;
@@ -29,6 +33,7 @@ pub use config::{Pages, UmemConfig, UmemConfigError, UmemError};
 pub use frame::{
     AppendError, DetachedFrame, FinishedChecksum, Frame, NoRoom, Segments, SegmentsMut,
 };
+pub use report::{MemoryReport, MemorySource, NumaReport};
 pub(crate) use room::check_room;
 pub use umem::Umem;
 pub(crate) use umem::{BackingStore, UmemState};

@@ -5,52 +5,54 @@
 //! bytes is decided by who owns it, which the ledger records.
 #![expect(unsafe_code, reason = "pointers into memory shared with the kernel")]
 
-use std::io;
 use std::ptr::NonNull;
 
-use super::config::Pages;
+use super::MemoryReport;
 use super::geometry::{Geometry, Place};
-use crate::kernel::sys::memory::{Mapping, page_size};
+use super::own::OwnMemory;
+use crate::kernel::sys::memory::page_size;
 
 /// The chunks of a UMEM.
 ///
 /// # Invariants
 ///
-/// The mapping holds at least `geometry.len_bytes()` bytes.
+/// `start` is the address of `report.bytes` mapped bytes, at least
+/// `geometry.len_bytes()` of them, which stay mapped for as long as `_memory` is kept.
 #[derive(Debug)]
 pub(crate) struct Region {
-    mapping: Mapping,
+    start: NonNull<u8>,
     geometry: Geometry,
-    pages: Pages,
+    report: MemoryReport,
+    _memory: OwnMemory,
 }
 
+// SAFETY: a region hands out addresses, and its memory is the process's.
+unsafe impl Send for Region {}
+// SAFETY: as above, and nothing of a region changes.
+unsafe impl Sync for Region {}
+
 impl Region {
-    /// Maps zeroed chunks on the NUMA node of the calling thread: `len` bytes,
-    /// whole `pages`, which hold what `geometry` says.
-    pub(crate) fn new(geometry: Geometry, pages: Pages, len: u64) -> io::Result<Self> {
-        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    /// The chunks that `geometry` says, in memory of our own.
+    pub(super) fn of_own(geometry: Geometry, memory: OwnMemory, report: MemoryReport) -> Self {
         assert!(
-            len as u64 >= geometry.len_bytes(),
+            report.bytes >= geometry.len_bytes() && memory.mapping.len() as u64 >= report.bytes,
             "a region is as long as its chunks"
         );
-        let mapping = match pages {
-            Pages::Base => Mapping::anonymous(len)?,
-            Pages::Huge => Mapping::huge(len)?,
-        };
-        Ok(Self {
-            mapping,
+        Self {
+            start: memory.mapping.start(),
             geometry,
-            pages,
-        })
+            report,
+            _memory: memory,
+        }
     }
 
-    pub(crate) fn pages(&self) -> Pages {
-        self.pages
+    pub(super) fn geometry(&self) -> &Geometry {
+        &self.geometry
     }
 
-    /// The bytes mapped: whole pages.
-    pub(crate) fn mapped_bytes(&self) -> u64 {
-        u64::try_from(self.mapping.len()).expect("lengths fit 64 bits")
+    /// What the memory is.
+    pub(crate) fn report(&self) -> &MemoryReport {
+        &self.report
     }
 
     /// Whether some chunk lies on two pages that need not be neighbours in
@@ -58,11 +60,11 @@ impl Region {
     /// the fill ring, without a word (`xp_check_unaligned` in
     /// `net/xdp/xsk_buff_pool.c`).
     pub(crate) fn scatters_chunks(&self) -> bool {
-        self.pages == Pages::Base && self.geometry.straddles(page_size())
+        !self.report.has_huge_pages() && self.geometry.straddles(page_size())
     }
 
     pub(crate) fn start(&self) -> NonNull<u8> {
-        self.mapping.start()
+        self.start
     }
 
     /// The address of `len` bytes at `place`, in this process.
@@ -80,7 +82,7 @@ impl Region {
         );
         // SAFETY: the assertion and the invariant keep the distance within the
         // mapping.
-        unsafe { self.mapping.start().add(geometry.distance(place)) }
+        unsafe { self.start.add(geometry.distance(place)) }
     }
 }
 
@@ -88,10 +90,13 @@ impl Region {
 mod tests {
     use super::*;
     use crate::kernel::ChunkSize;
+    use crate::memory::own::Size;
 
     fn region(size: ChunkSize) -> Region {
         let geometry = Geometry::new(4, size, 0, None);
-        Region::new(geometry, Pages::Base, 16 << 10).expect("16 KiB of memory")
+        let memory = OwnMemory::new(16 << 10, Size::Base(4096)).expect("16 KiB of memory");
+        let report = memory.report(16 << 10, 4096, None);
+        Region::of_own(geometry, memory, report)
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::huge::HugePages;
 use super::{Pages, UmemConfig, UmemError};
 use crate::kernel::limits::{MemoryGroup, address_space, tightest_memory_group};
 
@@ -26,16 +27,24 @@ pub(crate) fn check_room(umems: usize, config: &UmemConfig) -> Result<(), UmemEr
     if let Some((limit, in_use)) = address_space() {
         judge_address_space(umems as u64, config, limit, in_use)?;
     }
+    let on_huge_pages = match config.pages {
+        Pages::Base => false,
+        Pages::Huge => true,
+        Pages::PreferHuge => HugePages::have(config.len_bytes().saturating_mul(umems as u64)),
+    };
+    if on_huge_pages {
+        return Ok(());
+    }
     look(umems, config, &SETUP).map(drop)
 }
 
-/// Room for a UMEM that is to be mapped.
+/// Room for a UMEM on the usual pages that is to be mapped.
 pub(super) fn take_room(config: &UmemConfig) -> Result<Room, UmemError> {
     look(1, config, &USE)
 }
 
 fn look(umems: usize, config: &UmemConfig, needs: &Needs) -> Result<Room, UmemError> {
-    if config.pages == Pages::Huge || tightest_memory_group().is_none() {
+    if tightest_memory_group().is_none() {
         return Ok(Room { _turn: None });
     }
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

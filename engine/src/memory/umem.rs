@@ -16,16 +16,13 @@ use crossbeam_queue::ArrayQueue;
 
 use super::geometry::Geometry;
 use super::holders::Holders;
-use super::huge::HugePages;
 use super::ledger::{Claim, Ledger, Owner, QueueId, Violation, XskId};
 use super::links::{Links, Next};
 use super::pool::Pool;
 use super::region::Region;
-use super::room::take_room;
 use super::tags::Tags;
-use super::{Audit, Pages, UmemConfig, UmemError, budget};
+use super::{Audit, MemoryReport, UmemConfig, UmemError, budget, make};
 use crate::kernel::QueueIndex;
-use crate::kernel::sys::memory::page_size;
 use crate::kernel::sys::namespace::current_namespace;
 
 /// A UMEM, with the xsks and frames that use it. A clone is another handle to the
@@ -83,8 +80,9 @@ impl BackingStore {
 }
 
 impl Umem {
-    /// Maps the memory of a UMEM, faulted in on the NUMA node of the calling
-    /// thread. It is pinned when the first xsk is bound.
+    /// Makes the memory of a UMEM, faulted in on the NUMA node of the calling
+    /// thread's CPU: a memfd where there can be one. It is pinned when the first xsk is
+    /// bound. [`memory`](Self::memory) says what became of all that.
     ///
     /// Blocks for up to a second while huge pages are there and in use, as those
     /// of an xsk that has just closed still are.
@@ -95,24 +93,12 @@ impl Umem {
     /// memory, or no huge pages if it is to be made of those.
     pub fn new(config: &UmemConfig) -> Result<Self, UmemError> {
         config.validate()?;
-        let huge = match config.pages {
-            Pages::Base => None,
-            Pages::Huge => Some(HugePages::look()?),
-        };
-        let border = huge.map(|huge| huge.page_bytes);
-        let UmemConfig {
-            frames, chunk_size, ..
-        } = *config;
-        let geometry = Geometry::new(frames, chunk_size, config.headroom, border);
-        let bytes = geometry.len_bytes();
-        let mapped = bytes.next_multiple_of(border.unwrap_or_else(|| page_size().into()));
-        let reservation = budget::Reservation::new(mapped, config.memory_limit)?;
-        let _room = take_room(config)?;
-        let map = || Region::new(geometry, config.pages, mapped);
-        let region = match config.pages {
-            Pages::Base => map().map_err(|source| UmemError::Map { bytes, source })?,
-            Pages::Huge => HugePages::map_patiently(bytes, mapped, map)?,
-        };
+        let (region, reservation) = make::region(config)?;
+        Ok(Self::of(region, reservation))
+    }
+
+    fn of(region: Region, reservation: budget::Reservation) -> Self {
+        let geometry = *region.geometry();
         let chunks = geometry.chunks();
         let ledger = Ledger::new(chunks);
         let gaps = (0..chunks).filter(|&chunk| !geometry.is_usable(chunk));
@@ -123,7 +109,7 @@ impl Umem {
             returns: ArrayQueue::new(chunks as usize),
             _reservation: reservation,
         };
-        Ok(Self {
+        Self {
             shared: Rc::new(UmemState {
                 ledger,
                 start: backing.region.start(),
@@ -137,7 +123,7 @@ impl Umem {
                 sockets: RefCell::default(),
                 multi_buffer: Cell::new(false),
             }),
-        })
+        }
     }
 
     /// Where every chunk is now. Reads one record per chunk.
@@ -200,16 +186,11 @@ impl Umem {
         self.shared.geometry.is_unaligned()
     }
 
-    /// The pages that the memory is made of.
+    /// What its memory is: whose, on which pages and which NUMA node, and why it is not
+    /// what it might be.
     #[must_use]
-    pub fn pages(&self) -> Pages {
-        self.shared.region().pages()
-    }
-
-    /// Bytes of memory, which are pinned while an xsk is bound: whole pages.
-    #[must_use]
-    pub fn memory_bytes(&self) -> u64 {
-        self.shared.region().mapped_bytes()
+    pub fn memory(&self) -> &MemoryReport {
+        self.shared.region().report()
     }
 
     pub(crate) fn shared(&self) -> &Rc<UmemState> {

@@ -53,7 +53,7 @@ fn engine_names_what_it_got() {
     );
     let worker = &report.workers[0];
     assert_eq!(
-        (worker.cpu, worker.chunks, worker.memory_bytes),
+        (worker.cpu, worker.chunks, worker.memory.bytes),
         (Some(1), 4096, 4096 * 4096)
     );
     assert_eq!(worker.queues[0].got, wharf::CopyMode::Copy);

@@ -1,5 +1,4 @@
-//! Memory mappings that unmap on drop: anonymous ones for UMEM, and the four
-//! rings of an xsk.
+//! Memory mappings that unmap on drop: those of UMEMs, and the four rings of an xsk.
 #![expect(unsafe_code, reason = "mmap, munmap and madvise")]
 
 use std::io;
@@ -27,21 +26,25 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `len` bytes of private zeroed memory, faulted in at once on the
-    /// NUMA node of the calling thread's CPU.
+    /// Maps `len` bytes of private zeroed memory. Nothing is behind it before it is
+    /// [faulted in](Self::fault_in).
     pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
-        Self::map(len, flags, -1, 0)
+        Self::map(len, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
     }
 
     /// Like [`anonymous`](Self::anonymous), in huge pages of the default size, of
-    /// which `len` is a multiple. An error if too few are reserved, or this
-    /// process may not have them.
+    /// which `len` is a multiple. An error if too few are reserved.
     pub(crate) fn huge(len: usize) -> io::Result<Self> {
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB;
-        let mapping = Self::map(len, kind | libc::MAP_POPULATE, -1, 0)?;
-        mapping.check_populated()?;
-        Ok(mapping)
+        Self::map(len, kind, -1, 0)
+    }
+
+    /// Maps `len` bytes at `offset` of the memory that `file` is, shared. As
+    /// [`anonymous`](Self::anonymous), it has to be faulted in.
+    pub(crate) fn of_memory(file: BorrowedFd<'_>, len: usize, offset: u64) -> io::Result<Self> {
+        let offset =
+            i64::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
+        Self::map(len, libc::MAP_SHARED, file.as_raw_fd(), offset)
     }
 
     /// Maps `len` bytes at `offset` of the file behind `fd`, shared.
@@ -64,26 +67,38 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// An error where touching the memory would be a `SIGBUS`. `mmap` says
-    /// nothing of pages that it could not fault in, as where a control group may
-    /// have fewer huge pages than are free (`hugetlb.2MB.max`).
+    /// Has every page of the memory there, writable, or an error where touching some
+    /// page would be a `SIGBUS`: the kernel has no page for it, a control group may
+    /// not have it (`hugetlb.2MB.max`), or the file behind it is too short.
     ///
-    /// Before Linux 5.14 the kernel cannot check, and there is no error.
-    fn check_populated(&self) -> io::Result<()> {
+    /// Before Linux 5.14 the kernel cannot fault in with an error, and `Ok(false)` says
+    /// that nothing was done.
+    pub(crate) fn fault_in(&self) -> io::Result<bool> {
         // SAFETY: the range is this mapping, and faulting in changes no byte of it.
         let done = unsafe {
             let start = self.start.as_ptr().cast();
             libc::madvise(start, self.len, libc::MADV_POPULATE_WRITE)
         };
         if done == 0 {
-            return Ok(());
+            return Ok(true);
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
-            Some(libc::EINVAL) => Ok(()),
+            Some(libc::EINVAL) => Ok(false),
             // The kernel's word for that SIGBUS.
             Some(libc::EFAULT) => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
             _ => Err(error),
+        }
+    }
+
+    /// As [`fault_in`](Self::fault_in) by writing a zero to each page, for memory that
+    /// is new and has no other bytes.
+    pub(crate) fn touch_zeroed(&self) {
+        for offset in (0..self.len).step_by(page_size() as usize) {
+            // SAFETY: the offset is inside the mapping.
+            let byte = unsafe { self.start.add(offset) };
+            // SAFETY: by the invariant the byte is mapped, and it is writable.
+            unsafe { byte.as_ptr().write_volatile(0) };
         }
     }
 
@@ -157,11 +172,11 @@ mod tests {
         // It maps, but there is nothing behind the end of a file.
         let mapping = Mapping::of_file(file.as_fd(), page, 0).expect("it maps");
 
-        let error = mapping.check_populated().expect_err("nothing to fault in");
+        let error = mapping.fault_in().expect_err("nothing to fault in");
         assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
 
         file.set_len(page_size().into()).expect("room for a page");
-        mapping.check_populated().expect("it has its page now");
+        mapping.fault_in().expect("it has its page now");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::management::ManagementReport;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
-use crate::memory::Pages;
+use crate::memory::MemoryReport;
 use crate::runtime::Error;
 use crate::runtime::application::WorkerContext;
 use crate::steering::{AttachReport, Steering};
@@ -96,10 +96,9 @@ pub struct WorkerReport {
     pub chunk_size: u32,
     /// Whether the chunks are unaligned.
     pub unaligned_chunks: bool,
-    /// The pages that its UMEM is made of.
-    pub pages: Pages,
-    /// Bytes of its UMEM, which are pinned.
-    pub memory_bytes: u64,
+    /// The memory of its UMEM: its bytes, pages and NUMA node, and why they are not what
+    /// they might be.
+    pub memory: MemoryReport,
     /// Its queues, and what each of them got.
     pub queues: Vec<BindReport>,
 }
@@ -113,8 +112,7 @@ impl WorkerReport {
             chunks,
             chunk_size,
             unaligned_chunks: context.umem.is_unaligned(),
-            pages: context.umem.pages(),
-            memory_bytes: context.umem.memory_bytes(),
+            memory: context.umem.memory().clone(),
             queues: context.queues.clone(),
         }
     }
