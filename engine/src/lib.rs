@@ -63,9 +63,9 @@ pub use kernel::{
     RingCapacity, Support, XskIndex, explain_refusal, tightest_memory_group,
 };
 pub use memory::{
-    AppendError, Audit, ChecksumProtocol, DetachedFrame, FinishedChecksum, Frame, MemoryReport,
-    MemorySource, NoRoom, NumaReport, Pages, Segments, SegmentsMut, Umem, UmemConfig,
-    UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
+    AppendError, Audit, ChecksumProtocol, DetachedFrame, FinishedChecksum, ForeignMemory,
+    ForeignMemoryError, Frame, MemoryReport, MemorySource, NoRoom, NumaReport, Pages, Segments,
+    SegmentsMut, Umem, UmemConfig, UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
 };
 pub use runtime::{
     Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,

@@ -1,13 +1,26 @@
 //! What the memory of packets is on a real machine: a memfd where there can be one, on
 //! huge pages where there are enough, near the worker's CPU, and the reason where not.
+//! And memory of other owners carries frames as our own does.
+#![expect(unsafe_code, reason = "adopts memory that each case made for itself")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::Command;
+use std::ptr::NonNull;
+use std::sync::Arc;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::Value;
-use wharf::{Attach, MemorySource, Pages, Umem, UmemConfig};
+use wharf::{Attach, ChunkSize, ForeignMemory, MemorySource, Pages, Umem, UmemConfig};
 use wharf_testbed::{HugePages, Testbed, require_privileges, require_program};
-use wharf_tests::{Forward, forbid, keep_sockets_apart, last_line, wharf};
+use wharf_tests::scenario::{End, EndConfig, Medium, Side, Track};
+use wharf_tests::{
+    Forward, SOON, forbid, in_both_modes, keep_sockets_apart, last_line, wait_until, wharf,
+};
+
+in_both_modes! {
+    frames_travel_in_memory_of_other_owners,
+    frames_travel_in_huge_pages_of_other_owners,
+}
 
 /// Chunks of three huge pages.
 const CHUNKS: u32 = 3 * 512;
@@ -185,4 +198,107 @@ fn forwarder_that_prefers_huge_pages_says_why_it_has_none() {
     let Value::String(_) = worker["memory_source"] else {
         panic!("{worker}");
     };
+}
+
+/// A memfd of so many bytes, as another process would make it.
+fn memfd(bytes: u64, huge: bool) -> ForeignMemory {
+    let mut flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    flags.set(MemfdFlags::HUGETLB, huge);
+    let file = File::from(memfd_create("foreign", flags).expect("a memfd"));
+    file.set_len(bytes).expect("memory");
+    ForeignMemory::Memfd {
+        file: file.into(),
+        offset: 0,
+    }
+}
+
+/// Memory of the heap, and another hold on it.
+fn heap(bytes: usize) -> (ForeignMemory, Arc<Vec<u8>>) {
+    let mut vector = vec![0_u8; bytes + 4096];
+    let skip = vector.as_ptr().align_offset(4096);
+    let start = NonNull::new(vector.as_mut_ptr().wrapping_add(skip)).expect("not zero");
+    let owner = Arc::new(vector);
+    let memory = ForeignMemory::Mapping {
+        start,
+        len: bytes,
+        owner: Box::new(Arc::clone(&owner)),
+    };
+    (memory, owner)
+}
+
+fn adopt(layout: &UmemConfig, memory: ForeignMemory) -> Umem {
+    // SAFETY: each case makes memory for itself, and looks at it through frames only.
+    unsafe { Umem::adopt(layout, memory) }.expect("it is as it has to be")
+}
+
+/// Sends frames from one UMEM to the other over a veth, and compares all bytes.
+fn cross(track: &Track, layout: &UmemConfig, from: Umem, to: Umem) {
+    let config = EndConfig {
+        umem: *layout,
+        ..EndConfig::new(track)
+    };
+    let mut client = End::bind_to(track, Side::Near, &config, from);
+    let mut server = End::bind_to(track, Side::Far, &config, to);
+    let sent: Vec<Vec<u8>> = track.flow(4000).sequenced(1, 1000, 0..300).collect();
+    let mut received: Vec<Vec<u8>> = Vec::new();
+
+    for burst in sent.chunks(20) {
+        for bytes in burst {
+            let frame = client.make(bytes);
+            client.transmit(frame);
+        }
+        client.flush();
+        let due = received.len() + burst.len();
+        wait_until("the frames arrive", SOON, || {
+            server.xsk.recycle();
+            let frames = server.xsk.receive(64);
+            received.extend(frames.map(|frame| frame.to_vec()));
+            received.len() >= due
+        });
+    }
+
+    assert!(received == sent, "{} of {}", received.len(), sent.len());
+    client.assert_settled();
+    server.assert_settled();
+}
+
+fn frames_travel_in_memory_of_other_owners(attach: Attach) {
+    let Some(track) = Track::new(Medium::veth(attach)) else {
+        return;
+    };
+    let layout = UmemConfig::new(4096);
+    let (memory, owner) = heap(16 << 20);
+    let from = adopt(&layout, memory);
+    let to = adopt(&layout, memfd(16 << 20, false));
+    assert_eq!(to.memory().source, MemorySource::ForeignMemfd);
+
+    cross(&track, &layout, from, to);
+
+    // Both UMEMs are gone, and with them the frames that were in this memory.
+    assert_eq!(Arc::strong_count(&owner), 1);
+    assert!(
+        owner.iter().all(|byte| *byte == 0),
+        "the pages were replaced"
+    );
+}
+
+fn frames_travel_in_huge_pages_of_other_owners(attach: Attach) {
+    let Some(track) = Track::new(Medium::veth(attach)) else {
+        return;
+    };
+    let Some(_pages) = HugePages::reserve(12) else {
+        return;
+    };
+    // Chunks across the usual pages, and none across huge ones.
+    let layout = UmemConfig {
+        chunk_size: ChunkSize::unaligned(3001).expect("a chunk size"),
+        pages: Pages::Huge,
+        ..UmemConfig::new(4096)
+    };
+    let from = adopt(&layout, memfd(12 << 20, true));
+    let to = Umem::new(&layout).expect("there are six more");
+    assert_eq!(from.memory().page_bytes, 2 << 20);
+    assert_eq!((from.memory().bytes, from.chunks()), (12 << 20, 4096));
+
+    cross(&track, &layout, from, to);
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
+use super::ForeignMemoryError;
 use crate::kernel::{ChunkSize, KernelCall, XDP_PACKET_HEADROOM, explain_refusal};
 
 /// What a UMEM is made of.
@@ -240,6 +241,9 @@ pub enum UmemError {
     /// The kernel has no huge pages.
     #[error("this kernel has no huge pages (CONFIG_HUGETLBFS): use the usual pages")]
     NoHugePages,
+    /// Memory of another owner cannot be a UMEM.
+    #[error("memory of another owner cannot be a UMEM: {0}")]
+    Foreign(#[from] ForeignMemoryError),
     /// The memory could not be mapped.
     #[error(
         "cannot map {bytes} bytes for a UMEM: {}",

@@ -33,7 +33,7 @@ fn on_base_pages(
     let memory = OwnMemory::new(mapped, Size::Base(page_bytes))
         .map_err(|source| UmemError::Map { bytes, source })?;
     let report = memory.report(mapped, page_bytes, pages_fallback);
-    Ok((Region::of_own(geometry, memory, report), reservation))
+    Ok((Region::new(geometry, memory, report), reservation))
 }
 
 fn on_huge_pages(config: &UmemConfig) -> Result<(Region, budget::Reservation), UmemError> {
@@ -45,5 +45,5 @@ fn on_huge_pages(config: &UmemConfig) -> Result<(Region, budget::Reservation), U
     let attempt = || OwnMemory::new(mapped, Size::Huge(page_bytes));
     let memory = HugePages::map_patiently(bytes, mapped, attempt)?;
     let report = memory.report(mapped, page_bytes, None);
-    Ok((Region::of_own(geometry, memory, report), reservation))
+    Ok((Region::new(geometry, memory, report), reservation))
 }

@@ -6,6 +6,7 @@ mod budget;
 pub(crate) mod checksum;
 mod config;
 pub(crate) mod crossing;
+mod foreign;
 pub(crate) mod frame;
 pub(crate) mod geometry;
 pub(crate) mod handle;
@@ -30,6 +31,7 @@ pub use audit::Audit;
 pub use budget::{pinnable_bytes, pinned_bytes};
 pub use checksum::ChecksumProtocol;
 pub use config::{Pages, UmemConfig, UmemConfigError, UmemError};
+pub use foreign::{ForeignMemory, ForeignMemoryError};
 pub use frame::{
     AppendError, DetachedFrame, FinishedChecksum, Frame, NoRoom, Segments, SegmentsMut,
 };

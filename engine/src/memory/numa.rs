@@ -38,6 +38,14 @@ impl Placement {
         }
     }
 
+    /// Nothing: the memory is another owner's, and lies where it lies.
+    pub(super) fn of_others() -> Self {
+        Self {
+            wanted: current_node().ok(),
+            refusal: Some("its owner put it there".to_owned()),
+        }
+    }
+
     /// Where the memory lies by now.
     pub(super) fn report(self, start: NonNull<u8>, len: usize, page_bytes: u64) -> NumaReport {
         let nodes = nodes();

@@ -1,10 +1,13 @@
 //! Memory of our own: a memfd, so that it can be handed over to another process, and
 //! anonymous memory where there can be none.
+#![expect(unsafe_code, reason = "vouches for a mapping of our own")]
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
 
 use super::numa::Placement;
+use super::region::Memory;
 use super::{MemoryReport, MemorySource, NumaReport};
 use crate::kernel::sys::memfd;
 use crate::kernel::sys::memory::Mapping;
@@ -23,7 +26,7 @@ pub(super) enum Size {
 /// Zeroed memory that is there, on the node of the thread that made it.
 #[derive(Debug)]
 pub(super) struct OwnMemory {
-    pub(super) mapping: Mapping,
+    mapping: Mapping,
     /// What it is taken over by in another process.
     file: Option<OwnedFd>,
     /// Why there is no file.
@@ -79,6 +82,19 @@ impl OwnMemory {
             source_fallback: self.fallback.clone(),
             numa: self.numa.clone(),
         }
+    }
+}
+
+// SAFETY: the mapping is readable and writable, stays as long as the value, and nobody
+// else has its address. Nor has anyone the memfd, which cannot be shrunk: it is given
+// out by no function, and opening it anew through /proc is as writing to /proc/self/mem.
+unsafe impl Memory for OwnMemory {
+    fn start(&self) -> NonNull<u8> {
+        self.mapping.start()
+    }
+
+    fn len(&self) -> usize {
+        self.mapping.len()
     }
 }
 

@@ -9,8 +9,21 @@ use std::ptr::NonNull;
 
 use super::MemoryReport;
 use super::geometry::{Geometry, Place};
-use super::own::OwnMemory;
 use crate::kernel::sys::memory::page_size;
+
+/// What a region is made of.
+///
+/// # Safety
+///
+/// From the value's first use by a [`Region`] until it drops, wherever it is moved, and
+/// on whatever thread: the `len` bytes at `start` are mapped, readable and writable, and
+/// whoever may look at them in this process asks the region.
+pub(super) unsafe trait Memory: std::fmt::Debug + Send + Sync {
+    /// The first byte, at the border of a page.
+    fn start(&self) -> NonNull<u8>;
+    /// The number of bytes.
+    fn len(&self) -> usize;
+}
 
 /// The chunks of a UMEM.
 ///
@@ -23,7 +36,7 @@ pub(crate) struct Region {
     start: NonNull<u8>,
     geometry: Geometry,
     report: MemoryReport,
-    _memory: OwnMemory,
+    _memory: Box<dyn Memory>,
 }
 
 // SAFETY: a region hands out addresses, and its memory is the process's.
@@ -32,17 +45,21 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// The chunks that `geometry` says, in memory of our own.
-    pub(super) fn of_own(geometry: Geometry, memory: OwnMemory, report: MemoryReport) -> Self {
+    /// The chunks that `geometry` says, in `memory`.
+    pub(super) fn new(
+        geometry: Geometry,
+        memory: impl Memory + 'static,
+        report: MemoryReport,
+    ) -> Self {
         assert!(
-            report.bytes >= geometry.len_bytes() && memory.mapping.len() as u64 >= report.bytes,
+            report.bytes >= geometry.len_bytes() && memory.len() as u64 >= report.bytes,
             "a region is as long as its chunks"
         );
         Self {
-            start: memory.mapping.start(),
+            start: memory.start(),
             geometry,
             report,
-            _memory: memory,
+            _memory: Box::new(memory),
         }
     }
 
@@ -90,13 +107,13 @@ impl Region {
 mod tests {
     use super::*;
     use crate::kernel::ChunkSize;
-    use crate::memory::own::Size;
+    use crate::memory::own::{OwnMemory, Size};
 
     fn region(size: ChunkSize) -> Region {
         let geometry = Geometry::new(4, size, 0, None);
         let memory = OwnMemory::new(16 << 10, Size::Base(4096)).expect("16 KiB of memory");
         let report = memory.report(16 << 10, 4096, None);
-        Region::of_own(geometry, memory, report)
+        Region::new(geometry, memory, report)
     }
 
     #[test]

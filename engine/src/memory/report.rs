@@ -35,6 +35,12 @@ pub enum MemorySource {
     Memfd,
     /// Anonymous memory of its own.
     Anonymous,
+    /// A memfd of another owner: [`ForeignMemory::Memfd`](crate::ForeignMemory::Memfd).
+    ForeignMemfd,
+    /// Another file of another owner: [`ForeignMemory::File`](crate::ForeignMemory::File).
+    ForeignFile,
+    /// What the caller mapped: [`ForeignMemory::Mapping`](crate::ForeignMemory::Mapping).
+    ForeignMapping,
 }
 
 impl MemorySource {
@@ -44,6 +50,9 @@ impl MemorySource {
         match self {
             Self::Memfd => "memfd",
             Self::Anonymous => "anonymous",
+            Self::ForeignMemfd => "foreign memfd",
+            Self::ForeignFile => "foreign file",
+            Self::ForeignMapping => "foreign mapping",
         }
     }
 }

@@ -97,7 +97,7 @@ impl Umem {
         Ok(Self::of(region, reservation))
     }
 
-    fn of(region: Region, reservation: budget::Reservation) -> Self {
+    pub(super) fn of(region: Region, reservation: budget::Reservation) -> Self {
         let geometry = *region.geometry();
         let chunks = geometry.chunks();
         let ledger = Ledger::new(chunks);

@@ -74,21 +74,7 @@ impl Mapping {
     /// Before Linux 5.14 the kernel cannot fault in with an error, and `Ok(false)` says
     /// that nothing was done.
     pub(crate) fn fault_in(&self) -> io::Result<bool> {
-        // SAFETY: the range is this mapping, and faulting in changes no byte of it.
-        let done = unsafe {
-            let start = self.start.as_ptr().cast();
-            libc::madvise(start, self.len, libc::MADV_POPULATE_WRITE)
-        };
-        if done == 0 {
-            return Ok(true);
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EINVAL) => Ok(false),
-            // The kernel's word for that SIGBUS.
-            Some(libc::EFAULT) => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
-            _ => Err(error),
-        }
+        fault_in(self.start, self.len)
     }
 
     /// As [`fault_in`](Self::fault_in) by writing a zero to each page, for memory that
@@ -107,13 +93,7 @@ impl Mapping {
     fn leave_out_of_children(&self) -> io::Result<()> {
         // SAFETY: the range is this mapping, and MADV_DONTFORK changes nothing
         // for this process.
-        let done =
-            unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, libc::MADV_DONTFORK) };
-        if done == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        unsafe { advise(self.start, self.len, libc::MADV_DONTFORK) }
     }
 
     /// The first byte.
@@ -132,6 +112,36 @@ impl Drop for Mapping {
         // SAFETY: by the invariant the range is mapped and ours; whoever got
         // the address from `start` keeps this value alive while using it.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// As [`Mapping::fault_in`], for the `len` bytes at `start`, whoever mapped them.
+pub(crate) fn fault_in(start: NonNull<u8>, len: usize) -> io::Result<bool> {
+    // SAFETY: faulting in changes no byte, and is an error where nothing is mapped.
+    let done = unsafe { advise(start, len, libc::MADV_POPULATE_WRITE) };
+    match done {
+        Ok(()) => Ok(true),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EINVAL) => Ok(false),
+            // The kernel's word for a SIGBUS.
+            Some(libc::EFAULT) => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+            _ => Err(error),
+        },
+    }
+}
+
+/// `madvise(2)`.
+///
+/// # Safety
+///
+/// What `advice` does to the `len` bytes at `start` is the caller's to do.
+pub(crate) unsafe fn advise(start: NonNull<u8>, len: usize, advice: i32) -> io::Result<()> {
+    // SAFETY: by the caller.
+    let done = unsafe { libc::madvise(start.as_ptr().cast(), len, advice) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 
