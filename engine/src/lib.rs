@@ -63,9 +63,10 @@ pub use kernel::{
     RingCapacity, Support, XskIndex, explain_refusal, tightest_memory_group,
 };
 pub use memory::{
-    AppendError, Audit, ChecksumProtocol, DetachedFrame, FinishedChecksum, ForeignMemory,
-    ForeignMemoryError, Frame, MemoryReport, MemorySource, NoRoom, NumaReport, Pages, Segments,
-    SegmentsMut, Umem, UmemConfig, UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
+    Amount, AppendError, Audit, ChecksumProtocol, DetachedFrame, FinishedChecksum, ForeignMemory,
+    ForeignMemoryError, Frame, LimitPolicy, Limits, LimitsError, MemoryReport, MemorySource,
+    NoRoom, NumaReport, Pages, Segments, SegmentsMut, Umem, UmemConfig, UmemConfigError, UmemError,
+    pinnable_bytes, pinned_bytes,
 };
 pub use runtime::{
     Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,
@@ -85,7 +86,7 @@ pub use steering::{
 pub use xsk::{
     Batch, BindReport, Checksums, ChecksumsReport, Completion, CompletionQueue, Completions, Mode,
     MultiBuffer, NicQueue, Outcome, RxCounters, SimulatedNic, TransmitError, TxCounters, WakeError,
-    Xsk, XskConfig, XskError, XskErrorKind, XskRx, XskTx,
+    Xsk, XskConfig, XskError, XskErrorKind, XskLimits, XskRx, XskTx, XskUsage,
 };
 #[cfg(feature = "fault-injection")]
 pub use xsk::{LeakedMapping, TxDescriptor};

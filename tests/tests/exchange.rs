@@ -5,8 +5,8 @@
 use std::mem::swap;
 
 use wharf::{
-    Attach, Frame, Interface, NicQueue, QueueIndex, RingCapacity, Steering, SteeringConfig,
-    SteeringErrorKind, Umem, UmemConfig, Xsk, XskConfig, XskIndex,
+    Amount, Attach, Frame, Interface, Limits, NicQueue, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, SteeringErrorKind, Umem, UmemConfig, Xsk, XskConfig, XskIndex,
 };
 use wharf_testbed::{PacketSocket, Testbed, Wire, require_privileges};
 use wharf_tests::{SOON, assert_all_home, in_both_modes, quiet_flow, wait_until};
@@ -33,7 +33,10 @@ impl Side {
             .expect("it attaches");
         let config = XskConfig {
             xsks: 2,
-            chunk_limit: Some(CHUNKS / 4),
+            limits: Limits {
+                chunks: Some(Amount::Frames(CHUNKS / 4)),
+                ..Limits::default()
+            },
             ..XskConfig::new(RingCapacity::new(256).expect("a power of two"))
         };
         let queue = NicQueue::new(umem, &interface, QueueIndex::new(0).expect("small"));

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, BindReport, Frame, Interface, MultiBuffer, NicQueue, QueueIndex, RingCapacity,
-    TransmitError, Umem, UmemConfig, Xsk, XskConfig, XskError, XskErrorKind,
+    Amount, Attach, BindReport, Frame, Interface, Limits, MultiBuffer, NicQueue, QueueIndex,
+    RingCapacity, TransmitError, Umem, UmemConfig, Xsk, XskConfig, XskError, XskErrorKind,
 };
 use wharf_testbed::{Pacer, PacketSocket, Pair, Testbed, require_privileges};
 use wharf_tests::scenario::{End, EndConfig, Medium, Side, Track, TrackOptions};
@@ -32,7 +32,10 @@ const USABLE: usize = 4096 - 256;
 fn config(multi_buffer: MultiBuffer) -> XskConfig {
     XskConfig {
         multi_buffer,
-        chunk_limit: Some(CHUNKS / 2),
+        limits: Limits {
+            chunks: Some(Amount::Frames(CHUNKS / 2)),
+            ..Limits::default()
+        },
         ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
     }
 }

@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, DetachedFrame, Frame, Interface, InterfaceId, NicQueue, QueueIndex, RingCapacity,
-    Steering, SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig,
+    Amount, Attach, DetachedFrame, Frame, Interface, InterfaceId, Limits, NicQueue, QueueIndex,
+    RingCapacity, Steering, SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, Xsk,
+    XskConfig,
 };
 use wharf_testbed::{FlowChecker, Pacer, PacketSocket, Pair, Testbed, require_privileges};
 use wharf_tests::{
@@ -56,7 +57,10 @@ impl Steered {
     fn bind_to(umem: &Umem, mut steering: Steering, id: usize) -> Self {
         let config = XskConfig {
             interface: InterfaceId(id),
-            chunk_limit: Some(CHUNKS / 2),
+            limits: Limits {
+                chunks: Some(Amount::Frames(CHUNKS / 2)),
+                ..Limits::default()
+            },
             ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
         let index = QueueIndex::new(0).expect("a small index");

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use wharf::{
-    Attach, Frame, Interface, NicQueue, QueueIndex, RingCapacity, Steering, SteeringConfig,
-    TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig, XskErrorKind, XskIndex,
+    Amount, Attach, Frame, Interface, Limits, NicQueue, QueueIndex, RingCapacity, Steering,
+    SteeringConfig, TransmitError, Umem, UmemConfig, Verdict, Xsk, XskConfig, XskErrorKind,
+    XskIndex,
 };
 use wharf_testbed::{FlowChecker, PacketSocket, Pair, Testbed, UdpFlow, require_privileges};
 use wharf_tests::{
@@ -37,7 +38,10 @@ struct Shared {
 fn config(xsks: u8) -> XskConfig {
     XskConfig {
         xsks,
-        chunk_limit: Some(CHUNKS / 2),
+        limits: Limits {
+            chunks: Some(Amount::Frames(CHUNKS / 2)),
+            ..Limits::default()
+        },
         ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
     }
 }

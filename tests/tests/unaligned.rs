@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use wharf::{
-    Attach, ChunkSize, Frame, Interface, Pages, RingCapacity, Umem, UmemConfig, XskConfig,
+    Amount, Attach, ChunkSize, Frame, Interface, Limits, Pages, RingCapacity, Umem, UmemConfig,
+    XskConfig,
 };
 use wharf_testbed::{
     FlowChecker, HugePages, PacketSocket, SERVER_IPV4, Testbed, require_privileges, require_program,
@@ -83,7 +84,10 @@ impl Noted {
             umem: *layout,
             queue: XskConfig {
                 ring_size: RingCapacity::new(RING).expect("a power of two"),
-                chunk_limit: Some(CHUNKS / 2),
+                limits: Limits {
+                    chunks: Some(Amount::Frames(CHUNKS / 2)),
+                    ..Limits::default()
+                },
                 ..usual.queue
             },
             ..usual

@@ -394,6 +394,7 @@ pub mod tests {
             checksums: wharf::Checksums::Leave,
             tx_budget: None,
             send_buffer_bytes: 0,
+            limits: wharf::XskLimits::default(),
         };
         let xsks = |reports: &[BindReport]| -> Vec<_> {
             queues_of(reports).iter().map(|queue| queue.xsk).collect()

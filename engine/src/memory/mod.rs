@@ -13,6 +13,7 @@ pub(crate) mod handle;
 mod holders;
 mod huge;
 pub(crate) mod ledger;
+pub(crate) mod limits;
 pub(crate) mod links;
 mod make;
 mod numa;
@@ -21,6 +22,7 @@ mod pool;
 pub(crate) mod region;
 mod report;
 mod room;
+pub(crate) mod shares;
 pub(crate) mod tags;
 mod umem;
 
@@ -35,6 +37,7 @@ pub use foreign::{ForeignMemory, ForeignMemoryError};
 pub use frame::{
     AppendError, DetachedFrame, FinishedChecksum, Frame, NoRoom, Segments, SegmentsMut,
 };
+pub use limits::{Amount, LimitPolicy, Limits, LimitsError};
 pub use report::{MemoryReport, MemorySource, NumaReport};
 pub(crate) use room::check_room;
 pub use umem::Umem;

@@ -20,6 +20,7 @@ use super::ledger::{Claim, Ledger, Owner, QueueId, Violation, XskId};
 use super::links::{Links, Next};
 use super::pool::Pool;
 use super::region::Region;
+use super::shares::Shares;
 use super::tags::Tags;
 use super::{Audit, MemoryReport, UmemConfig, UmemError, budget, make};
 use crate::kernel::QueueIndex;
@@ -35,6 +36,8 @@ pub struct Umem {
 /// What all handles, xsks and frames of a UMEM share on its thread.
 pub(crate) struct UmemState {
     pub(crate) ledger: Ledger,
+    /// How many of the chunks each queue may have.
+    pub(crate) shares: Shares,
     pub(super) pool: Pool,
     /// Where the memory begins.
     pub(super) start: NonNull<u8>,
@@ -112,6 +115,7 @@ impl Umem {
         Self {
             shared: Rc::new(UmemState {
                 ledger,
+                shares: Shares::new(geometry.usable()),
                 start: backing.region.start(),
                 holders: Holders::default(),
                 pool: Pool::new((0..chunks).filter(|&chunk| geometry.is_usable(chunk))),
@@ -191,6 +195,24 @@ impl Umem {
     #[must_use]
     pub fn memory(&self) -> &MemoryReport {
         self.shared.region().report()
+    }
+
+    /// Shares seven eighths of the chunks among the queues: the rest stays out of the fill
+    /// rings, for frames that the application makes.
+    pub(crate) fn set_an_eighth_aside(&self) {
+        self.shared.shares.set_aside(self.chunks() / 8);
+    }
+
+    /// Leaves shares of the chunks for the queues that receive, and `more` to come.
+    pub(crate) fn expect_queues(&self, more: u32) {
+        self.shared.shares.expect(more, &self.shared.ledger);
+    }
+
+    /// Gives all queues their share of the chunks, if these suffice for all.
+    pub(crate) fn even_out(&self) {
+        if self.shared.shares.is_uneven() {
+            self.shared.shares.even_out(&self.shared.ledger);
+        }
     }
 
     pub(crate) fn shared(&self) -> &Rc<UmemState> {

@@ -21,6 +21,8 @@ impl Debug for Counters {
             ("frames_made", self.frames_made),
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
+            ("rx_held_back", self.rx_held_back),
+            ("limit_reached", self.limit_reached),
             ("tx_frames", self.tx_frames),
             ("tx_bytes", self.tx_bytes),
             ("tx_in_flight", self.tx_in_flight),

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::kernel::OutOfRange;
-use crate::memory::UmemConfigError;
+use crate::memory::{LimitsError, UmemConfigError};
 use crate::steering::rules::RulesError;
 
 /// Frames that an application receives at once, where nothing else is asked for.
@@ -57,6 +57,9 @@ pub enum ConfigError {
     /// No machine could have such a UMEM.
     #[error(transparent)]
     Umem(#[from] UmemConfigError),
+    /// The limits do not fit.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// No interface was named.
     #[error("no interface was named: name at least one")]
     NoInterface,

@@ -44,6 +44,13 @@ pub struct Counters {
     pub rx_frames: u64,
     /// Bytes of those frames, without the frame check sequence.
     pub rx_bytes: u64,
+    /// Frames that had to wait in the RX ring because the application held as many as a
+    /// limit allows ([`LimitPolicy::Backpressure`](crate::LimitPolicy::Backpressure)), in
+    /// chunks.
+    pub rx_held_back: u64,
+    /// Times that the application held as many as a [limit](crate::Limits) allows; once
+    /// until it has given back an eighth.
+    pub limit_reached: u64,
     /// Frames posted to the TX ring, less those the kernel dropped
     /// ([`DropReason::TxKernel`], [`DropReason::TxInvalid`]) and those whose
     /// completion is still to come.
@@ -97,6 +104,8 @@ impl AddAssign for Counters {
             frames_made,
             rx_frames,
             rx_bytes,
+            rx_held_back,
+            limit_reached,
             tx_frames,
             tx_bytes,
             tx_in_flight,
@@ -112,6 +121,8 @@ impl AddAssign for Counters {
         self.frames_made += frames_made;
         self.rx_frames += rx_frames;
         self.rx_bytes += rx_bytes;
+        self.rx_held_back += rx_held_back;
+        self.limit_reached += limit_reached;
         self.tx_frames += tx_frames;
         self.tx_bytes += tx_bytes;
         self.tx_in_flight += tx_in_flight;

@@ -22,8 +22,8 @@ pub enum DropReason {
     /// more, or the frame was still in the RX ring at the end. Known, and not
     /// zero, only in the [`Summary`](crate::Summary); it is not among the `metrics`.
     RxUndelivered,
-    /// The application held so many chunks that too few were left to receive
-    /// into.
+    /// The application held more chunks than a [limit](crate::Limits) allows, or so many
+    /// that too few were left to receive into.
     RxThrottled,
     /// The kernel's descriptor failed the ledger's checks.
     RxInvalid,
@@ -31,6 +31,9 @@ pub enum DropReason {
     Application,
     /// The TX ring had no free slot when the application sent the frame.
     TxRingFull,
+    /// As many chunks were in transmit as the xsk's
+    /// [limit](crate::Limits::in_transmit) allows.
+    TxLimit,
     /// The application sent a frame that cannot be sent: empty, to an
     /// interface on which the worker has no queue that sends, or of another
     /// UMEM.
@@ -51,7 +54,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order frames meet them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RxNoChunk,
         Self::RxTooLong,
         Self::RxRingFull,
@@ -60,6 +63,7 @@ impl DropReason {
         Self::RxInvalid,
         Self::Application,
         Self::TxRingFull,
+        Self::TxLimit,
         Self::TxRefused,
         Self::TxLinkDown,
         Self::TxCompletionsFull,
@@ -81,6 +85,7 @@ impl DropReason {
             | Self::RxInvalid
             | Self::Application => true,
             Self::TxRingFull
+            | Self::TxLimit
             | Self::TxRefused
             | Self::TxLinkDown
             | Self::TxCompletionsFull
@@ -102,6 +107,7 @@ impl DropReason {
             Self::RxInvalid => "rx_invalid",
             Self::Application => "application",
             Self::TxRingFull => "tx_ring_full",
+            Self::TxLimit => "tx_limit",
             Self::TxRefused => "tx_refused",
             Self::TxLinkDown => "tx_link_down",
             Self::TxCompletionsFull => "tx_completions_full",

@@ -4,7 +4,6 @@
 mod account;
 mod application;
 mod attention;
-mod chunk_shares;
 mod clock;
 mod config;
 mod counters;

@@ -48,6 +48,7 @@ pub struct Outbox<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refusals {
     pub(crate) ring_full: u64,
+    pub(crate) limit: u64,
     pub(crate) refused: u64,
     pub(crate) link_down: u64,
     pub(crate) completions_full: u64,
@@ -102,8 +103,8 @@ impl Outbox<'_> {
     ///
     /// # Errors
     ///
-    /// [`TransmitError`] with the frame when the TX ring is full, the interface is
-    /// down, or the frame cannot be sent at all.
+    /// [`TransmitError`] with the frame when the TX ring is full, as many frames are in
+    /// transmit as the [limit](crate::Limits::in_transmit) allows, the interface is down, or the frame cannot be sent at all.
     #[inline]
     pub fn try_send(&mut self, frame: Frame, to: InterfaceId) -> Result<(), TransmitError> {
         if to != self.to && !self.turn_to(to) {
@@ -280,6 +281,7 @@ impl Outbox<'_> {
         let refusals = &mut self.refusals[position];
         match &error {
             TransmitError::RingFull(_) => refusals.ring_full += 1,
+            TransmitError::InTransmit(_) => refusals.limit += 1,
             TransmitError::LinkDown(_) => refusals.link_down += 1,
             TransmitError::CompletionsFull(_) => refusals.completions_full += 1,
             _ => refusals.refused += 1,

@@ -40,7 +40,6 @@ use crate::xsk::{SimulatedNic, Xsk, XskConfig};
 /// let umem = Umem::new(&UmemConfig::new(1024))?;
 /// let config = |interface| XskConfig {
 ///     interface: InterfaceId(interface),
-///     chunk_limit: Some(448),
 ///     ..XskConfig::new(RingCapacity::new(256).expect("a power of two"))
 /// };
 /// let xsks = [config(0), config(1)];

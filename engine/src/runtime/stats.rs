@@ -8,6 +8,7 @@ use crate::kernel::InterfaceId;
 use crate::memory::Audit;
 use crate::runtime::counters::Counters;
 use crate::steering::{QueueCounts, RuleHits};
+use crate::xsk::{XskLimits, XskUsage};
 
 /// One xsk of one queue of one interface, and its counters; most queues have one
 /// xsk.
@@ -24,6 +25,10 @@ pub struct XskStats {
     pub worker: usize,
     /// What was counted since the engine started.
     pub counters: Counters,
+    /// The limits in force.
+    pub limits: XskLimits,
+    /// What is used of them.
+    pub usage: XskUsage,
 }
 
 /// One queue of one interface, and what the XDP program decided for its frames.

@@ -13,11 +13,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::kernel::{InterfaceId, KernelStatistics, XskIndex};
-use crate::memory::{Audit, Umem};
+use crate::memory::{Audit, Limits, LimitsError, Umem};
 use crate::runtime::Error;
 use crate::runtime::application::{Application, Idle};
 use crate::runtime::attention::Attention;
-use crate::runtime::chunk_shares::ChunkShares;
 use crate::runtime::counters::Counters;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::drops::{DropReason, Drops};
@@ -55,7 +54,6 @@ pub(crate) struct XskSet {
     batch_size: u32,
     /// The kernel's counters as last read.
     kernel: Vec<KernelStatistics>,
-    shares: ChunkShares,
     attention: Rc<Attention>,
 }
 
@@ -77,7 +75,6 @@ impl XskSet {
             umem,
             batch_size,
             kernel: Vec::new(),
-            shares: ChunkShares::default(),
             attention,
         };
         set.add(xsks);
@@ -114,15 +111,43 @@ impl XskSet {
         u32::try_from(firsts.count()).unwrap_or(u32::MAX)
     }
 
-    /// Makes room for `more` queues: see [`ChunkShares::make_room`].
-    pub(crate) fn make_room(&mut self, more: usize, rx_queues: &[u32]) -> u32 {
-        let more = u32::try_from(more).unwrap_or(u32::MAX);
-        self.shares.make_room(&self.umem, &self.rx, more, rx_queues)
+    /// Shares the chunks anew among the queues that receive, those whose index is below
+    /// the number of RX queues of their interface, and `more` that are to come.
+    pub(crate) fn make_room(&mut self, more: usize, rx_queues: &[u32]) {
+        for rx in &self.rx {
+            let queues = rx_queues.get(rx.interface().0);
+            rx.set_receives(queues.is_some_and(|queues| rx.queue().get() < *queues));
+        }
+        self.umem
+            .expect_queues(u32::try_from(more).unwrap_or(u32::MAX));
     }
 
-    /// See [`ChunkShares::even_out`].
+    /// Changes the limits of the xsks of an interface, or of all.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitsError`] if one of the xsks cannot have them. None has them then.
+    pub(crate) fn set_limits(
+        &mut self,
+        interface: Option<InterfaceId>,
+        limits: &Limits,
+    ) -> Result<(), LimitsError> {
+        let is_meant = |rx: &RxHalf| interface.is_none_or(|of| of == rx.interface());
+        for rx in self.rx.iter().filter(|rx| is_meant(rx)) {
+            rx.check_limits(limits)?;
+        }
+        for (rx, tx) in self.rx.iter_mut().zip(&mut self.tx) {
+            if is_meant(rx) {
+                rx.set_limits(limits, tx.get_mut())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives all queues their share of the chunks, once these suffice for all. To be
+    /// called now and then.
     pub(crate) fn even_out(&mut self) {
-        self.shares.even_out(&self.umem, &self.rx);
+        self.umem.even_out();
     }
 
     /// Finds the routes among the xsks as they are now.
@@ -418,6 +443,7 @@ impl XskSet {
         drops.set(DropReason::RxInvalid, received.invalid);
         drops.set(DropReason::Application, rx.discarded());
         drops.set(DropReason::TxRingFull, refusals.ring_full);
+        drops.set(DropReason::TxLimit, refusals.limit);
         drops.set(DropReason::TxRefused, refusals.refused);
         drops.set(DropReason::TxLinkDown, refusals.link_down);
         drops.set(DropReason::TxCompletionsFull, refusals.completions_full);
@@ -428,10 +454,14 @@ impl XskSet {
             queue: rx.queue().get(),
             xsk: rx.xsk().0,
             worker,
+            limits: rx.limits(&tx),
+            usage: rx.usage(&tx),
             counters: Counters {
                 frames_made: sent.made + refusals.made,
                 rx_frames: received.frames,
                 rx_bytes: received.bytes,
+                rx_held_back: received.held_back,
+                limit_reached: received.limited,
                 tx_frames: sent
                     .completed
                     .saturating_sub(sent.dropped_by_kernel + kernel.tx_invalid_descs),

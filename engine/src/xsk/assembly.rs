@@ -83,7 +83,7 @@ impl Assembly {
                 chunks,
             } => {
                 let frame = (frame, last, chunks);
-                self.go_on(umem, records.queue, frame, descriptor, is_last)
+                self.go_on(umem, records, frame, descriptor, is_last)
             }
             Self::Dropped => {
                 self.drop_rest(is_last);
@@ -162,7 +162,7 @@ impl Assembly {
     fn go_on(
         &mut self,
         umem: &Rc<UmemState>,
-        queue: QueueId,
+        records: &XskRecords,
         (mut frame, last, chunks): (Frame, Next, u32),
         descriptor: Descriptor,
         is_last: bool,
@@ -173,7 +173,7 @@ impl Assembly {
             Err(umem.refuse(descriptor))
         };
         let place = place.and_then(|place| {
-            let received = umem.ledger.receive_part(place.chunk, queue);
+            let received = umem.ledger.receive_part(place.chunk, records);
             received.map(|()| place).map_err(|_| Refused::Violation)
         });
         let place = match place {
@@ -181,7 +181,8 @@ impl Assembly {
             Err(refused) => {
                 frame.recycle();
                 self.drop_rest(is_last);
-                return (quarantine(umem, queue, &refused), Outcome::Invalid);
+                let quarantined = quarantine(umem, records.queue, &refused);
+                return (quarantined, Outcome::Invalid);
             }
         };
         let part = Part {

@@ -18,11 +18,11 @@ use super::queue_state::Membership;
 use super::ring::{Entry, RxRing};
 use crate::kernel::sys::if_xdp::Descriptor;
 use crate::kernel::{InterfaceId, QueueIndex, XskIndex};
-use crate::memory::UmemState;
 use crate::memory::crossing::{Receiver, receive_reserved};
 use crate::memory::frame::{Frame, Pieces};
 use crate::memory::handle::Handle;
 use crate::memory::ledger::XskRecords;
+use crate::memory::{LimitPolicy, UmemState};
 
 /// Received frames of one xsk, taken from the RX ring as they are asked for.
 ///
@@ -44,9 +44,11 @@ pub(super) struct Receiving {
     /// Descriptors of the batch that are left to take, from the start of the row on. As
     /// many handles are reserved.
     left: u32,
-    /// Descriptors behind those, which the application holds too many chunks to
-    /// get.
+    /// Descriptors behind those that are dropped, because the application holds too many
+    /// chunks to get them.
     excess: u32,
+    /// Whether a limit was reached, and not enough has been given back since.
+    is_limited: bool,
     /// Whether a batch is under way.
     is_open: bool,
     /// Posted chunks that came back by the start of the row, and which the queue does
@@ -176,6 +178,7 @@ impl Receiving {
             bytes: 0,
             left: 0,
             excess: 0,
+            is_limited: false,
             is_open: false,
             returned: 0,
             assembly: Assembly::Idle,
@@ -197,12 +200,50 @@ impl Receiving {
     }
 
     fn open(&mut self, umem: &Rc<UmemState>, member: &Membership, ready: u32) {
-        let left = member.queue().deliverable(ready);
+        let left = member.deliverable(ready);
         self.is_open = true;
         self.left = left;
-        self.excess = ready - left;
-        Handle::reserve(umem, left);
+        if left < ready || self.is_limited {
+            self.limit(member, ready);
+        }
+        Handle::reserve(umem, self.left);
         self.begin_row();
+    }
+
+    /// Decides what becomes of those of the `ready` descriptors that the application may
+    /// not have.
+    #[cold]
+    #[inline(never)]
+    fn limit(&mut self, member: &Membership, ready: u32) {
+        let mut beyond = ready - self.left;
+        if beyond > 0 && !self.is_limited {
+            self.is_limited = true;
+            self.counters.limited += 1;
+        } else if beyond == 0 && member.is_relieved() {
+            self.is_limited = false;
+        }
+        match member.policy() {
+            LimitPolicy::DropNewest => {
+                member.hold_back(0);
+                self.excess = beyond;
+            }
+            LimitPolicy::Backpressure => {
+                if !self.assembly.is_idle() {
+                    // The end of a frame that is under way waits for nothing.
+                    self.left = self.left.max(1);
+                    beyond = ready - self.left;
+                }
+                // What waited already has been counted, but for what is received now.
+                let before = member.held_back().saturating_sub(self.left);
+                let waiting = if beyond > 0 {
+                    self.ring.available() - self.left
+                } else {
+                    0
+                };
+                self.counters.held_back += u64::from(waiting.saturating_sub(before));
+                self.excess = member.hold_back(waiting).min(beyond);
+            }
+        }
     }
 
     /// Makes what lies in a row in the ring the row of the busy path: nothing while a
@@ -217,13 +258,14 @@ impl Receiving {
         self.ring.begin_row(left);
     }
 
-    /// Counts what the busy path took of the row, and leaves no row.
+    /// Counts what the busy path took of the row as held, and leaves no row.
     #[inline]
-    fn end_row(&mut self) {
+    fn end_row(&mut self, umem: &UmemState, records: &XskRecords) {
         let taken = self.ring.end_row();
         self.left -= taken;
         self.returned += u64::from(taken);
         self.counters.frames += u64::from(taken);
+        umem.ledger.hold(records.xsk, taken);
     }
 
     /// Takes the next frame of the row, if it lies in one chunk.
@@ -246,7 +288,7 @@ impl Receiving {
         }
         self.ring.begin_row(1);
         let next = self.next_unaligned(umem, records);
-        self.end_row();
+        self.end_row(umem, records);
         next.map(finish)
     }
 
@@ -267,7 +309,7 @@ impl Receiving {
                 return next;
             }
         }
-        self.end_row();
+        self.end_row(umem, member.records());
         let mut found = None;
         let mut goes_on = false;
         while found.is_none() && (self.left > 0 || (goes_on && !self.assembly.is_idle())) {
@@ -321,7 +363,7 @@ impl Receiving {
 
     #[inline(never)]
     fn close_batch(&mut self, umem: &Rc<UmemState>, member: &Membership) {
-        self.end_row();
+        self.end_row(umem, member.records());
         if self.left == 0 && self.excess > 0 {
             self.drop_excess(umem, member);
         }
@@ -397,6 +439,16 @@ impl Receiving {
 
     pub(super) fn faults(&self) -> u64 {
         self.ring.faults()
+    }
+
+    /// Whether a limit was reached, and not enough has been given back since.
+    pub(super) fn is_limited(&self) -> bool {
+        self.is_limited
+    }
+
+    /// Frames that were taken of a batch that was forgotten, and are not counted.
+    pub(super) fn taken(&self) -> u32 {
+        self.ring.row_used()
     }
 
     #[cfg(feature = "fault-injection")]

@@ -2,6 +2,7 @@
 
 use super::checksums::Checksums;
 use super::config::Mode;
+use super::limits::XskLimits;
 use crate::kernel::{CopyMode, QueueIndex};
 use crate::kernel::{InterfaceId, XskIndex};
 
@@ -35,4 +36,6 @@ pub struct BindReport {
     /// The socket's send buffer in bytes, which bounds frames in flight in copy
     /// mode.
     pub send_buffer_bytes: u32,
+    /// The limits in force as it was bound.
+    pub limits: XskLimits,
 }

@@ -49,7 +49,7 @@ impl TxHalf {
             return Err(TransmitError::ShortFirstChunk(frame));
         }
         if chunks > self.unused_completions() || chunks > self.ring.free(chunks) {
-            return Err(TransmitError::RingFull(frame));
+            return Err(self.full(frame));
         }
         self.bytes += u64::from(frame.total_len());
         let records = *self.member.records();

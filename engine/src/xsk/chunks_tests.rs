@@ -11,7 +11,7 @@ use super::{SimulatedNic, TransmitError, Xsk, XskConfig};
 use crate::kernel::RingCapacity;
 use crate::kernel::sys::if_xdp::XDP_PKT_CONTD;
 use crate::memory::frame::{AppendError, Frame};
-use crate::memory::{Umem, UmemConfig};
+use crate::memory::{Amount, Limits, Umem, UmemConfig};
 use crate::xsk::MultiBuffer;
 
 const RING: u32 = 64;
@@ -306,8 +306,11 @@ fn frame_cut_off_by_the_end_of_its_queue_leaves_nothing_behind() {
 #[test]
 fn hoarding_application_loses_whole_frames() {
     let config = XskConfig {
-        chunk_limit: Some(RING),
-        fill_floor: 16,
+        limits: Limits {
+            chunks: Some(Amount::Frames(RING)),
+            floor: Some(Amount::Frames(16)),
+            ..Limits::default()
+        },
         ..config()
     };
     let (umem, mut queue, mut nic) = queue_of(&config);
@@ -340,15 +343,18 @@ fn hoarding_application_loses_whole_frames() {
 #[test]
 fn chunks_of_a_frame_under_way_are_not_the_floor() {
     let config = XskConfig {
-        chunk_limit: Some(RING),
-        fill_floor: 16,
+        limits: Limits {
+            chunks: Some(Amount::Frames(RING)),
+            floor: Some(Amount::Frames(16)),
+            ..Limits::default()
+        },
         xsks: 2,
         ..config()
     };
     // One xsk waits for the end of its frame, the other gets frames.
     let (umem, mut queue, mut nic) = queue_of(&config);
     let (mut other, mut other_nic) = nic.share().expect("one more xsk");
-    for _ in 0..20 {
+    for _ in 0..24 {
         assert!(nic.deliver_part(b"x", XDP_PKT_CONTD));
     }
     assert_eq!(queue.receive(RING).count(), 0);

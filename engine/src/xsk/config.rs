@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::checksums::Checksums;
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::{KnownPanics, RingCapacity};
+use crate::memory::Limits;
 
 /// How frames travel between the NIC and the UMEM, as asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,13 +57,9 @@ pub struct XskConfig {
     /// Xsks that the queue is to have, with those that [`NicQueue::share`](super::NicQueue::share)
     /// adds. Zero counts as one.
     pub xsks: u8,
-    /// Chunks that may be charged to the queue, all its xsks together: posted to
-    /// the kernel, held by the application, in transmit. `None` is no limit but
-    /// the UMEM.
-    pub chunk_limit: Option<u32>,
-    /// Chunks that stay with the kernel to receive into, whatever the
-    /// application holds.
-    pub fill_floor: u32,
+    /// How much packet memory the queue and each of its xsks may use. It can be
+    /// [changed](crate::Xsk::set_limits) later.
+    pub limits: Limits,
     /// Transmissions of the xsk that are [to be reported](crate::XskTx::transmit_tagged)
     /// at a time, those that have ended and nobody has read included; at most 2^24.
     /// `None` is twice as many as the TX ring has entries. Memory for them is taken when
@@ -85,16 +82,15 @@ pub struct XskConfig {
 
 impl XskConfig {
     /// Rings of `ring_size`, mode [`Mode::Auto`], frames in several chunks where
-    /// the MTU calls for them, checksums finished where no hardware does it, one xsk, no limit, a floor of an
-    /// eighth of the ring, three seconds of patience.
+    /// the MTU calls for them, checksums finished where no hardware does it, one xsk, no
+    /// [limits](Limits) but the usual ones, three seconds of patience.
     #[must_use]
     pub fn new(ring_size: RingCapacity) -> Self {
         Self {
             ring_size,
             mode: Mode::Auto,
             xsks: 1,
-            chunk_limit: None,
-            fill_floor: ring_size.get() / 8,
+            limits: Limits::default(),
             completions: None,
             bind_patience: Duration::from_secs(3),
             multi_buffer: MultiBuffer::Auto,
@@ -111,8 +107,14 @@ impl XskConfig {
 
     /// Entries of the fill and of the completion ring: so many that neither is
     /// too small for what all xsks receive or send at once.
-    pub(super) fn shared_entries(&self) -> u32 {
+    pub(crate) fn shared_entries(&self) -> u32 {
         let wanted = self.ring_size.get() * u32::from(self.xsks.max(1));
         wanted.next_power_of_two()
+    }
+
+    /// Chunks that stay with the kernel unless a limit says otherwise: enough for a
+    /// driver to go on, and few beside what the ring holds.
+    pub(super) fn usual_floor(&self) -> u32 {
+        self.ring_size.get() / 8
     }
 }

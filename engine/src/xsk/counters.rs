@@ -11,8 +11,15 @@ pub struct RxCounters {
     /// Frames with a descriptor that failed a check, whose chunk is quarantined
     /// if it was posted for the queue, or whose end never came.
     pub invalid: u64,
-    /// Frames dropped because the application held too many chunks.
+    /// Frames dropped because the application held too many chunks
+    /// ([`LimitPolicy`](crate::LimitPolicy)).
     pub throttled: u64,
+    /// Frames that had to wait in the RX ring because the application held too many
+    /// chunks, in chunks ([`LimitPolicy::Backpressure`](crate::LimitPolicy::Backpressure)).
+    pub held_back: u64,
+    /// Times that the application held too many chunks; once until it has given back
+    /// enough.
+    pub limited: u64,
 }
 
 /// What the sending half counted.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::target::Target;
 use crate::kernel::interface::InterfaceError;
 use crate::kernel::{CopyMode, FRAME_OVERHEAD, KernelCall, QueueIndex, explain_refusal};
-use crate::memory::UmemError;
+use crate::memory::{LimitsError, UmemError};
 
 /// An xsk could not be had: on which interface and queue, and why. Its message is one
 /// line that says what to do.
@@ -127,6 +127,8 @@ pub enum XskErrorKind {
     },
     /// 255 xsks have shared the UMEM already.
     TooManyXsks,
+    /// The limits do not fit.
+    Limits(LimitsError),
 }
 
 impl XskError {
@@ -182,6 +184,7 @@ impl fmt::Display for XskError {
             }
             XskErrorKind::Interface(source) => source.fmt(f),
             XskErrorKind::Memory(source) => source.fmt(f),
+            XskErrorKind::Limits(source) => source.fmt(f),
             XskErrorKind::InterfaceDown => write!(
                 f,
                 "interface `{interface}` is down: bring it up with `ip link set {interface} up`"

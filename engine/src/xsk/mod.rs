@@ -18,6 +18,7 @@ mod error;
 #[cfg(feature = "fault-injection")]
 mod fault_injection;
 mod fit;
+mod limits;
 mod nic_queue;
 mod panic_gate;
 mod queue_state;
@@ -40,7 +41,11 @@ mod completions_tests;
 #[cfg(test)]
 mod layouts;
 #[cfg(test)]
+mod limits_tests;
+#[cfg(test)]
 mod shared_tests;
+#[cfg(test)]
+mod shares_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -58,6 +63,8 @@ pub use error::{XskError, XskErrorKind};
 #[cfg(feature = "fault-injection")]
 pub use fault_injection::{LeakedMapping, TxDescriptor};
 pub(crate) use fit::{frame_of_mtu, longest_received, needs_several_chunks};
+pub use limits::{XskLimits, XskUsage};
+pub(crate) use nic_queue::MtuCheck;
 pub use nic_queue::NicQueue;
 pub(crate) use rx::RxHalf;
 pub use rx::XskRx;

@@ -10,8 +10,9 @@ use super::chunks::most_chunks_copy;
 use super::config::{Mode, XskConfig};
 use super::error::{XskError, XskErrorKind};
 use super::fit;
+use super::limits::XskLimits;
 use super::panic_gate;
-use super::queue_state::QueueState;
+use super::queue_state::{QueueState, extent};
 use super::socket::{self, BindFailure, Socket};
 use super::target::Target;
 use super::tx::SendLimits;
@@ -52,7 +53,7 @@ pub struct NicQueue {
 
 /// What to do where the interface's MTU does not fit.
 #[derive(Clone, Copy)]
-enum MtuCheck {
+pub(crate) enum MtuCheck {
     Refuse,
     /// As the other queues of the UMEM, whose frames may be too long by now as well.
     AsOthers,
@@ -102,17 +103,21 @@ impl NicQueue {
     /// # Errors
     ///
     /// [`XskError`] when the interface cannot be looked at, is down, has no such
-    /// queue or has too large an MTU, the UMEM is bound to the queue already, or the
+    /// queue or has too large an MTU, the [limits](XskConfig::limits) do not fit, the UMEM is bound to the queue already, or the
     /// kernel refuses.
     pub fn bind(&self, config: &XskConfig) -> Result<(Xsk, BindReport), XskError> {
-        let bound = self.try_bind(config, MtuCheck::Refuse);
-        bound.map_err(|kind| self.error(kind))
+        self.bind_for(config, MtuCheck::Refuse, true)
     }
 
-    /// Like [`bind`](Self::bind), to a UMEM that others are bound to: as they are, it
-    /// takes frames in one chunk or in several, whatever the MTU is by now.
-    pub(crate) fn bind_as_others(&self, config: &XskConfig) -> Result<(Xsk, BindReport), XskError> {
-        let bound = self.try_bind(config, MtuCheck::AsOthers);
+    /// Like [`bind`](Self::bind), with `mtu` as the others of the UMEM or not. It gets no
+    /// chunks to receive into unless it `receives`.
+    pub(crate) fn bind_for(
+        &self,
+        config: &XskConfig,
+        mtu: MtuCheck,
+        receives: bool,
+    ) -> Result<(Xsk, BindReport), XskError> {
+        let bound = self.try_bind(config, mtu, receives);
         bound.map_err(|kind| self.error(kind))
     }
 
@@ -120,8 +125,9 @@ impl NicQueue {
     /// rules may separate its frames from those of others.
     ///
     /// The fill and the completion ring are those of the queue, and so are the
-    /// limit on chunks and the fill floor: [`Xsk::recycle`] on any of
-    /// the xsks serves all. The xsks are equals, may be dropped in any order, and
+    /// limit on chunks and the floor: [`Xsk::recycle`] on any of
+    /// the xsks serves all. What its application may hold and send is the first's until
+    /// it is [set](Xsk::set_limits). The xsks are equals, may be dropped in any order, and
     /// take the mode of the first. Their number is the lowest that is free.
     ///
     /// Which frames it gets is for the XDP program to say; take its socket out of
@@ -149,8 +155,12 @@ impl NicQueue {
         &self,
         config: &XskConfig,
         mtu: MtuCheck,
+        receives: bool,
     ) -> Result<(Xsk, BindReport), XskErrorKind> {
         let sends = self.check()?;
+        let limits = extent(self.umem.shared(), config.shared_entries());
+        let limits = config.limits.in_chunks(&limits);
+        limits.map_err(XskErrorKind::Limits)?;
         let inherited = match self.umem.shared().registrants().first() {
             Some(registrant) => Some(socket::mode_of(registrant)?),
             None => None,
@@ -167,7 +177,7 @@ impl NicQueue {
                 mode,
                 multi_buffer,
             };
-            self.bind_to(&target, sends, config)
+            self.bind_to(&target, (receives, sends), config)
         };
         let (xsk, mut bound) = match bind(first_mode(config.mode, inherited)) {
             Err(XskErrorKind::NoZeroCopy { reason, .. })
@@ -197,7 +207,7 @@ impl NicQueue {
     fn bind_to(
         &self,
         target: &Target<'_>,
-        sends: bool,
+        (receives, sends): (bool, bool),
         config: &XskConfig,
     ) -> Result<(Xsk, Bound), XskErrorKind> {
         let Target {
@@ -221,7 +231,14 @@ impl NicQueue {
             Socket::open(umem, config.ring_size, config.shared_entries(), deadline)?;
         let (tx_budget, send_buffer_bytes) = (socket.tx_budget, socket.send_buffer_bytes);
         let id = umem.new_xsk().ok_or(XskErrorKind::TooManyXsks)?;
-        let state = QueueState::new(umem, id, rings.fill, rings.completion, &config);
+        let (fill, completion) = (rings.fill, rings.completion);
+        let state = match QueueState::new(umem, id, fill, completion, &config, receives) {
+            Ok(state) => state,
+            Err(error) => {
+                umem.forget_xsk(id);
+                return Err(XskErrorKind::Limits(error));
+            }
+        };
         // Drivers take the fill ring as it is at the bind: i40e and ice may
         // never come back for more.
         umem.collect_returns();
@@ -261,6 +278,7 @@ impl NicQueue {
             checksums: config.checksums,
             tx_budget,
             send_buffer_bytes,
+            limits: XskLimits::default(),
         };
         let parts = XskParts {
             member,
@@ -271,13 +289,18 @@ impl NicQueue {
             mode: got,
             limits,
         };
+        let xsk = Xsk::new(parts, &config)?;
+        let report = BindReport {
+            limits: xsk.limits(),
+            ..report
+        };
         let bound = Bound {
             state: Rc::downgrade(&state),
             config,
             report,
             limits,
         };
-        Ok((Xsk::new(parts, &config), bound))
+        Ok((xsk, bound))
     }
 
     fn try_share(&self) -> Result<(Xsk, BindReport), XskErrorKind> {
@@ -311,7 +334,12 @@ impl NicQueue {
             mode: bound.report.got,
             limits: bound.limits,
         };
-        Ok((Xsk::new(parts, config), report))
+        let xsk = Xsk::new(parts, config)?;
+        let report = BindReport {
+            limits: xsk.limits(),
+            ..report
+        };
+        Ok((xsk, report))
     }
 
     /// Checks what the kernel would get wrong or say unclearly. Returns whether the

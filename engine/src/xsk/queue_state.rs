@@ -7,6 +7,8 @@
 //! the queue's. A completion is the queue's too, and whoever takes it settles it
 //! for the xsk that sent the frame, as the ledger knows.
 //!
+//! What the application holds is known by xsk, and so is the limit on that.
+//!
 //! The two rings are mapped through the socket of one xsk, which keeps it open; when
 //! that xsk goes, through another's. They live until the last xsk goes.
 
@@ -19,9 +21,11 @@ use super::config::XskConfig;
 use super::ring::{CompletionRing, FillRing};
 use super::rings::{remap_completion, remap_fill};
 use crate::kernel::XskIndex;
-use crate::memory::UmemState;
 use crate::memory::crossing::CompletedChunk;
 use crate::memory::ledger::{QueueId, Record, XskId, XskRecords};
+use crate::memory::limits::{ChunkLimits, Extent};
+use crate::memory::shares::Share;
+use crate::memory::{LimitPolicy, Limits, LimitsError, UmemState};
 
 /// A NIC queue that has an xsk, or is about to.
 pub(crate) struct QueueState {
@@ -30,12 +34,14 @@ pub(crate) struct QueueState {
     records: XskRecords,
     fill: RefCell<FillRing>,
     completion: RefCell<CompletionRing>,
-    /// Chunks that may be charged to the queue.
-    limit: Cell<u32>,
-    /// Chunks that stay with the kernel to receive into.
-    floor: Cell<u32>,
-    /// Those that were asked for, of which half the limit is the most.
-    fill_floor: u32,
+    /// The chunks that the queue may have.
+    share: Rc<Share>,
+    /// Entries of the fill ring.
+    fill_entries: u32,
+    /// Xsks that the queue may come to have.
+    most_xsks: u32,
+    /// Frames in RX rings that the application may not have yet, in chunks.
+    held_back: Cell<u32>,
     /// Chunks ever posted.
     posted: Cell<u64>,
     /// Posted chunks that came back.
@@ -53,6 +59,13 @@ pub(crate) struct Membership {
     /// `None` for a simulated xsk.
     socket: Option<Rc<OwnedFd>>,
     completions: Rc<Log>,
+    /// The most chunks that the application may hold, as asked for.
+    most_held: Cell<Option<u32>>,
+    /// Whether that is limited, be it because the queue has other xsks.
+    limits_held: Cell<bool>,
+    policy: Cell<LimitPolicy>,
+    /// Of the queue's chunks that are held back, those in this xsk's RX ring.
+    held_back: Cell<u32>,
 }
 
 /// What one look at the completion ring found.
@@ -73,21 +86,27 @@ impl QueueState {
         fill: FillRing,
         completion: CompletionRing,
         config: &XskConfig,
-    ) -> Rc<Self> {
-        let limit = config.chunk_limit.unwrap_or(u32::MAX);
-        Rc::new(Self {
+        receives: bool,
+    ) -> Result<Rc<Self>, LimitsError> {
+        let records = XskRecords::new(QueueId::of_first(first), first);
+        let fill_entries = config.shared_entries();
+        let limits = config.limits.in_chunks(&extent(umem, fill_entries))?;
+        let (floor, ledger) = (config.usual_floor(), &umem.ledger);
+        let share = (umem.shares).join(records.queue, &limits, floor, receives, ledger)?;
+        Ok(Rc::new(Self {
             umem: Rc::clone(umem),
-            records: XskRecords::new(QueueId::of_first(first), first),
+            records,
             fill: RefCell::new(fill),
             completion: RefCell::new(completion),
-            limit: Cell::new(limit),
-            floor: Cell::new(config.fill_floor.min(limit / 2)),
-            fill_floor: config.fill_floor,
+            share,
+            fill_entries,
+            most_xsks: u32::from(config.xsks.max(1)),
+            held_back: Cell::new(0),
             posted: Cell::new(0),
             returned: Cell::new(0),
             run: Cell::new(Record::NEVER),
             members: RefCell::new(Members::default()),
-        })
+        }))
     }
 
     /// Adds an xsk, at the lowest index that is free.
@@ -106,7 +125,16 @@ impl QueueState {
             records: XskRecords::new(self.id(), xsk),
             socket,
             completions,
+            most_held: Cell::new(None),
+            limits_held: Cell::new(self.most_xsks > 1),
+            policy: Cell::default(),
+            held_back: Cell::new(0),
         })
+    }
+
+    /// What `limits` are in chunks, for this queue.
+    pub(super) fn in_chunks(&self, limits: &Limits) -> Result<ChunkLimits, LimitsError> {
+        limits.in_chunks(&extent(&self.umem, self.fill_entries))
     }
 
     pub(super) fn umem(&self) -> &Rc<UmemState> {
@@ -117,15 +145,19 @@ impl QueueState {
         self.records.queue
     }
 
-    /// Charges up to `limit` chunks to the queue from now on. Those beyond come back as
-    /// frames arrive.
-    pub(super) fn set_limit(&self, limit: u32) {
-        self.limit.set(limit);
-        self.floor.set(self.fill_floor.min(limit / 2));
+    /// Notes whether frames come in on the queue: see [`Shares`](crate::memory::shares).
+    pub(super) fn set_receives(&self, receives: bool) {
+        self.umem.shares.set_receives(&self.share, receives);
     }
 
+    /// Chunks that may be charged to the queue now.
     pub(super) fn limit(&self) -> u32 {
-        self.limit.get()
+        self.share.limit()
+    }
+
+    /// Chunks that stay with the kernel to receive into.
+    pub(super) fn floor(&self) -> u32 {
+        self.share.floor()
     }
 
     /// Whether the fill ring has room.
@@ -141,11 +173,19 @@ impl QueueState {
         let wanted = self.room().min(self.umem.free_chunks());
         let wanted = fill.free(wanted).min(wanted);
         if wanted == 0 {
+            self.ask_for_more();
             return 0;
         }
         let posted = self.post_through(&mut fill, wanted);
         self.posted.set(self.posted.get() + u64::from(posted));
         posted
+    }
+
+    /// Sees to it that the queue gets its share as soon as others can spare it.
+    fn ask_for_more(&self) {
+        if self.umem.shares.is_uneven() {
+            self.umem.shares.even_out(&self.umem.ledger);
+        }
     }
 
     /// A function of its own, so that the compiler knows that nobody else sees
@@ -195,26 +235,22 @@ impl QueueState {
     /// charged when it sends them, whatever the limit.
     #[inline]
     pub(super) fn room(&self) -> u32 {
-        self.limit.get().saturating_sub(self.charged())
+        self.limit().saturating_sub(self.charged())
     }
 
-    /// How many of the `ready` received frames the application may have now: so many
-    /// that the floor can stay with the kernel.
-    #[inline]
-    pub(super) fn deliverable(&self, ready: u32) -> u32 {
-        // Mostly the kernel keeps enough, whatever becomes of these.
-        if self.with_kernel() >= u64::from(self.floor.get()) + u64::from(ready) {
-            return ready;
-        }
-        ready.min(self.deliverable_at_most())
+    /// Received chunks that the application could have now: so many that the floor can
+    /// stay with the kernel.
+    fn spare(&self) -> u32 {
+        let free = self.room().min(self.umem.free_chunks());
+        let reach = self.with_kernel() + u64::from(free);
+        let spare = reach.saturating_sub(self.floor().into());
+        u32::try_from(spare).unwrap_or(u32::MAX)
     }
 
-    #[cold]
-    fn deliverable_at_most(&self) -> u32 {
-        let spare = self.room().min(self.umem.free_chunks());
-        let reach = self.with_kernel() + u64::from(spare);
-        let deliverable = reach.saturating_sub(u64::from(self.floor.get()));
-        u32::try_from(deliverable).unwrap_or(u32::MAX)
+    /// Chunks that the kernel lacks to receive into, and that only come back if frames
+    /// are dropped that are held back.
+    fn lacking(&self) -> u32 {
+        self.held_back.get().saturating_sub(self.spare())
     }
 
     /// Chunks charged to the queue.
@@ -258,7 +294,7 @@ impl QueueState {
         let record = self.run.get();
         if record.charged() != self.id()
             || self.umem.geometry.is_unaligned()
-            || self.charged() > self.limit.get()
+            || self.charged() > self.limit()
         {
             return 0;
         }
@@ -381,6 +417,16 @@ impl QueueState {
 impl Drop for QueueState {
     fn drop(&mut self) {
         self.umem.strand_posted(self.id());
+        self.umem.shares.leave(self.id(), &self.umem.ledger);
+    }
+}
+
+/// What limits on a queue of `umem` are judged by.
+pub(super) fn extent(umem: &UmemState, fill_entries: u32) -> Extent {
+    Extent {
+        chunk_size: umem.geometry.chunk_size(),
+        chunks: umem.geometry.usable(),
+        fill_entries,
     }
 }
 
@@ -408,6 +454,97 @@ impl Membership {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
+    /// Whether the queue's share suffices for such limits.
+    pub(super) fn check_limits(&self, limits: &ChunkLimits) -> Result<(), LimitsError> {
+        let (umem, share) = (&self.queue.umem, &self.queue.share);
+        umem.shares.check(share, limits, &umem.ledger)
+    }
+
+    /// Limits the queue and this xsk.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitsError`] if the queue's share does not suffice for that.
+    pub(super) fn set_limits(&self, limits: &ChunkLimits) -> Result<(), LimitsError> {
+        let (umem, share) = (&self.queue.umem, &self.queue.share);
+        umem.shares.set(share, limits, &umem.ledger)?;
+        self.set_own_limits(limits);
+        Ok(())
+    }
+
+    /// Limits this xsk.
+    pub(super) fn set_own_limits(&self, limits: &ChunkLimits) {
+        self.most_held.set(limits.held);
+        self.limits_held
+            .set(limits.held.is_some() || self.queue.most_xsks > 1);
+        self.policy.set(limits.policy);
+    }
+
+    pub(super) fn policy(&self) -> LimitPolicy {
+        self.policy.get()
+    }
+
+    /// The most chunks that the application may hold of this xsk. An equal part for each
+    /// where the queue has several, so that none can starve the others.
+    pub(super) fn most_held(&self) -> u32 {
+        let (limit, floor) = (self.queue.limit(), self.queue.floor());
+        let part = limit.saturating_sub(floor) / self.queue.most_xsks;
+        self.most_held
+            .get()
+            .map_or(part, |most| most.min(part))
+            .max(1)
+    }
+
+    /// Chunks that the application holds of those that the xsk received.
+    pub(super) fn held(&self) -> u32 {
+        self.queue.umem.ledger.held(self.records.xsk)
+    }
+
+    /// How many of the `ready` received chunks the application may have now.
+    #[inline]
+    pub(super) fn deliverable(&self, ready: u32) -> u32 {
+        let queue = &self.queue;
+        // Mostly the kernel keeps enough, whatever becomes of these.
+        if !self.limits_held.get()
+            && queue.with_kernel() >= u64::from(queue.floor()) + u64::from(ready)
+        {
+            return ready;
+        }
+        ready.min(self.deliverable_at_most())
+    }
+
+    #[cold]
+    fn deliverable_at_most(&self) -> u32 {
+        let queue = &self.queue;
+        let elsewhere = queue.held_back.get() - self.held_back.get();
+        let spare = queue.spare().saturating_sub(elsewhere);
+        if self.limits_held.get() {
+            spare.min(self.most_held().saturating_sub(self.held()))
+        } else {
+            spare
+        }
+    }
+
+    /// Whether the application gave back so much that the limit counts as reached again
+    /// the next time: an eighth of what it may hold.
+    pub(super) fn is_relieved(&self) -> bool {
+        self.deliverable_at_most() > self.most_held() / 8
+    }
+
+    /// Notes that the application may not have `chunks` of those in the RX ring yet.
+    /// Returns how many of them have to be dropped, so that the kernel has its floor.
+    pub(super) fn hold_back(&self, chunks: u32) -> u32 {
+        let before = self.held_back.replace(chunks);
+        let others = self.queue.held_back.get() - before;
+        self.queue.held_back.set(others + chunks);
+        self.queue.lacking().min(chunks)
+    }
+
+    /// Of the chunks in the RX ring, those that the application could not have last time.
+    pub(super) fn held_back(&self) -> u32 {
+        self.held_back.get()
+    }
+
     /// Whether the queue has no other xsk.
     pub(super) fn is_alone(&self) -> bool {
         self.queue.members.borrow().list.len() == 1
@@ -427,6 +564,7 @@ impl Drop for Membership {
     /// Lets the socket close. The xsk's frames are written off before, but come back
     /// if the kernel completes them.
     fn drop(&mut self) {
+        self.hold_back(0);
         let QueueState {
             fill,
             completion,

@@ -5,11 +5,12 @@
 //!
 //! A queue, with all its xsks, has a limit on the chunks charged to it: posted,
 //! received, held by the application and in transmit. Posting stops at the limit.
-//! When the application holds so many that fewer than the floor would be left with
-//! the kernel, the newest frames are dropped, counted, and their chunks posted again:
-//! on some drivers a NIC whose fill ring ran dry never starts again. Frames that the
-//! application leaves in a batch stay in the RX ring; what the kernel then drops,
-//! it counts.
+//! What the application of an xsk holds may be limited as well. Where it holds so many
+//! that fewer than the floor would be left with the kernel, or more than it may, a
+//! [`LimitPolicy`](crate::LimitPolicy) says what becomes of the frames that arrive; each
+//! keeps the floor with the kernel, as on some drivers a NIC whose fill ring ran dry never
+//! starts again. Frames that the application leaves in a batch stay in the RX ring; what
+//! the kernel then drops, it counts.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -18,12 +19,14 @@ use std::rc::Rc;
 use super::batch::{Batch, Receiving};
 use super::checksums::Checksums;
 use super::counters::RxCounters;
+use super::limits::{XskLimits, XskUsage};
 use super::queue_state::Membership;
 use super::ring::RxRing;
+use super::tx::TxHalf;
 use crate::kernel::sys::if_xdp::Statistics;
 use crate::kernel::sys::socket;
 use crate::kernel::{CopyMode, InterfaceId, KernelStatistics, QueueIndex, XskIndex};
-use crate::memory::UmemState;
+use crate::memory::{Limits, LimitsError, UmemState};
 
 /// The receiving half of an xsk, borrowed: see [`Xsk::rx`](super::Xsk::rx).
 ///
@@ -73,6 +76,13 @@ impl<'a> XskRx<'a> {
     #[must_use]
     pub fn charged(&self) -> u32 {
         self.0.charged()
+    }
+
+    /// Chunks that the application holds of those that the xsk received, detached ones
+    /// included. A frame in several chunks counts as so many.
+    #[must_use]
+    pub fn held(&self) -> u32 {
+        self.0.held()
     }
 
     /// What was counted so far.
@@ -186,13 +196,54 @@ impl RxHalf {
         self.receiving.abandon(&self.umem, &self.member);
     }
 
-    /// Charges up to `limit` chunks to the queue from now on.
-    pub(crate) fn set_chunk_limit(&self, limit: u32) {
-        self.member.queue().set_limit(limit);
+    /// Notes whether the interface has an RX queue of this index.
+    pub(crate) fn set_receives(&self, receives: bool) {
+        self.member.queue().set_receives(receives);
     }
 
-    pub(crate) fn chunk_limit(&self) -> u32 {
-        self.member.queue().limit()
+    /// Whether the queue and the xsk could have such limits.
+    pub(crate) fn check_limits(&self, limits: &Limits) -> Result<(), LimitsError> {
+        let limits = self.member.queue().in_chunks(limits)?;
+        self.member.check_limits(&limits)
+    }
+
+    /// Limits the queue and the xsk, of which `tx` is the sending half.
+    pub(crate) fn set_limits(
+        &mut self,
+        limits: &Limits,
+        tx: &mut TxHalf,
+    ) -> Result<(), LimitsError> {
+        let limits = self.member.queue().in_chunks(limits)?;
+        self.member.set_limits(&limits)?;
+        tx.limit_in_transmit(limits.in_transmit);
+        Ok(())
+    }
+
+    /// The limits of the queue and of the xsk, of which `tx` is the sending half.
+    pub(crate) fn limits(&self, tx: &TxHalf) -> XskLimits {
+        let queue = self.member.queue();
+        XskLimits {
+            chunks: queue.limit(),
+            floor: queue.floor(),
+            held: self.member.most_held(),
+            in_transmit: tx.most_in_transmit(),
+            policy: self.member.policy(),
+        }
+    }
+
+    /// What the queue and the xsk use, of which `tx` is the sending half.
+    pub(crate) fn usage(&self, tx: &TxHalf) -> XskUsage {
+        XskUsage {
+            charged: self.charged(),
+            held: self.held(),
+            in_transmit: tx.chunks_in_flight(),
+            is_limited: self.receiving.is_limited() && !self.member.is_relieved(),
+        }
+    }
+
+    /// Chunks that the application holds of those that the xsk received.
+    pub(crate) fn held(&self) -> u32 {
+        self.member.held().wrapping_add(self.receiving.taken())
     }
 
     pub(crate) fn charged(&self) -> u32 {

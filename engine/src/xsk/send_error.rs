@@ -14,6 +14,10 @@ pub enum TransmitError {
     /// ring could not take the chunks back.
     #[error("the TX ring is full")]
     RingFull(Frame),
+    /// As many chunks are in transmit as the xsk's [limit](crate::Limits::in_transmit)
+    /// allows.
+    #[error("as many chunks are in transmit as the limit allows")]
+    InTransmit(Frame),
     /// The frame's UMEM is not the xsk's.
     #[error("the frame belongs to another UMEM")]
     ForeignUmem(Frame),
@@ -49,6 +53,7 @@ impl TransmitError {
     pub fn into_frame(self) -> Frame {
         match self {
             Self::RingFull(frame)
+            | Self::InTransmit(frame)
             | Self::ForeignUmem(frame)
             | Self::Empty(frame)
             | Self::TooManyChunks(frame)

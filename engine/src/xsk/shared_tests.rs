@@ -8,7 +8,7 @@ use crate::XskErrorKind;
 use crate::kernel::RingCapacity;
 use crate::kernel::XskIndex;
 use crate::memory::frame::Frame;
-use crate::memory::{Umem, UmemConfig};
+use crate::memory::{Amount, Limits, Umem, UmemConfig};
 
 const RING: u32 = 64;
 const CHUNKS: u32 = 512;
@@ -103,10 +103,13 @@ fn completion_ring_holds_the_frames_of_all() {
 }
 
 #[test]
-fn limit_and_floor_are_those_of_the_queue() {
+fn greedy_xsk_leaves_the_other_its_half_of_the_queue() {
     let config = XskConfig {
-        chunk_limit: Some(RING),
-        fill_floor: 16,
+        limits: Limits {
+            chunks: Some(Amount::Frames(RING)),
+            floor: Some(Amount::Frames(16)),
+            ..Limits::default()
+        },
         ..config(2)
     };
     let (umem, [(mut first, mut first_nic), (mut second, mut second_nic)]) = two(&config);
@@ -118,13 +121,23 @@ fn limit_and_floor_are_those_of_the_queue() {
         hoard.extend(first.receive(RING));
     }
 
-    assert_eq!(hoard.len(), 48, "the limit less the floor");
-    assert!(second_nic.deliver(b"to the other"), "from the floor");
-    assert_eq!(second.receive(RING).count(), 0, "held back like the first");
-    assert_eq!(second.rx().counters().throttled, 1);
+    assert_eq!(hoard.len(), 24, "half of the limit less the floor");
+    let mut modest = Vec::new();
+    for _ in 0..2 * RING {
+        second_nic.deliver(b"to the other");
+        second.recycle();
+        modest.extend(second.receive(RING));
+    }
+    second.recycle();
+    assert_eq!(modest.len(), 24, "the other half");
+    assert_eq!(umem.audit().fill, 16, "the floor");
+    assert_eq!([first.rx().held(), second.rx().held()], [24, 24]);
     hoard.clear();
     assert!(second_nic.deliver(b"to the other"));
-    assert_eq!(second.receive(RING).count(), 1);
+    assert_eq!(second.receive(RING).count(), 0, "it has its half");
+    first.recycle();
+    assert!(first_nic.deliver(b"more"));
+    assert_eq!(first.receive(RING).count(), 1);
     assert_eq!(first.rx().charged(), second.rx().charged());
 }
 

@@ -73,8 +73,8 @@ impl Xsk {
     ///
     /// # Errors
     ///
-    /// [`XskError`] when there is no memory for the rings, or 255 xsks have shared
-    /// the UMEM.
+    /// [`XskError`] when there is no memory for the rings, the
+    /// [limits](XskConfig::limits) do not fit, or 255 xsks have shared the UMEM.
     pub fn simulated(umem: &Umem, config: &XskConfig) -> Result<(Self, SimulatedNic), XskError> {
         first(umem.shared(), config).map_err(error)
     }
@@ -85,7 +85,13 @@ fn first(umem: &Rc<UmemState>, config: &XskConfig) -> Result<(Xsk, SimulatedNic)
     let (completion, nic_completion) = ring(config.shared_entries())?;
     let id = umem.new_xsk().ok_or(XskErrorKind::TooManyXsks)?;
     let (fill, completion) = (FillRing::new(fill), CompletionRing::new(completion));
-    let state = QueueState::new(umem, id, fill, completion, config);
+    let state = match QueueState::new(umem, id, fill, completion, config, true) {
+        Ok(state) => state,
+        Err(error) => {
+            umem.forget_xsk(id);
+            return Err(XskErrorKind::Limits(error));
+        }
+    };
     umem.collect_returns();
     state.post();
     let shared = Rc::new(SharedRings {
@@ -130,7 +136,7 @@ fn join(
             },
         },
     };
-    Ok((Xsk::new(parts, config), nic))
+    Ok((Xsk::new(parts, config)?, nic))
 }
 
 fn error(kind: XskErrorKind) -> XskError {

@@ -10,7 +10,7 @@ use super::{SimulatedNic, TransmitError, Xsk, XskConfig};
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::{QueueIndex, RingCapacity};
 use crate::memory::frame::Frame;
-use crate::memory::{Umem, UmemConfig};
+use crate::memory::{Amount, Limits, Umem, UmemConfig};
 
 const RING: u32 = 64;
 
@@ -330,8 +330,11 @@ fn completion_that_lost_bit_zero_still_finds_its_chunk() {
 fn hoarding_application_leaves_the_floor_to_the_kernel() {
     let umem = Umem::new(&UmemConfig::new(256)).expect("a small UMEM");
     let config = XskConfig {
-        chunk_limit: Some(RING),
-        fill_floor: 16,
+        limits: Limits {
+            chunks: Some(Amount::Frames(RING)),
+            floor: Some(Amount::Frames(16)),
+            ..Limits::default()
+        },
         ..config()
     };
     let (mut queue, mut nic) = Xsk::simulated(&umem, &config).expect("a simulated queue");
@@ -359,7 +362,10 @@ fn hoarding_application_leaves_the_floor_to_the_kernel() {
 fn charges_of_one_queue_never_exceed_its_limit() {
     let umem = Umem::new(&UmemConfig::new(256)).expect("a small UMEM");
     let config = XskConfig {
-        chunk_limit: Some(40),
+        limits: Limits {
+            chunks: Some(Amount::Frames(40)),
+            ..Limits::default()
+        },
         ..config()
     };
     let (mut queue, _nic) = Xsk::simulated(&umem, &config).expect("a simulated queue");

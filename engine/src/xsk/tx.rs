@@ -39,6 +39,8 @@ pub(crate) struct TxHalf {
     interface: InterfaceId,
     pub(super) mode: CopyMode,
     limits: SendLimits,
+    /// The most chunks in transmit: what the TX ring takes, or less.
+    most_in_transmit: u32,
     /// Whether the interface is known to be down, so that no frame is taken.
     is_down: bool,
     /// Chunks handed to the kernel, of which each takes a slot of the TX and, later,
@@ -78,7 +80,7 @@ impl<'a> XskTx<'a> {
     /// # Errors
     ///
     /// [`TransmitError`] returns `frame`: when the TX ring has no free slot for
-    /// each of its chunks, when it is of another UMEM, when it is empty, when it
+    /// each of its chunks, when the limit on chunks in transmit is reached, when it is of another UMEM, when it is empty, when it
     /// has too many chunks, or when the queue cannot send at all.
     // Always, so that a loop has the frame in registers.
     #[inline(always)]
@@ -176,10 +178,11 @@ impl<'a> XskTx<'a> {
 
     /// The most chunks that a frame may lie in to be sent here: 1 unless the
     /// xsk was bound for frames in several
-    /// ([`BindReport::multi_buffer`](crate::BindReport::multi_buffer)).
+    /// ([`BindReport::multi_buffer`](crate::BindReport::multi_buffer)), and no more than
+    /// may be in [transmit](crate::Limits::in_transmit).
     #[must_use]
     pub fn most_chunks(&self) -> u32 {
-        self.0.limits.most_chunks
+        self.0.most_chunks()
     }
 
     /// Descriptors published that the kernel has not taken from the TX ring.
@@ -222,6 +225,7 @@ impl TxHalf {
     ) -> Self {
         Self {
             settled: ring.next(),
+            most_in_transmit: ring.capacity(),
             ring,
             transmitter: Transmitter::new(member.queue().umem(), *member.records()),
             bytes: 0,
@@ -341,7 +345,7 @@ impl TxHalf {
             return self.transmit_chunks(frame);
         }
         if self.unused_completions() == 0 || self.ring.free(1) == 0 {
-            return Err(TransmitError::RingFull(frame));
+            return Err(self.full(frame));
         }
         self.bytes += u64::from(frame.len_bytes());
         let (descriptor, is_made) = self.transmitter.first(frame);
@@ -394,7 +398,31 @@ impl TxHalf {
             return 0;
         }
         let chunks = self.ring.free(self.ring.capacity());
-        chunks.min(self.unused_completions()) / self.limits.most_chunks
+        chunks.min(self.unused_completions()) / self.most_chunks()
+    }
+
+    /// Has no more than `chunks` in transmit from now on; those beyond stay there.
+    pub(crate) fn limit_in_transmit(&mut self, chunks: Option<u32>) {
+        self.settle();
+        let capacity = self.ring.capacity();
+        self.most_in_transmit = chunks.map_or(capacity, |chunks| chunks.min(capacity));
+        // So that the next frame does not take the busy path.
+        self.ring.begin_row(0);
+    }
+
+    /// The most chunks in transmit.
+    pub(crate) fn most_in_transmit(&self) -> u32 {
+        self.most_in_transmit
+    }
+
+    /// Why there is no room for `frame` now.
+    pub(super) fn full(&self, frame: Frame) -> TransmitError {
+        let is_limited = self.most_in_transmit < self.ring.capacity();
+        if is_limited && self.unused_completions() < frame.chunks() {
+            TransmitError::InTransmit(frame)
+        } else {
+            TransmitError::RingFull(frame)
+        }
     }
 
     /// Takes no more frames while the interface is down, and takes them again once it
@@ -450,8 +478,9 @@ impl TxHalf {
         self.completions.outstanding()
     }
 
-    pub(super) fn most_chunks(&self) -> u32 {
-        self.limits.most_chunks
+    /// The most chunks of a frame: with fewer in transmit, one of more never goes.
+    pub(crate) fn most_chunks(&self) -> u32 {
+        self.limits.most_chunks.min(self.most_in_transmit)
     }
 
     pub(crate) fn sends(&self) -> bool {
@@ -476,9 +505,10 @@ impl TxHalf {
     }
 
     /// Chunks that the completion ring can take back beyond those in flight: it has as
-    /// many entries for each xsk as its TX ring.
+    /// many entries for each xsk as its TX ring. Fewer, if the limit is lower.
     pub(super) fn unused_completions(&self) -> u32 {
-        self.ring.capacity() - self.chunks_in_flight()
+        self.most_in_transmit
+            .saturating_sub(self.chunks_in_flight())
     }
 
     /// Chunks handed to the kernel that have not come back.
@@ -487,7 +517,7 @@ impl TxHalf {
         clippy::cast_possible_truncation,
         reason = "at most the capacity of the ring, a u32: `transmit` sees to it"
     )]
-    fn chunks_in_flight(&self) -> u32 {
+    pub(crate) fn chunks_in_flight(&self) -> u32 {
         (self.sent_so_far() - self.completed_chunks()) as u32
     }
 

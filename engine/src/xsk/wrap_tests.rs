@@ -6,14 +6,17 @@
 
 use super::{SimulatedNic, TransmitError, Xsk, XskConfig};
 use crate::kernel::RingCapacity;
-use crate::memory::{Umem, UmemConfig};
+use crate::memory::{Amount, Limits, Umem, UmemConfig};
 
 const RING: u32 = 64;
 
 fn queue() -> (Umem, Xsk, SimulatedNic) {
     let umem = Umem::new(&UmemConfig::new(256)).expect("a small UMEM");
     let config = XskConfig {
-        chunk_limit: Some(128),
+        limits: Limits {
+            chunks: Some(Amount::Frames(128)),
+            ..Limits::default()
+        },
         ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
     };
     let (queue, nic) = Xsk::simulated(&umem, &config).expect("a simulated queue");

@@ -7,13 +7,17 @@ use super::batch::Batch;
 use super::completions::{CompletionQueue, Completions};
 use super::config::XskConfig;
 use super::counters::{RxCounters, TxCounters};
+use super::error::XskErrorKind;
+use super::limits::{XskLimits, XskUsage};
 use super::queue_state::Membership;
 use super::ring::{RxRing, TxRing};
 use super::rx::{RxHalf, XskRx};
 use super::send_error::{TransmitError, WakeError};
 use super::tx::{SendLimits, TxHalf, XskTx};
 use crate::kernel::{CopyMode, InterfaceId, InterfaceIndex, QueueIndex, XskIndex};
-use crate::memory::Frame;
+#[cfg(test)]
+use crate::memory::ledger::XskId;
+use crate::memory::{Frame, Limits, LimitsError};
 
 /// An AF_XDP socket on a NIC queue, or one of several there: it receives frames and
 /// sends them. [`NicQueue::bind`](crate::NicQueue::bind) and
@@ -155,7 +159,7 @@ pub(super) struct XskParts {
 }
 
 impl Xsk {
-    pub(super) fn new(parts: XskParts, config: &XskConfig) -> Self {
+    pub(super) fn new(parts: XskParts, config: &XskConfig) -> Result<Self, XskErrorKind> {
         let XskParts {
             member,
             rx,
@@ -166,11 +170,16 @@ impl Xsk {
             limits,
         } = parts;
         let interface = config.interface;
-        Self {
+        let own = member.queue().in_chunks(&config.limits);
+        let own = own.map_err(XskErrorKind::Limits)?;
+        member.set_own_limits(&own);
+        let mut tx = TxHalf::new(&member, tx, interface, mode, limits);
+        tx.limit_in_transmit(own.in_transmit);
+        Ok(Self {
             rx: RxHalf::new(&member, rx, (interface, queue), mode, config.checksums),
-            tx: TxHalf::new(&member, tx, interface, mode, limits),
+            tx,
             bound_to,
-        }
+        })
     }
 
     /// The receiving half.
@@ -270,6 +279,31 @@ impl Xsk {
         self.tx.wake()
     }
 
+    /// Changes the limits. `chunks` and `floor` are those of the queue, whichever of its
+    /// xsks sets them; the others are this xsk's. What is beyond a lower limit already
+    /// comes back as frames do. No system call.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitsError`] if they contradict each other, or the UMEM and the other queues
+    /// leave too little for them. Nothing has changed then.
+    pub fn set_limits(&mut self, limits: &Limits) -> Result<(), LimitsError> {
+        let (rx, tx) = (&mut self.rx, &mut self.tx);
+        rx.set_limits(limits, tx)
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> XskLimits {
+        self.rx.limits(&self.tx)
+    }
+
+    /// What is used of the [limits](Self::limits).
+    #[must_use]
+    pub fn usage(&self) -> XskUsage {
+        self.rx.usage(&self.tx)
+    }
+
     /// Frames handed to the kernel that have not come back.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
@@ -328,6 +362,12 @@ impl Xsk {
     #[must_use]
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.rx.socket()
+    }
+
+    /// Its number in the ledger.
+    #[cfg(test)]
+    pub(super) fn id(&self) -> XskId {
+        self.tx.member.records().xsk
     }
 
     /// As if so many frames had been received, sent and completed before.

@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use wharf::{
-    ChunkSize, CompletionQueue, DetachedFrame, Frame, MultiBuffer, RingCapacity, SimulatedNic,
-    Umem, UmemConfig, Xsk, XskConfig,
+    Amount, ChunkSize, CompletionQueue, DetachedFrame, Frame, LimitPolicy, Limits, MultiBuffer,
+    RingCapacity, SimulatedNic, Umem, UmemConfig, Xsk, XskConfig,
 };
 
 use crate::tagged::{self, Tagged};
@@ -578,7 +578,7 @@ impl World {
         }
         let config = XskConfig {
             xsks: 3,
-            chunk_limit: [None, Some(40), Some(90)][self.random.below(3)],
+            limits: self.limits(),
             multi_buffer: MultiBuffer::Always,
             ..XskConfig::new(RingCapacity::new(64).expect("a power of two"))
         };
@@ -590,6 +590,18 @@ impl World {
             }
             // It has had 255.
             Err(_) => self.umems[umem] = self::umem(umem),
+        }
+    }
+
+    /// Limits of any kind that fit.
+    fn limits(&mut self) -> Limits {
+        let frames = |frames: Option<u32>| frames.map(Amount::Frames);
+        Limits {
+            chunks: frames([None, Some(40), Some(90)][self.random.below(3)]),
+            floor: frames([None, Some(1), Some(7)][self.random.below(3)]),
+            held: frames([None, Some(1), Some(20)][self.random.below(3)]),
+            in_transmit: frames([None, Some(1), Some(20)][self.random.below(3)]),
+            policy: LimitPolicy::ALL[self.random.below(LimitPolicy::ALL.len())],
         }
     }
 

@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use wharf::{
-    Attach, CopyMode, Frame, Interface, Mode, NicQueue, QueueIndex, RingCapacity, Steering,
-    SteeringConfig, Umem, UmemConfig, Xsk, XskConfig,
+    Amount, Attach, CopyMode, Frame, Interface, Limits, Mode, NicQueue, QueueIndex, RingCapacity,
+    Steering, SteeringConfig, Umem, UmemConfig, Xsk, XskConfig,
 };
 use wharf_testbed::{FlowChecker, MacAddress, UdpFlow};
 use wharf_tests::wait_until;
@@ -36,7 +36,10 @@ impl End {
                 .expect("it attaches");
         let config = XskConfig {
             mode: Mode::ZeroCopy,
-            chunk_limit: Some(RING),
+            limits: Limits {
+                chunks: Some(Amount::Frames(RING)),
+                ..Limits::default()
+            },
             ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
         let index = QueueIndex::new(0).expect("small");

@@ -1,8 +1,8 @@
 //! One end of a scenario: queue 0 of an interface, its program and its UMEM.
 
 use wharf::{
-    BindReport, Frame, Interface, KernelStatistics, NicQueue, QueueIndex, RingCapacity, Steering,
-    SteeringConfig, TransmitError, Umem, UmemConfig, Xsk, XskConfig,
+    Amount, BindReport, Frame, Interface, KernelStatistics, Limits, NicQueue, QueueIndex,
+    RingCapacity, Steering, SteeringConfig, TransmitError, Umem, UmemConfig, Xsk, XskConfig,
 };
 
 use super::{OwnProgram, Side, Track};
@@ -32,7 +32,10 @@ impl EndConfig {
             umem: UmemConfig::new(1024),
             queue: XskConfig {
                 mode: track.medium().mode(),
-                chunk_limit: Some(512),
+                limits: Limits {
+                    chunks: Some(Amount::Frames(512)),
+                    ..Limits::default()
+                },
                 ..XskConfig::new(rings)
             },
             steering: SteeringConfig::default(),

@@ -1,7 +1,7 @@
 //! Scenarios of many descriptors that the kernel refuses, and of some that it
 //! takes although they are not what they should be.
 
-use wharf::{TxDescriptor, Umem};
+use wharf::{Amount, TxDescriptor, Umem};
 
 use super::descriptors::{LEN, TOO_LONG};
 use super::{
@@ -13,7 +13,7 @@ use crate::{SOON, wait_until};
 /// the other.
 pub(super) fn sender(track: &Track) -> EndConfig {
     let mut config = EndConfig::new(track);
-    config.queue.chunk_limit = Some(128);
+    config.queue.limits.chunks = Some(Amount::Frames(128));
     config
 }
 

@@ -1,7 +1,7 @@
 //! Scenarios of the NIC's own rings, beside those of the xsk. A veth has none.
 
 use wharf::{
-    Error, Interface, Mode, NicQueue, QueueIndex, RingCapacity, Umem, UmemConfig, XskConfig,
+    Amount, Error, Interface, Mode, NicQueue, QueueIndex, RingCapacity, Umem, UmemConfig, XskConfig,
 };
 use wharf_testbed::RingSizes;
 
@@ -111,7 +111,7 @@ pub fn hw_sw_max_ring_size(medium: Medium) {
     let (mut near, mut far) = ends(&track, |_, end: &mut EndConfig| {
         end.umem.frames = 8 * ring;
         end.queue.ring_size = RingCapacity::new(4 * ring).expect("NICs have powers of two");
-        end.queue.chunk_limit = Some(4 * ring);
+        end.queue.limits.chunks = Some(Amount::Frames(4 * ring));
     });
     let usual = frames_of(&track, STREAM, 64);
     let more = frames_of(&track, STREAM.max(u64::from(4 * ring)), 64);

@@ -101,7 +101,7 @@ pub fn stat_rx_full(medium: Medium) {
             // So many that the fill ring is full when the RX ring is.
             end.umem.frames = 2 * ENTRIES;
             end.queue.ring_size = RingCapacity::new(ENTRIES).expect("a power of two");
-            end.queue.chunk_limit = None;
+            end.queue.limits.chunks = None;
         }
     });
     let sent = frames_of(&track, u64::from(ENTRIES + ENTRIES / 2), 64);

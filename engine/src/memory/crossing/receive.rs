@@ -127,5 +127,6 @@ pub(crate) fn receive(
         .ledger
         .receive(place.chunk, records)
         .map_err(|_| Refused::Violation)?;
+    umem.ledger.hold(records.xsk, 1);
     Ok(Frame::in_place(umem, claim, place, descriptor.len()))
 }

@@ -168,6 +168,8 @@ impl Transmitter {
     pub(crate) fn settle(&self, frames: u32) {
         if self.from.is_made() {
             self.umem.ledger.charge(self.xsk.queue, frames);
+        } else {
+            self.umem.ledger.let_go(self.from.xsk(), frames);
         }
         Handle::release(&self.umem, frames);
     }

@@ -63,11 +63,13 @@ impl Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Violation;
 
-/// Chunks charged to each queue; for each xsk, received frames that the application
-/// dropped, chunks sent that came back, and those of them that did not end a frame.
+/// Chunks charged to each queue; for each xsk, chunks that it received and the
+/// application holds, received frames that the application dropped, chunks sent that
+/// came back, and those of them that did not end a frame.
 /// The last entry of each stands for none, and nobody reads it.
 struct Charges {
     chunks: [Cell<u32>; 256],
+    held: [Cell<u32>; 256],
     discarded: [Cell<u64>; 256],
     completed: [Cell<u64>; 256],
     completed_parts: [Cell<u64>; 256],
@@ -98,6 +100,7 @@ impl Ledger {
             },
             charges: Box::new(Charges {
                 chunks: [const { Cell::new(0) }; 256],
+                held: [const { Cell::new(0) }; 256],
                 discarded: [const { Cell::new(0) }; 256],
                 completed: [const { Cell::new(0) }; 256],
                 completed_parts: [const { Cell::new(0) }; 256],
@@ -144,18 +147,53 @@ impl Ledger {
         charge.set(charge.get().wrapping_sub(chunks));
     }
 
-    /// Fill ring of its queue → application, received by the xsk of `records`.
+    /// Counts `chunks` more that `xsk` received and the application holds.
+    #[inline]
+    pub(crate) fn hold(&self, xsk: XskId, chunks: u32) {
+        let held = &self.charges.held[xsk.position()];
+        held.set(held.get().wrapping_add(chunks));
+    }
+
+    /// Takes off `chunks` that the application gave back, of those that `xsk` received.
+    /// Those of a batch are counted as it ends, so it may have given some back before.
+    #[inline]
+    pub(crate) fn let_go(&self, xsk: XskId, chunks: u32) {
+        let held = &self.charges.held[xsk.position()];
+        held.set(held.get().wrapping_sub(chunks));
+    }
+
+    /// Chunks that `xsk` received and the application holds, as of the last batch.
+    pub(crate) fn held(&self, xsk: XskId) -> u32 {
+        self.count_dropped();
+        self.charges.held[xsk.position()].get()
+    }
+
+    /// The same, counted from the records.
+    #[cfg(test)]
+    pub(crate) fn count_held(&self, xsk: XskId) -> u32 {
+        let is_held = |record: Record| {
+            let owner = record.owner();
+            record.xsk() == xsk
+                && matches!(owner, Owner::Application | Owner::Detached | Owner::Part)
+        };
+        let held = self.records.iter().filter(|cell| is_held(cell.get()));
+        u32::try_from(held.count()).expect("a u32 of records")
+    }
+
+    /// Fill ring of its queue → application, received by the xsk of `records`. The
+    /// caller [counts it as held](Self::hold).
     pub(crate) fn receive(&self, chunk: u32, records: &XskRecords) -> Result<Claim, Violation> {
         Receiving::new(self, records)
             .claim(chunk.into())
             .ok_or(Violation)
     }
 
-    /// Fill ring of `queue` → application, as a part of a frame whose first
-    /// chunk it has.
-    pub(crate) fn receive_part(&self, chunk: u32, queue: QueueId) -> Result<(), Violation> {
-        let cell = self.posted(chunk, queue)?;
-        cell.set(Record::new(Owner::Part, QueueId::NONE, queue, XskId::NONE));
+    /// Fill ring of its queue → application, as a part of a frame whose first chunk the
+    /// xsk of `records` received.
+    pub(crate) fn receive_part(&self, chunk: u32, records: &XskRecords) -> Result<(), Violation> {
+        let cell = self.posted(chunk, records.queue)?;
+        cell.set(records.received.handed_to(Owner::Part));
+        self.hold(records.xsk, 1);
         Ok(())
     }
 
@@ -188,6 +226,7 @@ impl Ledger {
     pub(crate) fn transmit(&self, claim: &Claim, records: &XskRecords) -> Record {
         let cell = self.expect(claim.0, Owner::Application);
         let from = cell.get();
+        self.let_go(from.xsk(), 1);
         if from.is_made() {
             self.charge(records.queue, 1);
         }
@@ -320,9 +359,7 @@ impl Ledger {
 
     /// Application → pool.
     pub(crate) fn recycle(&self, claim: &Claim) {
-        let cell = self.expect(claim.0, Owner::Application);
-        self.uncharge(cell.get().charged(), 1);
-        cell.set(Record::POOL);
+        self.free(self.expect(claim.0, Owner::Application));
     }
 
     /// As [`discard`](Self::discard), for a chunk with the same record as the one
@@ -367,13 +404,19 @@ impl Ledger {
         let discarded = &self.charges.discarded[record.xsk().position()];
         discarded.set(discarded.get() + frames);
         self.uncharge(record.charged(), frames as u32);
+        self.let_go(record.xsk(), frames as u32);
     }
 
     /// Application → pool, for a part.
     pub(crate) fn recycle_part(&self, chunk: u32) {
-        let cell = self.expect(chunk, Owner::Part);
-        self.uncharge(cell.get().charged(), 1);
-        cell.set(Record::POOL);
+        self.free(self.expect(chunk, Owner::Part));
+    }
+
+    /// Application → pool.
+    fn free(&self, cell: &Cell<Record>) {
+        let record = cell.replace(Record::POOL);
+        self.uncharge(record.charged(), 1);
+        self.let_go(record.xsk(), 1);
     }
 
     /// Makes a frame's chunk a part of another frame. The frame that it was is
@@ -382,12 +425,7 @@ impl Ledger {
         let cell = self.expect(claim.0, Owner::Application);
         let record = cell.get();
         self.count_discard(record);
-        cell.set(Record::new(
-            Owner::Part,
-            QueueId::NONE,
-            record.charged(),
-            XskId::NONE,
-        ));
+        cell.set(record.handed_to(Owner::Part));
     }
 
     /// Whether `chunk` is a part of a frame that the application has.

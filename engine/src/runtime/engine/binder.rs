@@ -6,11 +6,10 @@ use super::settings::Settings;
 use crate::kernel::QueueIndex;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
-use crate::memory::Umem;
+use crate::memory::{Limits, Umem};
 use crate::runtime::Error;
-use crate::runtime::chunk_shares::chunk_share;
 use crate::xsk::{BindReport, MultiBuffer, NicQueue, Xsk, XskConfig, XskError, XskErrorKind};
-use crate::xsk::{Mode, needs_several_chunks};
+use crate::xsk::{Mode, MtuCheck, needs_several_chunks};
 
 /// Xsks with what each of them got.
 pub(super) type Bound = Vec<(Xsk, BindReport)>;
@@ -20,6 +19,8 @@ pub(super) struct Binder {
     umem: Umem,
     config: XskConfig,
     interfaces: Vec<Interface>,
+    /// The limits of each interface's xsks.
+    limits: Vec<Limits>,
     /// The RX queues that each interface has; others receive nothing.
     pub(super) rx_queues: Vec<u32>,
 }
@@ -58,6 +59,7 @@ impl Binder {
 
     fn new(config: &Settings, interfaces: &[Interface], mode: Mode) -> Result<Self, Error> {
         let umem = Umem::new(&config.umem)?;
+        umem.set_an_eighth_aside();
         let counts = interfaces.iter().map(Interface::queue_counts);
         let rx_queues = counts.map(|counts| counts.map(|counts| counts.rx));
         Ok(Self {
@@ -67,6 +69,7 @@ impl Binder {
                 xsks: config.steering.xsks_per_queue,
                 ..config.xsk
             },
+            limits: vec![config.xsk.limits; interfaces.len()],
             interfaces: interfaces.to_vec(),
             rx_queues: rx_queues.collect::<Result<_, _>>()?,
             umem,
@@ -77,43 +80,39 @@ impl Binder {
         let receiving = plan.queues.iter();
         let receiving = receiving.filter(|(id, queue)| self.receives(*id, *queue));
         let queues = u32::try_from(receiving.count()).expect("a worker has few queues");
-        let share = chunk_share(&self.umem, queues);
+        self.umem.expect_queues(queues);
         let mut bound = Bound::new();
         for &(id, queue) in &plan.queues {
-            let limit = if self.receives(id, queue) { share } else { 0 };
-            bound.extend(self.bind(id, queue, limit, NicQueue::bind)?);
+            bound.extend(self.bind(id, queue, MtuCheck::Refuse)?);
         }
         Ok(bound)
     }
 
-    /// Binds all xsks of a queue that appeared, which may have `chunk_limit` chunks.
-    pub(super) fn bind_more(
-        &self,
-        id: InterfaceId,
-        queue: QueueIndex,
-        chunk_limit: u32,
-    ) -> Result<Bound, XskError> {
-        self.bind(id, queue, chunk_limit, NicQueue::bind_as_others)
+    /// Binds all xsks of a queue that appeared.
+    pub(super) fn bind_more(&self, id: InterfaceId, queue: QueueIndex) -> Result<Bound, XskError> {
+        self.bind(id, queue, MtuCheck::AsOthers)
     }
 
-    fn bind(
-        &self,
-        InterfaceId(id): InterfaceId,
-        queue: QueueIndex,
-        chunk_limit: u32,
-        first: impl Fn(&NicQueue, &XskConfig) -> Result<(Xsk, BindReport), XskError>,
-    ) -> Result<Bound, XskError> {
+    fn bind(&self, id: InterfaceId, index: QueueIndex, mtu: MtuCheck) -> Result<Bound, XskError> {
         let config = XskConfig {
-            chunk_limit: Some(chunk_limit),
-            interface: InterfaceId(id),
+            interface: id,
+            limits: self.limits[id.0],
             ..self.config
         };
-        let queue = NicQueue::new(&self.umem, &self.interfaces[id], queue);
-        let mut bound = vec![first(&queue, &config)?];
+        let queue = NicQueue::new(&self.umem, &self.interfaces[id.0], index);
+        let mut bound = vec![queue.bind_for(&config, mtu, self.receives(id, index))?];
         for _ in 1..config.xsks {
             bound.push(queue.share()?);
         }
         Ok(bound)
+    }
+
+    /// Binds queues that appear with these limits: on one interface, or on all.
+    pub(super) fn set_limits(&mut self, interface: Option<InterfaceId>, limits: Limits) {
+        match interface {
+            Some(InterfaceId(id)) => self.limits[id] = limits,
+            None => self.limits.fill(limits),
+        }
     }
 
     fn receives(&self, InterfaceId(id): InterfaceId, queue: QueueIndex) -> bool {

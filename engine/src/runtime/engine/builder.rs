@@ -6,13 +6,13 @@ use super::engine::Engine;
 use super::management::KeepManagement;
 use super::settings::Settings;
 use crate::kernel::{ChunkSize, KnownPanics, RingCapacity};
-use crate::memory::Pages;
+use crate::memory::{Limits, Pages};
 use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, OnLinkDown, Wait};
 use crate::runtime::error::Error;
 use crate::steering::rules::RuleSet;
 use crate::steering::{Attach, NoXsk};
-use crate::xsk::{Checksums, Mode, MultiBuffer, XskConfig};
+use crate::xsk::{Checksums, Mode, MultiBuffer};
 
 /// Builds an [`Engine`]: see [`Engine::builder`].
 #[derive(Clone, Debug)]
@@ -144,7 +144,6 @@ impl EngineBuilder {
     /// [`DEFAULT_RING_SIZE`](Self::DEFAULT_RING_SIZE) by default.
     #[must_use]
     pub fn ring_size(mut self, ring_size: RingCapacity) -> Self {
-        self.0.xsk.fill_floor = XskConfig::new(ring_size).fill_floor;
         self.0.xsk.ring_size = ring_size;
         self
     }
@@ -200,6 +199,14 @@ impl EngineBuilder {
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.0.umem.memory_limit = Some(bytes);
+        self
+    }
+
+    /// How much packet memory each queue, and each of its xsks, may use; no more than its
+    /// share of its worker's by default. [`Engine::set_limits`] changes it later.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.0.xsk.limits = limits;
         self
     }
 

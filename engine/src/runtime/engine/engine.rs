@@ -74,7 +74,7 @@ use super::worker_thread::{Ready, WorkerThread};
 /// }
 /// ```
 pub struct Engine {
-    shutdown: Arc<Shutdown>,
+    pub(super) shutdown: Arc<Shutdown>,
     pub(super) steering: Arc<SteeringTable>,
     /// Held for their drop, which undoes it.
     promiscuous: Vec<Promiscuous>,
@@ -82,16 +82,24 @@ pub struct Engine {
     queues: Option<QueueFollower>,
     events: Events,
     links: Arc<DownLinks>,
-    workers: Vec<RunningWorker>,
+    pub(super) workers: Vec<RunningWorker>,
     report: EngineReport,
     started: Instant,
 }
 
-struct RunningWorker {
+pub(super) struct RunningWorker {
     /// `None` once joined.
     thread: Option<JoinHandle<Option<Audit>>>,
     shared: SharedCounters,
-    requests: Requests,
+    pub(super) requests: Requests,
+}
+
+impl RunningWorker {
+    /// Whether the calling thread is the worker's.
+    pub(super) fn is_this_thread(&self) -> bool {
+        let thread = self.thread.as_ref();
+        thread.is_some_and(|thread| thread.thread().id() == std::thread::current().id())
+    }
 }
 
 /// Says before anything is set up what no interface may be: another one of them, or one

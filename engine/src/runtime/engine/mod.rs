@@ -4,6 +4,7 @@ mod binder;
 mod builder;
 #[expect(clippy::module_inception, reason = "the engine itself among its parts")]
 mod engine;
+mod limits;
 mod management;
 mod own_addresses;
 mod plan;

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use super::plan;
 use super::spare_program::SpareProgram;
 use super::steering_table::SteeringTable;
-use super::worker_requests::{Driven, Request, Requests, Socket};
+use super::worker_requests::{Driven, Follow, Request, Requests, Socket};
 use crate::kernel::QueueIndex;
 use crate::kernel::interface::{Interface, InterfaceQueues, QueueNews, QueueWatch};
 use crate::kernel::interface_id::InterfaceId;
@@ -190,14 +190,14 @@ impl Following {
         let (reply, replies) = channel();
         for (worker, requests) in self.requests.iter().enumerate() {
             let is_its_own = |queue: &&QueueIndex| self.worker_of(**queue) == worker;
-            let request = Request {
+            let request = Follow {
                 interface: id,
                 rx: now.rx,
                 tx: now.tx,
                 drive: missing.iter().filter(is_its_own).copied().collect(),
                 reply: reply.clone(),
             };
-            requests.send(request, worker, &self.shutdown);
+            requests.send(Request::Follow(request), worker, &self.shutdown);
         }
         drop(reply);
         let deadline = Instant::now() + PATIENCE;

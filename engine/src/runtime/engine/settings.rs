@@ -2,8 +2,9 @@
 
 use super::management::KeepManagement;
 use crate::kernel::RingCapacity;
-use crate::memory::UmemConfig;
 use crate::memory::ledger::XskId;
+use crate::memory::limits::{ChunkLimits, Extent};
+use crate::memory::{LimitsError, UmemConfig};
 use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, OnLinkDown, Wait};
 use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::xsk::XskConfig;
@@ -91,6 +92,19 @@ impl Settings {
         self.check_queues(queues)
     }
 
+    /// The limits in chunks.
+    pub(super) fn limits(&self) -> Result<ChunkLimits, LimitsError> {
+        let xsks = XskConfig {
+            xsks: self.steering.xsks_per_queue,
+            ..self.xsk
+        };
+        self.xsk.limits.in_chunks(&Extent {
+            chunk_size: self.umem.chunk_size.get(),
+            chunks: self.umem.frames,
+            fill_entries: xsks.shared_entries(),
+        })
+    }
+
     /// Whether the UMEM and the chunks of a worker suffice for `queues` queues.
     pub(super) fn check_queues(&self, queues: u32) -> Result<(), ConfigError> {
         let xsks = self.steering.xsks_per_queue;
@@ -109,6 +123,9 @@ impl Settings {
                 needed,
             });
         }
+        let limits = self.limits()?;
+        let shared = self.umem.frames - self.umem.frames / 8;
+        limits.check_share(shared / queues.max(1))?;
         Ok(())
     }
 }

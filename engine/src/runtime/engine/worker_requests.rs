@@ -1,4 +1,5 @@
-//! What the supervisor asks of running workers: to follow interfaces whose queues change.
+//! What is asked of running workers: to follow interfaces whose queues change, and to
+//! change limits.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kernel::interface_id::InterfaceId;
 use crate::kernel::{InterfaceIndex, QueueIndex};
+use crate::memory::{Limits, LimitsError};
 use crate::runtime::shutdown::Shutdown;
 use crate::steering::Slot;
 
@@ -18,8 +20,22 @@ pub(super) struct Socket {
     pub(super) fd: OwnedFd,
 }
 
-/// Asks a worker to follow an interface, between two rounds.
-pub(super) struct Request {
+/// What a worker does between two rounds.
+pub(super) enum Request {
+    Follow(Follow),
+    Limit(Limit),
+}
+
+/// Asks a worker to change the limits of its xsks.
+pub(super) struct Limit {
+    /// The interface whose xsks are meant; `None` for all.
+    pub(super) interface: Option<InterfaceId>,
+    pub(super) limits: Limits,
+    pub(super) reply: Sender<Result<(), LimitsError>>,
+}
+
+/// Asks a worker to follow an interface.
+pub(super) struct Follow {
     pub(super) interface: InterfaceId,
     /// The queues that it has from now on.
     pub(super) rx: u32,

@@ -12,7 +12,7 @@ use super::binder::{Binder, Bound};
 use super::plan::WorkerPlan;
 use super::report::WorkerReport;
 use super::settings::Settings;
-use super::worker_requests::{Requests, Socket};
+use super::worker_requests::{Follow, Limit, Request, Requests, Socket};
 use crate::kernel::QueueIndex;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
@@ -215,7 +215,7 @@ impl Application for Discard {
     }
 }
 
-/// Follows the queues of the interfaces between two rounds.
+/// Follows the queues of the interfaces, and changes limits, between two rounds.
 struct QueueDuties {
     config: Settings,
     requests: Requests,
@@ -229,16 +229,19 @@ impl Duties for QueueDuties {
 
     fn run(&mut self, worker: &mut Worker) -> Result<(), Error> {
         for request in self.requests.take() {
-            let interface = request.interface;
-            self.binder.rx_queues[interface.0] = request.rx;
-            let (rx_queues, xsks) = (&self.binder.rx_queues, worker.xsks());
-            xsks.set_tx_queues(interface, request.tx);
-            let share = xsks.make_room(request.drive.len(), rx_queues);
-            for queue in request.drive {
-                let driven = self.drive(worker, interface, queue, share);
-                let driven = driven.map_err(|error| error.to_string());
-                // The supervisor has given up if it does not listen.
-                let _ = request.reply.send((queue, driven));
+            match request {
+                Request::Follow(follow) => self.follow(worker, follow),
+                Request::Limit(limit) => {
+                    let Limit {
+                        interface, limits, ..
+                    } = limit;
+                    let set = worker.xsks().set_limits(interface, &limits);
+                    if set.is_ok() {
+                        self.binder.set_limits(interface, limits);
+                    }
+                    // The caller has given up if it does not listen.
+                    let _ = limit.reply.send(set);
+                }
             }
         }
         Ok(())
@@ -246,16 +249,29 @@ impl Duties for QueueDuties {
 }
 
 impl QueueDuties {
+    fn follow(&mut self, worker: &mut Worker, follow: Follow) {
+        let interface = follow.interface;
+        self.binder.rx_queues[interface.0] = follow.rx;
+        let (rx_queues, xsks) = (&self.binder.rx_queues, worker.xsks());
+        xsks.set_tx_queues(interface, follow.tx);
+        xsks.make_room(follow.drive.len(), rx_queues);
+        for queue in follow.drive {
+            let driven = self.drive(worker, interface, queue);
+            let driven = driven.map_err(|error| error.to_string());
+            // The supervisor has given up if it does not listen.
+            let _ = follow.reply.send((queue, driven));
+        }
+    }
+
     fn drive(
         &self,
         worker: &mut Worker,
         interface: InterfaceId,
         queue: QueueIndex,
-        share: u32,
     ) -> Result<Vec<Socket>, Error> {
         let queues = worker.xsks().queues() + 1;
         self.config.check_queues(queues)?;
-        let bound = self.binder.bind_more(interface, queue, share)?;
+        let bound = self.binder.bind_more(interface, queue)?;
         let sockets = sockets(&bound)?;
         let name = self.binder.interface_name(interface);
         let xsks = bound.into_iter().map(|(xsk, _)| (name.to_owned(), xsk));

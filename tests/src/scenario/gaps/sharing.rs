@@ -1,8 +1,8 @@
 //! Several queues, several xsks on one, and other programs under load.
 
 use wharf::{
-    Action, Expression, Interface, NicQueue, QueueIndex, Rule, RuleSet, Steering, SteeringConfig,
-    Umem, UmemConfig, Xsk, XskConfig, XskIndex,
+    Action, Amount, Expression, Interface, Limits, NicQueue, QueueIndex, Rule, RuleSet, Steering,
+    SteeringConfig, Umem, UmemConfig, Xsk, XskConfig, XskIndex,
 };
 use wharf_testbed::FlowChecker;
 
@@ -30,7 +30,10 @@ impl Side4 {
             Steering::attach(&interface, attach, QUEUES, &steering).expect("it attaches");
         let umem = Umem::new(&UmemConfig::new(4096)).expect("there is memory");
         let config = XskConfig {
-            chunk_limit: Some(768),
+            limits: Limits {
+                chunks: Some(Amount::Frames(768)),
+                ..Limits::default()
+            },
             ..EndConfig::new(track).queue
         };
         let bind = |index| {
@@ -153,7 +156,7 @@ pub fn same_queue_with_skewed_fill(medium: Medium) {
     config.queue.ring_size = wharf::RingCapacity::new(RING).expect("a power of two");
     config.queue.xsks = 2;
     // More than one ring holds, so that a full one leaves some for the other.
-    config.queue.chunk_limit = Some(3 * RING);
+    config.queue.limits.chunks = Some(Amount::Frames(3 * RING));
     let mut near = End::bind(&track, Side::Near);
     let mut far = End::bind_with(&track, Side::Far, &config);
     let mut busy = {
