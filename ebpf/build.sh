@@ -1,9 +1,9 @@
 #!/bin/sh
-# Compiles wharf.bpf.c, and the headers beside it, to wharf.bpf.o, which is committed so that building the
-# workspace needs no clang. tests/programs/build.sh does the same with the tests' programs.
+# Compiles wharf.bpf.c and pass.bpf.c, with the headers beside them, to objects that are committed so that building
+# the workspace needs no clang. tests/programs/build.sh does the same with the tests' programs.
 #
-#   build.sh [NAME.bpf.c ...]           rebuild NAME.bpf.o beside it; wharf.bpf.c
-#                                       where none is named
+#   build.sh [NAME.bpf.c ...]           rebuild NAME.bpf.o beside it; those of this
+#                                       folder where none is named
 #   build.sh --check [NAME.bpf.c ...]   rebuild elsewhere and compare with the
 #                                       committed objects: instructions,
 #                                       relocations, licence, data and BTF, which
@@ -49,7 +49,7 @@ compile() { # compile SOURCE OUTPUT
 describe() { # describe OBJECT: what the loader and the kernel act on, as text
 	# -r prints each relocation by symbol name under its instruction; the first
 	# lines name the file.
-	"$objdump" -d -r -j xdp -j xdp.frags "$1" | sed 1,3d
+	"$objdump" -d -r -j xdp -j xdp.frags -j classifier "$1" | sed 1,3d
 	for section in license .rodata .data .BTF; do
 		"$objdump" -h "$1" | grep -q " $section " || continue
 		"$objcopy" --dump-section "$section=$scratch/section" "$1" "$scratch/copy.o"
@@ -79,7 +79,7 @@ case "${1:-}" in
 	fail "unknown argument '$1'; usage: build.sh [--check] [NAME.bpf.c ...]"
 	;;
 esac
-[ $# -gt 0 ] || set -- "$(dirname "$0")/wharf.bpf.c"
+[ $# -gt 0 ] || set -- "$(dirname "$0")"/*.bpf.c
 
 clang=$(tool clang "${CLANG:-}") || exit 1
 strip=$(tool llvm-strip "${LLVM_STRIP:-}") || exit 1

@@ -25,6 +25,7 @@
 //! The object is committed, so this crate builds without clang;
 //! `ebpf/build.sh --check` says whether it is still what the source compiles to.
 
+pub mod pass;
 mod tables;
 
 use std::net::{IpAddr, SocketAddr};

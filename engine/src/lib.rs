@@ -53,9 +53,9 @@ mod steering;
 mod xsk;
 
 pub use kernel::interface::{
-    AttachedProgram, DefaultRoute, Holder, Interface, InterfaceError, InterfaceErrorKind,
-    InterfaceQueues, LinkType, Promiscuous, QueuesSource, SoftwareSource, VlanOffloads,
-    XdpFeatures,
+    AttachedProgram, DefaultRoute, HelperPairError, HelperPairStep, Holder, Interface,
+    InterfaceError, InterfaceErrorKind, InterfaceQueues, LinkType, Promiscuous, QueuesSource,
+    SoftwareSource, VlanOffloads, XdpFeatures,
 };
 pub use kernel::{
     ChunkSize, CopyMode, InterfaceId, InterfaceIndex, KernelCall, KernelFeatures, KernelStatistics,

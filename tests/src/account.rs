@@ -16,8 +16,8 @@ pub fn assert_conserved(summary: &Summary) {
     assert_eq!(undelivered, 0, "frames were steered and never received");
 }
 
-/// Every chunk has an owner, and every frame that came in went out, was dropped
-/// for a reason, or is held.
+/// Every chunk has an owner, and every frame that came in went out, was passed to the
+/// kernel's stack, was dropped for a reason, or is held.
 ///
 /// # Panics
 ///
@@ -37,7 +37,7 @@ pub fn assert_balanced(summary: &Summary) {
         .sum();
     assert_eq!(
         totals.frames_in + totals.frames_made,
-        totals.tx_frames + dropped + held,
+        totals.tx_frames + totals.frames_passed_by_application + dropped + held,
         "frames are missing: {totals:?}, {held} held"
     );
     assert!(summary.is_conserved(), "{totals:?}");

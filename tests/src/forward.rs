@@ -209,7 +209,10 @@ impl Report {
         assert_eq!(dropped, self.total("dropped_frames"), "{drops:?}");
         assert_eq!(
             self.total("frames_in") + self.total("frames_made"),
-            self.total("tx_frames") + dropped + self.total("held_frames"),
+            self.total("tx_frames")
+                + self.total("frames_passed_by_application")
+                + dropped
+                + self.total("held_frames"),
             "frames are missing: {:?}",
             self.summary
         );

@@ -57,6 +57,9 @@ pub struct DirectionCounts {
     pub tx_frames: u64,
     /// Bytes handed to the kernel to send.
     pub tx_bytes: u64,
+    /// Of those taken, frames that the application passed to the kernel's stack; the
+    /// forwarder passes none.
+    pub frames_passed_by_application: u64,
     /// Frames the XDP program left to the kernel's stack.
     pub frames_passed: u64,
     /// Of those, frames that were to go to a socket that is not there.
@@ -125,6 +128,7 @@ fn sums(snapshot: &Snapshot, from: InterfaceId, to: InterfaceId) -> Sums {
         rx_bytes: source.rx_bytes,
         tx_frames: sink.tx_frames,
         tx_bytes: sink.tx_bytes,
+        frames_passed_by_application: source.frames_passed_by_application,
         frames_passed: source.frames_passed,
         frames_passed_no_xsk: source.frames_passed_no_xsk,
         frames_dropped_by_rule: source.frames_dropped_by_rule,
@@ -171,6 +175,9 @@ impl DirectionCounts {
             rx_bytes: self.rx_bytes.saturating_sub(earlier.rx_bytes),
             tx_frames: self.tx_frames.saturating_sub(earlier.tx_frames),
             tx_bytes: self.tx_bytes.saturating_sub(earlier.tx_bytes),
+            frames_passed_by_application: self
+                .frames_passed_by_application
+                .saturating_sub(earlier.frames_passed_by_application),
             frames_passed: self.frames_passed.saturating_sub(earlier.frames_passed),
             frames_passed_no_xsk: self
                 .frames_passed_no_xsk

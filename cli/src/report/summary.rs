@@ -45,7 +45,7 @@ pub struct Summary {
 }
 
 /// Sums over both directions: `frames_in + frames_made` is `tx_frames +
-/// dropped_frames + held_frames + unaccounted_frames`.
+/// frames_passed_by_application + dropped_frames + held_frames + unaccounted_frames`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub frames_in: u64,
@@ -54,6 +54,8 @@ pub struct Totals {
     pub rx_bytes: u64,
     pub tx_frames: u64,
     pub tx_bytes: u64,
+    /// To the kernel's stack, of those that came in; the forwarder passes none.
+    pub frames_passed_by_application: u64,
     pub dropped_frames: u64,
     /// With the application at the end; the forwarder holds none.
     pub held_frames: u64,
@@ -125,6 +127,7 @@ impl Summary {
                 rx_bytes: totals.rx_bytes,
                 tx_frames: totals.tx_frames,
                 tx_bytes: totals.tx_bytes,
+                frames_passed_by_application: totals.frames_passed_by_application,
                 dropped_frames: totals.drops.total(),
                 held_frames: held,
                 frames_passed: totals.frames_passed,

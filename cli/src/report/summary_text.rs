@@ -24,15 +24,19 @@ pub fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> 
     } else {
         "NOT CONSERVED"
     };
-    let pieces = [
+    let mut pieces = vec![
         format!(
             "  {state}: {} frames in",
             grouped(totals.frames_in + totals.frames_made)
         ),
         format!("= {} out", grouped(totals.tx_frames)),
-        format!("+ {} dropped", grouped(totals.dropped_frames)),
-        format!("+ {} unaccounted for", totals.unaccounted_frames),
     ];
+    let passed = totals.frames_passed_by_application;
+    if passed > 0 {
+        pieces.push(format!("+ {} passed by the application", grouped(passed)));
+    }
+    pieces.push(format!("+ {} dropped", grouped(totals.dropped_frames)));
+    pieces.push(format!("+ {} unaccounted for", totals.unaccounted_frames));
     writeln!(out, "{}", filled(&pieces, "    "))
 }
 

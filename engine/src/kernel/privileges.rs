@@ -45,6 +45,21 @@ pub(crate) fn check(steering: Reading) -> Result<(), MissingCapabilities> {
     }
 }
 
+/// Says whether the calling thread may make and enter network namespaces, which takes
+/// CAP_SYS_ADMIN.
+///
+/// # Errors
+///
+/// [`MissingCapabilities`], with the remedy.
+pub(crate) fn check_namespaces() -> Result<(), MissingCapabilities> {
+    let missing = missing_of(&effective(), &[Capability::CAP_SYS_ADMIN]);
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(MissingCapabilities { missing })
+    }
+}
+
 /// Whether memory may be pinned beyond `RLIMIT_MEMLOCK`: CAP_IPC_LOCK.
 pub(crate) fn can_lock_memory() -> bool {
     effective().contains(&Capability::CAP_IPC_LOCK)
@@ -91,6 +106,11 @@ impl fmt::Display for MissingCapabilities {
         } else {
             ""
         };
+        let admin = if self.missing.contains(&Capability::CAP_SYS_ADMIN) {
+            ",cap_sys_admin"
+        } else {
+            ""
+        };
         let program = std::env::current_exe();
         let program = program
             .as_ref()
@@ -98,7 +118,7 @@ impl fmt::Display for MissingCapabilities {
         write!(
             f,
             "missing {}: run as root, for example with sudo, or once run \
-             `sudo setcap cap_net_raw,cap_net_admin,cap_bpf{perfmon}+ep {program}`",
+             `sudo setcap cap_net_raw,cap_net_admin,cap_bpf{perfmon}{admin}+ep {program}`",
             names.join(", ")
         )
     }

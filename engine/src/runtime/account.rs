@@ -26,6 +26,10 @@ impl Debug for Counters {
             ("tx_frames", self.tx_frames),
             ("tx_bytes", self.tx_bytes),
             ("tx_in_flight", self.tx_in_flight),
+            (
+                "frames_passed_by_application",
+                self.frames_passed_by_application,
+            ),
             ("tx_wakeups", self.tx_wakeups),
         ];
         let mut counters = f.debug_struct("Counters");
@@ -118,12 +122,17 @@ impl Display for Summary {
             frames_in,
             frames_made,
             tx_frames,
+            frames_passed_by_application: passed,
             drops,
             ..
         } = totals;
+        let passed = match passed {
+            0 => String::new(),
+            passed => format!(" + {} passed by the application", grouped(passed)),
+        };
         write!(
             f,
-            "\n  {}: {} frames in = {} out + {} dropped + {} unaccounted for",
+            "\n  {}: {} frames in = {} out{passed} + {} dropped + {} unaccounted for",
             if self.is_conserved() {
                 "conserved"
             } else {

@@ -6,9 +6,9 @@
 //! A frame that the XDP program saw was steered to a queue, passed on to the
 //! kernel, or dropped because a rule says so. One that was steered to a queue is
 //! *in*. From there it is
-//! transmitted (*out*), dropped for a [`DropReason`], or still on its way. Once the
+//! transmitted (*out*), passed to the kernel's stack by the application, dropped for a [`DropReason`], or still on its way. Once the
 //! engine has stopped nothing is on its way, and
-//! `frames_in + frames_made == tx_frames + drops`, to the last frame.
+//! `frames_in + frames_made == tx_frames + frames_passed_by_application + drops`, to the last frame.
 
 use std::iter::Sum;
 use std::ops::AddAssign;
@@ -59,6 +59,11 @@ pub struct Counters {
     pub tx_bytes: u64,
     /// Frames posted to the TX ring whose completion is still to come.
     pub tx_in_flight: u64,
+    /// Frames that the application [passed](crate::Outbox::pass) to the interface's stack,
+    /// less those that the kernel dropped on the way ([`DropReason::PassKernel`]) and those whose
+    /// completion is still to come. Where a worker has several xsks on the interface,
+    /// they are with the first.
+    pub frames_passed_by_application: u64,
     /// System calls made to wake the kernel's TX side.
     pub tx_wakeups: u64,
     /// Frames that did not make it.
@@ -75,6 +80,7 @@ impl Counters {
     pub fn unaccounted(&self) -> i128 {
         i128::from(self.frames_in) + i128::from(self.frames_made)
             - i128::from(self.tx_frames)
+            - i128::from(self.frames_passed_by_application)
             - i128::from(self.drops.total())
     }
 
@@ -109,6 +115,7 @@ impl AddAssign for Counters {
             tx_frames,
             tx_bytes,
             tx_in_flight,
+            frames_passed_by_application,
             tx_wakeups,
             drops,
             kernel,
@@ -126,6 +133,7 @@ impl AddAssign for Counters {
         self.tx_frames += tx_frames;
         self.tx_bytes += tx_bytes;
         self.tx_in_flight += tx_in_flight;
+        self.frames_passed_by_application += frames_passed_by_application;
         self.tx_wakeups += tx_wakeups;
         self.drops += drops;
         self.kernel += kernel;

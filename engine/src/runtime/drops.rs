@@ -48,13 +48,26 @@ pub enum DropReason {
     TxKernel,
     /// The kernel called the TX descriptor invalid (`tx_invalid_descs`).
     TxInvalid,
+    /// The TX ring of the way to the stack had no free slot when the application
+    /// [passed](crate::Outbox::pass) the frame.
+    PassRingFull,
+    /// The application passed a frame that cannot be passed: the engine was not
+    /// [asked for it](crate::EngineBuilder::passing), there is no such interface, or the
+    /// frame cannot be sent at all.
+    PassRefused,
+    /// The interface whose stack the frame was passed to was down.
+    PassLinkDown,
+    /// The kernel took the frame that was passed and dropped it on its way: its backlog
+    /// was full (`net.core.netdev_max_backlog`), which it says since Linux 6.6, or the
+    /// helper interface was set down.
+    PassKernel,
     /// The frame was still with the kernel when the engine stopped.
     TxUnfinished,
 }
 
 impl DropReason {
     /// Every reason, in the order frames meet them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::RxNoChunk,
         Self::RxTooLong,
         Self::RxRingFull,
@@ -69,11 +82,15 @@ impl DropReason {
         Self::TxCompletionsFull,
         Self::TxKernel,
         Self::TxInvalid,
+        Self::PassRingFull,
+        Self::PassRefused,
+        Self::PassLinkDown,
+        Self::PassKernel,
         Self::TxUnfinished,
     ];
 
-    /// Whether such a frame was lost where it came in, rather than where it was to
-    /// go out.
+    /// Whether such a frame was lost where it came in, or on its way to the stack there,
+    /// rather than where it was to go out.
     #[must_use]
     pub fn is_on_the_way_in(self) -> bool {
         match self {
@@ -83,7 +100,11 @@ impl DropReason {
             | Self::RxUndelivered
             | Self::RxThrottled
             | Self::RxInvalid
-            | Self::Application => true,
+            | Self::Application
+            | Self::PassRingFull
+            | Self::PassRefused
+            | Self::PassLinkDown
+            | Self::PassKernel => true,
             Self::TxRingFull
             | Self::TxLimit
             | Self::TxRefused
@@ -113,6 +134,10 @@ impl DropReason {
             Self::TxCompletionsFull => "tx_completions_full",
             Self::TxKernel => "tx_kernel",
             Self::TxInvalid => "tx_invalid",
+            Self::PassRingFull => "pass_ring_full",
+            Self::PassRefused => "pass_refused",
+            Self::PassLinkDown => "pass_link_down",
+            Self::PassKernel => "pass_kernel",
             Self::TxUnfinished => "tx_unfinished",
         }
     }
@@ -132,6 +157,11 @@ impl Drops {
     /// Sets the count of `reason`.
     pub(crate) fn set(&mut self, reason: DropReason, frames: u64) {
         self.0[reason as usize] = frames;
+    }
+
+    /// Adds to the count of `reason`.
+    pub(crate) fn add(&mut self, reason: DropReason, frames: u64) {
+        self.0[reason as usize] += frames;
     }
 
     /// Frames dropped for any reason.

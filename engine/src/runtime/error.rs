@@ -5,13 +5,13 @@ use std::io;
 
 use thiserror::Error;
 
-use crate::kernel::interface::InterfaceError;
+use crate::kernel::interface::{HelperPairError, InterfaceError};
 use crate::kernel::privileges::MissingCapabilities;
 use crate::kernel::{KernelCall, OutOfRange, explain_refusal};
 use crate::memory::UmemError;
 use crate::runtime::ConfigError;
-use crate::steering::SteeringError;
 use crate::steering::rules::{ParseError, RulesError};
+use crate::steering::{PassageError, SteeringError};
 use crate::xsk::XskError;
 
 /// An error of the engine. Its message is one line.
@@ -39,6 +39,9 @@ pub enum Error {
     /// The XDP program could not be loaded or attached.
     #[error(transparent)]
     Steering(#[from] SteeringError),
+    /// Frames could not be passed to the kernel's stack.
+    #[error(transparent)]
+    Passing(#[from] HelperPairError),
     /// A UMEM could not be had.
     #[error(transparent)]
     Umem(#[from] UmemError),
@@ -131,4 +134,14 @@ pub enum Error {
         /// The kernel's error.
         source: io::Error,
     },
+}
+
+impl From<PassageError> for Error {
+    fn from(error: PassageError) -> Self {
+        match error {
+            PassageError::Program(error) => error.into(),
+            PassageError::Pair(error) => error.into(),
+            PassageError::Interface(error) => error.into(),
+        }
+    }
 }

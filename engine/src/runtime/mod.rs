@@ -17,6 +17,7 @@ mod hooks;
 #[cfg(test)]
 mod hooks_tests;
 mod outbox;
+mod passes;
 mod publisher;
 mod routes;
 mod shutdown;

@@ -12,6 +12,7 @@ use crate::kernel::InterfaceId;
 use crate::memory::{Frame, Umem};
 use crate::runtime::Error;
 use crate::runtime::attention::Attention;
+use crate::runtime::passes::Passes;
 use crate::runtime::routes::RoutesFrom;
 use crate::runtime::waker::Waker;
 use crate::runtime::watched::{Interest, WatchToken};
@@ -42,6 +43,7 @@ pub struct Outbox<'a> {
     to: InterfaceId,
     tx: RefMut<'a, TxHalf>,
     attention: &'a Attention,
+    passes: &'a Passes,
 }
 
 /// Frames that an outbox could not send, and dropped.
@@ -67,6 +69,7 @@ impl<'a> Outbox<'a> {
         source: usize,
         routes: &'a RoutesFrom,
         attention: &'a Attention,
+        passes: &'a Passes,
     ) -> Self {
         let last = routes.last();
         Self {
@@ -78,6 +81,7 @@ impl<'a> Outbox<'a> {
             to: last.to,
             tx: xsks[last.position].borrow_mut(),
             attention,
+            passes,
         }
     }
 }
@@ -186,6 +190,85 @@ impl Outbox<'_> {
     /// TX queues of this worker.
     pub fn can_send(&mut self, to: InterfaceId) -> bool {
         (to == self.to || self.turn_to(to)) && self.tx.takes_frames()
+    }
+
+    /// Passes `frame` to the kernel's stack, as if it had just arrived on the interface it
+    /// came in on. If that cannot be, it is dropped and counted, as
+    /// [`DropReason::PassRingFull`](crate::DropReason::PassRingFull) and the like.
+    ///
+    /// The engine has to be [asked for it](crate::EngineBuilder::passing). Frames travel in
+    /// batches, with one system call for those of a round, and in the order in which
+    /// they were passed; they overtake those that rules pass. The application never sees
+    /// them again. The stack sees
+    ///
+    /// - the bytes as they are now, in one chunk or several, up to 65,549 bytes,
+    ///   whatever the interface's MTU. A VLAN tag in them counts as received.
+    /// - checksums as they are: undone ones have to be
+    ///   [finished](crate::Frame::finish_checksum), which an engine does with what it receives.
+    /// - whose the frame is: the host's, or another's if it is not to the interface's MAC
+    ///   address.
+    /// - no queue that it was received on, and no hash or timestamp of the NIC. Frames
+    ///   are not merged (GRO).
+    ///
+    /// Packet sockets, `tc` and netfilter on the interface have it, as with other frames
+    /// there. What the stack does then is its business, and in its counters.
+    #[inline]
+    pub fn pass(&mut self, frame: Frame) {
+        self.pass_to(frame, self.routes.interface());
+    }
+
+    /// Passes `frame` to the kernel's stack as if it had just arrived on `interface`. See
+    /// [`pass`](Self::pass).
+    #[inline]
+    pub fn pass_to(&mut self, frame: Frame, interface: InterfaceId) {
+        if let Err(error) = self.try_pass_to(frame, interface) {
+            self.passes.refuse(error, interface);
+        }
+    }
+
+    /// [Passes](Self::pass) `frame`, or returns it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`try_pass_to`](Self::try_pass_to).
+    #[inline]
+    pub fn try_pass(&mut self, frame: Frame) -> Result<(), TransmitError> {
+        self.try_pass_to(frame, self.routes.interface())
+    }
+
+    /// [Passes](Self::pass_to) `frame`, or returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`TransmitError::NoPassage`] with the frame if the engine was not
+    /// [asked for it](crate::EngineBuilder::passing), or there is no such interface. The others
+    /// as of [`try_send`](Self::try_send).
+    #[inline]
+    pub fn try_pass_to(
+        &mut self,
+        frame: Frame,
+        interface: InterfaceId,
+    ) -> Result<(), TransmitError> {
+        match self.passes.tx(interface) {
+            // A borrow for each frame: beside the kernel's part it is nothing, and
+            // who passes none pays nothing.
+            Some(tx) => tx.borrow_mut().transmit(frame),
+            None => Err(TransmitError::NoPassage(frame)),
+        }
+    }
+
+    /// Frames that [`try_pass_to`](Self::try_pass_to) takes now: zero also if nothing can be
+    /// passed to the interface's stack.
+    pub fn pass_room(&mut self, interface: InterfaceId) -> u32 {
+        let tx = self.passes.tx(interface);
+        tx.map_or(0, |tx| tx.borrow_mut().room())
+    }
+
+    /// Whether there will be [room](Self::pass_room) sooner or later: `false` where the engine
+    /// was not asked for it, there is no such interface, or it is down.
+    pub fn can_pass(&mut self, interface: InterfaceId) -> bool {
+        let tx = self.passes.tx(interface);
+        tx.is_some_and(|tx| tx.borrow().takes_frames())
     }
 
     /// Damages the frame that was sent last to an interface, and of this round:

@@ -160,7 +160,7 @@ impl Reported {
 }
 
 /// Name, unit, description and value of each counter of an xsk.
-const XSK_COUNTERS: [(&str, Unit, &str, Value); 11] = [
+const XSK_COUNTERS: [(&str, Unit, &str, Value); 12] = [
     (
         "wharf_rx_frames_total",
         Unit::Count,
@@ -181,6 +181,12 @@ const XSK_COUNTERS: [(&str, Unit, &str, Value); 11] = [
         Unit::Bytes,
         "Bytes handed to the kernel to send",
         |s| s.tx_bytes,
+    ),
+    (
+        "wharf_frames_passed_by_application_total",
+        Unit::Count,
+        "Frames that the application passed to the kernel's stack",
+        |s| s.frames_passed_by_application,
     ),
     (
         "wharf_tx_wakeups_total",

@@ -255,6 +255,9 @@ impl Worker {
             // What has been counted since is published at the end of the sleep.
             timeout = timeout.min(self.publisher.due_in() + Duration::from_millis(1));
         }
+        if self.xsks.is_passing() {
+            timeout = timeout.min(BUSY_SLEEP);
+        }
         let alarm = attention.alarm.descriptor();
         let mut descriptors = PollSet::new(alarm.expect("an engine's worker has one"));
         if let Some(watched) = attention.watched.descriptor() {

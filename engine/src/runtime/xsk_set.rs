@@ -21,6 +21,7 @@ use crate::runtime::counters::Counters;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::drops::{DropReason, Drops};
 use crate::runtime::outbox::{Outbox, Refusals};
+use crate::runtime::passes::Passes;
 use crate::runtime::routes::{Endpoint, Routes};
 use crate::runtime::shutdown::REMOVED;
 use crate::runtime::stats::XskStats;
@@ -55,6 +56,7 @@ pub(crate) struct XskSet {
     /// The kernel's counters as last read.
     kernel: Vec<KernelStatistics>,
     attention: Rc<Attention>,
+    passes: Passes,
 }
 
 impl XskSet {
@@ -76,9 +78,15 @@ impl XskSet {
             batch_size,
             kernel: Vec::new(),
             attention,
+            passes: Passes::default(),
         };
         set.add(xsks);
         set
+    }
+
+    /// With xsks of the same UMEM for passing frames.
+    pub(crate) fn with_passes(self, passes: Passes) -> Self {
+        Self { passes, ..self }
     }
 
     /// Adds xsks of the same UMEM, behind the others.
@@ -201,6 +209,7 @@ impl XskSet {
             0,
             routes,
             attention,
+            &self.passes,
         );
         call(&mut out)
     }
@@ -227,6 +236,9 @@ impl XskSet {
         if self.report(application) {
             round = Round::Progress;
         }
+        if self.passes.complete() {
+            round = Round::Progress;
+        }
         for source in 0..self.rx.len() {
             let rx = &mut self.rx[source];
             rx.top_up();
@@ -240,8 +252,8 @@ impl XskSet {
             }
             let routes = self.routes.from(source);
             let (tx, refusals) = (&self.tx, &mut self.refusals);
-            let attention = &self.attention;
-            let mut out = Outbox::new(&self.umem, tx, refusals, source, routes, attention);
+            let (attention, passes) = (&self.attention, &self.passes);
+            let mut out = Outbox::new(&self.umem, tx, refusals, source, routes, attention, passes);
             application.receive(batch, &mut out);
             if self.rx[source].counters().frames != before {
                 round = Round::Progress;
@@ -271,8 +283,8 @@ impl XskSet {
             }
             let routes = self.routes.from(source);
             let (tx, refusals) = (&self.tx, &mut self.refusals);
-            let attention = &self.attention;
-            let mut out = Outbox::new(&self.umem, tx, refusals, source, routes, attention);
+            let (attention, passes) = (&self.attention, &self.passes);
+            let mut out = Outbox::new(&self.umem, tx, refusals, source, routes, attention, passes);
             application.completed(queue.completions(), &mut out);
             is_any_read |= queue.completions().len() != before;
         }
@@ -288,7 +300,8 @@ impl XskSet {
 
     #[inline]
     fn wake(&mut self) -> Result<(), Error> {
-        if self.tx.iter_mut().all(|tx| tx.get_mut().is_known_empty()) {
+        let sent_nothing = self.tx.iter_mut().all(|tx| tx.get_mut().is_known_empty());
+        if sent_nothing && self.passes.are_known_empty() {
             return Ok(());
         }
         self.wake_with(TxHalf::wake)
@@ -307,7 +320,7 @@ impl XskSet {
         &mut self,
         wake: impl Fn(&mut TxHalf) -> Result<(), WakeError>,
     ) -> Result<(), Error> {
-        let mut outcome = Ok(());
+        let mut outcome = self.passes.wake_with(&wake);
         for (position, tx) in self.tx.iter_mut().enumerate() {
             let tx = tx.get_mut();
             // Once it has said no, asking again does harm: Linux 6.18 adds an
@@ -348,10 +361,14 @@ impl XskSet {
                 tx.set_down(is_down);
             }
         }
+        self.passes.follow(links);
     }
 
     /// Whether the kernel has frames that can still complete.
-    pub(crate) fn has_frames_in_flight(&self) -> bool {
+    pub(crate) fn has_frames_in_flight(&mut self) -> bool {
+        if self.is_passing() {
+            return true;
+        }
         let mut all = self.tx.iter().zip(&self.dead);
         all.any(|(tx, dead)| {
             let tx = tx.borrow();
@@ -365,6 +382,11 @@ impl XskSet {
 
     pub(crate) fn attention(&self) -> &Rc<Attention> {
         &self.attention
+    }
+
+    /// Whether frames are on their way to a stack.
+    pub(crate) fn is_passing(&mut self) -> bool {
+        self.passes.is_sending()
     }
 
     /// The receiving halves.
@@ -394,7 +416,8 @@ impl XskSet {
         let halves = self.rx.iter().zip(&self.tx);
         halves
             .map(|(rx, tx)| rx.violations() + tx.borrow().violations())
-            .sum()
+            .sum::<u64>()
+            + self.passes.violations()
     }
 
     /// The counters of each xsk of worker `worker`. A system call for each that has
@@ -409,6 +432,7 @@ impl XskSet {
                 *kernel = now;
             }
         }
+        self.passes.look();
         let positions = 0..self.rx.len();
         positions
             .map(|position| self.xsk_stats(position, worker))
@@ -418,13 +442,9 @@ impl XskSet {
     /// The counters at the very end: what the kernel still has is unfinished.
     pub(crate) fn last_counters(&mut self, worker: usize) -> Vec<XskStats> {
         let mut all = self.counters(worker);
-        for (stats, tx) in all.iter_mut().zip(&mut self.tx) {
-            let unfinished = u64::from(tx.get_mut().in_flight());
-            stats
-                .counters
-                .drops
-                .set(DropReason::TxUnfinished, unfinished);
-            stats.counters.tx_in_flight = 0;
+        for XskStats { counters, .. } in &mut all {
+            let unfinished = std::mem::take(&mut counters.tx_in_flight);
+            counters.drops.set(DropReason::TxUnfinished, unfinished);
         }
         all
     }
@@ -449,30 +469,39 @@ impl XskSet {
         drops.set(DropReason::TxCompletionsFull, refusals.completions_full);
         drops.set(DropReason::TxKernel, sent.dropped_by_kernel);
         drops.set(DropReason::TxInvalid, kernel.tx_invalid_descs);
+        let mut counters = Counters {
+            frames_made: sent.made + refusals.made,
+            rx_frames: received.frames,
+            rx_bytes: received.bytes,
+            rx_held_back: received.held_back,
+            limit_reached: received.limited,
+            tx_frames: sent
+                .completed
+                .saturating_sub(sent.dropped_by_kernel + kernel.tx_invalid_descs),
+            tx_bytes: sent.bytes,
+            tx_in_flight: u64::from(tx.in_flight()),
+            drops,
+            tx_wakeups: sent.wakeups,
+            kernel,
+            // What the XDP program counted is the engine's to add.
+            ..Counters::default()
+        };
+        let interface = rx.interface();
+        let mut before = self.rx[..position].iter();
+        if before.all(|other| other.interface() != interface) {
+            self.passes.add_to(interface, &mut counters);
+        }
+        if position == 0 {
+            self.passes.add_lost_to(&mut counters);
+        }
         XskStats {
-            interface: rx.interface(),
+            interface,
             queue: rx.queue().get(),
             xsk: rx.xsk().0,
             worker,
             limits: rx.limits(&tx),
             usage: rx.usage(&tx),
-            counters: Counters {
-                frames_made: sent.made + refusals.made,
-                rx_frames: received.frames,
-                rx_bytes: received.bytes,
-                rx_held_back: received.held_back,
-                limit_reached: received.limited,
-                tx_frames: sent
-                    .completed
-                    .saturating_sub(sent.dropped_by_kernel + kernel.tx_invalid_descs),
-                tx_bytes: sent.bytes,
-                tx_in_flight: u64::from(tx.in_flight()),
-                drops,
-                tx_wakeups: sent.wakeups,
-                kernel,
-                // What the XDP program counted is the engine's to add.
-                ..Counters::default()
-            },
+            counters,
         }
     }
 }

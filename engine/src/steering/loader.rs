@@ -8,7 +8,7 @@
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use wharf_ebpf::{CONFIG, Config, OBJECT};
+use wharf_ebpf::{CONFIG, Config, OBJECT, pass};
 
 /// Creates the maps of a program. `sizes` has the entries of every map whose size
 /// is not always the same: the loader keeps those of the call before.
@@ -24,6 +24,16 @@ pub(super) fn create_maps(
         loader.aya.map_max_entries(name, entries);
     }
     loader.aya.load(OBJECT)
+}
+
+/// Creates the map of the program by which frames go back to the stack.
+pub(super) fn create_pass_maps() -> Result<Ebpf, EbpfError> {
+    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    // That object has no such variable, and a loader forgets none. The next program
+    // to steer with sets it anew.
+    let words = loader.interned([0; 9]);
+    loader.aya.override_global(CONFIG, &words[..], false);
+    loader.aya.load(pass::OBJECT)
 }
 
 struct Loader {

@@ -13,7 +13,7 @@ use super::fit;
 use super::limits::XskLimits;
 use super::panic_gate;
 use super::queue_state::{QueueState, extent};
-use super::socket::{self, BindFailure, Socket};
+use super::socket::{self, BindFailure, Registration, Socket};
 use super::target::Target;
 use super::tx::SendLimits;
 use super::xsk::{Xsk, XskParts};
@@ -121,6 +121,37 @@ impl NicQueue {
         bound.map_err(|kind| self.error(kind))
     }
 
+    /// Like [`bind`](Self::bind), to a UMEM that others are bound to, for frames that are
+    /// only sent, in copy mode. If those others have zero copy, the UMEM is registered,
+    /// and pinned, once more, because sockets that share a registration share the mode.
+    pub(crate) fn bind_to_send_copies(
+        &self,
+        config: &XskConfig,
+    ) -> Result<(Xsk, BindReport), XskError> {
+        self.try_bind_to_send_copies(config)
+            .map_err(|kind| self.error(kind))
+    }
+
+    fn try_bind_to_send_copies(
+        &self,
+        config: &XskConfig,
+    ) -> Result<(Xsk, BindReport), XskErrorKind> {
+        let registrants = self.umem.shared().registrants();
+        let inherited = registrants.first().map(|first| socket::mode_of(first));
+        if inherited.transpose()? != Some(CopyMode::ZeroCopy) {
+            return self.try_bind(config, MtuCheck::AsOthers, false);
+        }
+        let sends = self.check()?;
+        let target = Target {
+            interface: &self.interface,
+            queue: self.index,
+            mode: CopyMode::Copy,
+            multi_buffer: self.umem.shared().takes_multi_buffer(),
+        };
+        let (xsk, bound) = self.bind_to(&target, Registration::Own, (false, sends), config)?;
+        Ok((xsk, bound.report))
+    }
+
     /// Binds one more xsk to the queue, with an RX and a TX ring of its own, so that
     /// rules may separate its frames from those of others.
     ///
@@ -177,7 +208,7 @@ impl NicQueue {
                 mode,
                 multi_buffer,
             };
-            self.bind_to(&target, (receives, sends), config)
+            self.bind_to(&target, Registration::Shared, (receives, sends), config)
         };
         let (xsk, mut bound) = match bind(first_mode(config.mode, inherited)) {
             Err(XskErrorKind::NoZeroCopy { reason, .. })
@@ -207,6 +238,7 @@ impl NicQueue {
     fn bind_to(
         &self,
         target: &Target<'_>,
+        registration: Registration,
         (receives, sends): (bool, bool),
         config: &XskConfig,
     ) -> Result<(Xsk, Bound), XskErrorKind> {
@@ -227,8 +259,14 @@ impl NicQueue {
         }
         let umem = self.umem.shared();
         let deadline = Instant::now() + config.bind_patience;
-        let (socket, rings) =
-            Socket::open(umem, config.ring_size, config.shared_entries(), deadline)?;
+        let (socket, rings) = Socket::open(
+            umem,
+            interface,
+            registration,
+            config.ring_size,
+            config.shared_entries(),
+            deadline,
+        )?;
         let (tx_budget, send_buffer_bytes) = (socket.tx_budget, socket.send_buffer_bytes);
         let id = umem.new_xsk().ok_or(XskErrorKind::TooManyXsks)?;
         let (fill, completion) = (rings.fill, rings.completion);

@@ -42,6 +42,13 @@ pub enum TransmitError {
     /// are outstanding, or have ended and nobody has read it.
     #[error("no more completions fit: read those that are there")]
     CompletionsFull(Frame),
+    /// The engine was not asked to [pass](crate::EngineBuilder::passing) frames, or has no such
+    /// interface.
+    #[error(
+        "frames cannot be passed to the kernel's stack there: call `EngineBuilder::passing`, and name an interface \
+         of the engine"
+    )]
+    NoPassage(Frame),
     /// There is no such interface to send to.
     #[error("the worker has no such interface")]
     NoInterface(Frame),
@@ -61,6 +68,7 @@ impl TransmitError {
             | Self::ReceiveOnly(frame)
             | Self::LinkDown(frame)
             | Self::CompletionsFull(frame)
+            | Self::NoPassage(frame)
             | Self::NoInterface(frame) => frame,
         }
     }

@@ -36,11 +36,22 @@ pub(crate) enum BindFailure {
     Bound(XskErrorKind),
 }
 
+/// Whose registration of the UMEM a socket uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registration {
+    /// That of the bound sockets, or the first one.
+    Shared,
+    /// One of its own, which pins the memory once more, for a mode that the others do
+    /// not have.
+    Own,
+}
+
 /// A socket with its UMEM and rings, ready to be bound.
 pub(crate) struct Socket {
     fd: OwnedFd,
     /// The bound sockets whose registration of the UMEM this one can share.
     shares_with: Vec<Rc<OwnedFd>>,
+    registration: Registration,
     pub(crate) tx_budget: Option<u32>,
     pub(crate) send_buffer_bytes: u32,
 }
@@ -53,12 +64,17 @@ impl Socket {
     /// Waits until `deadline` while memory of closed sockets is still pinned.
     pub(crate) fn open(
         umem: &memory::UmemState,
+        interface: &Interface,
+        registration: Registration,
         capacity: RingCapacity,
         shared_entries: u32,
         deadline: Instant,
     ) -> Result<(Self, Rings), XskErrorKind> {
-        let fd = socket::open().map_err(XskErrorKind::Open)?;
-        let shares_with = umem.registrants();
+        let fd = interface.open_xsk().map_err(XskErrorKind::Open)?;
+        let shares_with = match registration {
+            Registration::Shared => umem.registrants(),
+            Registration::Own => Vec::new(),
+        };
         if shares_with.is_empty() {
             let register = || register(&fd, umem);
             retry_while(libc::ENOBUFS, deadline, register).map_err(|source| {
@@ -89,7 +105,11 @@ impl Socket {
             rx,
             tx,
         };
-        Ok((Self::equip(fd, shares_with, umem, entries)?, rings))
+        let socket = Self {
+            registration,
+            ..Self::equip(fd, shares_with, umem, entries)?
+        };
+        Ok((socket, rings))
     }
 
     /// Opens a socket that is to share the queue of the bound socket `first`, and
@@ -123,6 +143,7 @@ impl Socket {
             shares_with,
             tx_budget,
             send_buffer_bytes,
+            registration: Registration::Shared,
         })
     }
 
@@ -170,7 +191,9 @@ impl Socket {
         })?;
         let got = mode_of(&self.fd).map_err(BindFailure::Bound)?;
         let fd = Rc::new(self.fd);
-        umem.add_socket(&fd, interface.index().get(), queue);
+        if self.registration == Registration::Shared {
+            umem.add_socket(&fd, interface.index().get(), queue);
+        }
         Ok((fd, got))
     }
 

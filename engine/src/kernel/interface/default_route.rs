@@ -240,6 +240,8 @@ mod tests {
             xdp: None,
             master: master.map(InterfaceIndex::new),
             lower: None,
+            lower_elsewhere: None,
+            address: None,
             kind: kind.to_owned(),
             bus: None,
         };

@@ -5,7 +5,8 @@
 //! is requested anew each time, through rtnetlink and ethtool; none of it is read from
 //! `/sys`, which shows the namespace it was mounted in.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::default_route::{self, DefaultRoute};
@@ -19,6 +20,7 @@ use super::queues::{self, InterfaceQueues};
 use super::software_source::{self, SoftwareSource};
 use super::vlan_offloads::{self, VlanOffloads};
 use super::xdp_features::{self, XdpFeatures};
+use crate::kernel::sys::namespace::NetworkNamespace;
 use crate::kernel::sys::{netdev, socket};
 use crate::kernel::terms::{InterfaceIndex, ProgramMode};
 
@@ -34,6 +36,8 @@ pub struct Interface {
     /// A socket of the interface's namespace, shared by the clones. Requests are
     /// made one at a time, so that each gets its own answer.
     socket: Arc<Mutex<LinkSocket>>,
+    /// The namespace, where it is none that a thread of the caller's is in.
+    namespace: Option<Arc<NetworkNamespace>>,
 }
 
 impl Interface {
@@ -57,7 +61,31 @@ impl Interface {
             name: link.name,
             index: link.index,
             socket: Arc::new(Mutex::new(socket)),
+            namespace: None,
         })
+    }
+
+    /// Looks `name` up in another network namespace than the calling thread's. Needs
+    /// CAP_SYS_ADMIN.
+    pub(super) fn by_name_in(
+        namespace: &Arc<NetworkNamespace>,
+        name: &str,
+    ) -> Result<Self, InterfaceError> {
+        let found = namespace.run(|| Self::by_name(name));
+        let found = found.context(name, "enter the network namespace of")??;
+        Ok(Self {
+            namespace: Some(Arc::clone(namespace)),
+            ..found
+        })
+    }
+
+    /// Opens an xsk in the interface's namespace: that of the calling thread, unless
+    /// the interface was looked up in another.
+    pub(crate) fn open_xsk(&self) -> io::Result<OwnedFd> {
+        match &self.namespace {
+            None => socket::open(),
+            Some(namespace) => namespace.run(socket::open)?,
+        }
     }
 
     /// All interfaces in the network namespace of the calling thread.
@@ -212,6 +240,11 @@ impl Interface {
         Promiscuous::hold(&self.name, self.index)
     }
 
+    /// Its MAC address; `None` where its addresses are of another kind.
+    pub(crate) fn address(&self) -> Result<Option<[u8; 6]>, InterfaceError> {
+        self.link().map(|link| link.address)
+    }
+
     /// An error if its frames have no Ethernet header.
     pub(crate) fn check_frames(&self) -> Result<(), InterfaceError> {
         let link_type = self.link_type()?;
@@ -256,7 +289,8 @@ impl Interface {
         })
     }
 
-    fn socket(&self) -> MutexGuard<'_, LinkSocket> {
+    /// A socket of the interface's namespace, for requests to rtnetlink.
+    pub(super) fn socket(&self) -> MutexGuard<'_, LinkSocket> {
         // Every request starts a new exchange, so a poisoned one is no harm.
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }

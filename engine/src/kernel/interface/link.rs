@@ -31,6 +31,10 @@ pub(super) struct Link {
     /// What `IFLA_LINK` names, in the same namespace: what a VLAN or macvlan
     /// stands on, or a veth's peer.
     pub(super) lower: Option<InterfaceIndex>,
+    /// The same, where it is in another namespace, which has numbers of its own.
+    pub(super) lower_elsewhere: Option<InterfaceIndex>,
+    /// The MAC address, where addresses have as many bytes.
+    pub(super) address: Option<[u8; 6]>,
     /// What made it, such as `vlan`; empty for hardware.
     pub(super) kind: String,
     /// The bus of the device that it is; `None` also before Linux 5.14.
@@ -84,6 +88,8 @@ pub(super) fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
         xdp: None,
         master: None,
         lower: None,
+        lower_elsewhere: None,
+        address: None,
         kind: String::new(),
         bus: None,
     };
@@ -93,6 +99,7 @@ pub(super) fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
         let attribute = attribute?;
         let value = attribute.value();
         match attribute.kind() {
+            libc::IFLA_ADDRESS => link.address = value.try_into().ok(),
             libc::IFLA_IFNAME => link.name = parse_name(value),
             libc::IFLA_MTU => link.mtu = parse_u32(value)?,
             libc::IFLA_NUM_RX_QUEUES => link.rx_queues_allocated = parse_u32(value)?,
@@ -107,7 +114,7 @@ pub(super) fn parse_link(payload: &[u8]) -> Result<Option<Link>, DecodeError> {
         }
     }
     if is_lower_elsewhere {
-        link.lower = None;
+        link.lower_elsewhere = link.lower.take();
     }
     Ok(Some(link))
 }

@@ -53,6 +53,8 @@ pub(crate) enum LinkChange {
     CarrierBack,
     /// It has another MTU, in bytes.
     Mtu { before: u32, after: u32 },
+    /// It has another MAC address.
+    Address([u8; 6]),
     /// It has another name.
     Renamed { before: String, after: String },
     /// It is not there any more: [`LinkState::Removed`].
@@ -87,6 +89,7 @@ pub(crate) struct LinkWatch {
 struct Watched {
     name: String,
     mtu: u32,
+    address: Option<[u8; 6]>,
     state: LinkState,
 }
 
@@ -123,6 +126,7 @@ impl LinkWatch {
                 .map_or(interface.name(), |it| &it.name)
                 .to_owned(),
             mtu: link.as_ref().map_or(0, |link| link.mtu),
+            address: link.as_ref().and_then(|link| link.address),
             state,
         };
         self.watched.insert(interface.index(), watched);
@@ -229,6 +233,11 @@ impl Watched {
                     after: link.mtu,
                 });
             }
+        }
+        if let Some(address) = link.and_then(|link| link.address)
+            && self.address.replace(address) != Some(address)
+        {
+            changes.push(LinkChange::Address(address));
         }
         let before = std::mem::replace(&mut self.state, LinkState::of(link));
         changes.extend_from_slice(self.state.changes_from(before));

@@ -13,6 +13,7 @@
 //! program            the XDP program that is attached, and who holds it
 //! queues             how many queues there really are
 //! queue_watch        news that queues were set
+//! helper_pair        a veth pair by which frames get to an interface's ingress
 //! promiscuous        frames for other hosts, for as long as a guard lives
 //! link_watch         events: down, up, carrier, MTU, name, removed
 //! default_route      whether the machine's way out leads through an interface
@@ -27,6 +28,7 @@ mod default_route;
 mod error;
 mod generic_family;
 mod handle;
+mod helper_pair;
 mod link;
 mod link_socket;
 mod link_type;
@@ -48,6 +50,8 @@ pub(crate) use address_watch::AddressWatch;
 pub use default_route::DefaultRoute;
 pub use error::{InterfaceError, InterfaceErrorKind};
 pub use handle::Interface;
+pub(crate) use helper_pair::HelperPair;
+pub use helper_pair::{HelperPairError, HelperPairStep};
 pub use link_type::LinkType;
 pub(crate) use link_watch::{LinkChange, LinkEvent, LinkState, LinkWatch};
 pub(crate) use netdev_family::NetdevRequests;

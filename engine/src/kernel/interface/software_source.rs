@@ -263,6 +263,8 @@ mod tests {
             xdp: None,
             master: None,
             lower: None,
+            lower_elsewhere: None,
+            address: None,
             kind: kind.to_owned(),
             bus: None,
         }

@@ -3,11 +3,11 @@
 //! Everything here acts in the network namespace of the socket it is given, or
 //! of the calling thread where there is no socket. Nothing reads `/sys`, which
 //! shows the namespace it was mounted in.
-#![expect(unsafe_code, reason = "ioctl, setsockopt and dup3")]
+#![expect(unsafe_code, reason = "ioctl, setsockopt, dup3 and unshare")]
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -203,8 +203,19 @@ unsafe fn ethtool(
     check(result.into()).map(drop)
 }
 
-/// Moves the calling thread into a network namespace of its own.
-#[cfg(test)]
+/// The network namespace of `socket`. Needs CAP_NET_ADMIN there. Linux 4.9.
+pub(crate) fn namespace_of(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: SIOCGSKNS takes no argument, and returns a new descriptor.
+    let fd = check(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGSKNS) }.into())?;
+    let fd = RawFd::try_from(fd).expect("descriptors are small numbers");
+    // SAFETY: `fd` is what the call returned just now, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Source: `include/uapi/linux/sockios.h`.
+const SIOCGSKNS: libc::Ioctl = 0x894c;
+
+/// Moves the calling thread into a network namespace of its own. Needs CAP_SYS_ADMIN.
 pub(crate) fn enter_private_network() -> io::Result<()> {
     // SAFETY: `unshare` takes an integer; CLONE_NEWNET affects this thread only.
     check(unsafe { libc::unshare(libc::CLONE_NEWNET) }.into()).map(drop)

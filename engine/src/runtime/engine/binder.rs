@@ -1,6 +1,8 @@
 //! Binds a worker's queues to its UMEM: all of them at the start, and those that appear
 //! later one by one.
 
+use std::sync::Arc;
+
 use super::plan::WorkerPlan;
 use super::settings::Settings;
 use crate::kernel::QueueIndex;
@@ -8,7 +10,11 @@ use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
 use crate::memory::{Limits, Umem};
 use crate::runtime::Error;
-use crate::xsk::{BindReport, MultiBuffer, NicQueue, Xsk, XskConfig, XskError, XskErrorKind};
+use crate::runtime::passes::Passes;
+use crate::steering::Passage;
+use crate::xsk::{
+    BindReport, Checksums, MultiBuffer, NicQueue, Xsk, XskConfig, XskError, XskErrorKind,
+};
 use crate::xsk::{Mode, MtuCheck, needs_several_chunks};
 
 /// Xsks with what each of them got.
@@ -86,6 +92,31 @@ impl Binder {
             bound.extend(self.bind(id, queue, MtuCheck::Refuse)?);
         }
         Ok(bound)
+    }
+
+    /// Binds an xsk to each of `passages`, in the order of the interfaces, on the queue
+    /// of the worker's number.
+    pub(super) fn bind_passes(
+        &self,
+        passages: &[Arc<Passage>],
+        worker: usize,
+    ) -> Result<Passes, Error> {
+        let queue = u32::try_from(worker).unwrap_or(u32::MAX);
+        let queue = QueueIndex::new(queue)?;
+        let mut bound = Vec::new();
+        for (id, passage) in passages.iter().enumerate() {
+            let config = XskConfig {
+                limits: Limits::default(),
+                xsks: 1,
+                checksums: Checksums::Leave,
+                interface: InterfaceId(id),
+                ..self.config
+            };
+            let queue = NicQueue::new(&self.umem, passage.sending(), queue);
+            let (xsk, _) = queue.bind_to_send_copies(&config)?;
+            bound.push((passage.receiving().to_owned(), xsk));
+        }
+        Ok(Passes::new(bound))
     }
 
     /// Binds all xsks of a queue that appeared.

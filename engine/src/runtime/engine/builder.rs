@@ -185,6 +185,24 @@ impl EngineBuilder {
         self
     }
 
+    /// Lets the application [pass](crate::Outbox::pass) frames to the kernel's stack, as if they
+    /// had just arrived.
+    ///
+    /// The engine makes a veth pair for each interface, which goes with it, and with
+    /// the process if that is killed. Its sending end is in a network namespace of its
+    /// own; its receiving end is beside the interface, is called `wharf0` or the like,
+    /// and has an alias that says whose it is. Each worker has an xsk more for each
+    /// interface, and if the interface has zero copy, the UMEM is pinned once more. So
+    /// this is off by default. It takes CAP_SYS_ADMIN, to make the namespace, and a kernel
+    /// with `CONFIG_VETH`, `CONFIG_NET_SCH_INGRESS`, `CONFIG_NET_CLS_BPF` and
+    /// `CONFIG_NET_ACT_MIRRED`; the engine does not start without. Nor does it where
+    /// [known panics](Self::known_panics) stand against it.
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.0.passing = true;
+        self
+    }
+
     /// Whether the kernel keeps ARP, neighbour discovery and DHCP, and on the
     /// host's own addresses SSH and established connections;
     /// [`KeepManagement::Auto`] by default, so that you cannot lock yourself

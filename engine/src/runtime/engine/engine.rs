@@ -30,7 +30,7 @@ use crate::runtime::guard::{guarded, message_of};
 use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::{Snapshot, Summary, XskStats};
-use crate::steering::{Steering, SteeringConfig};
+use crate::steering::{Passage, Steering, SteeringConfig};
 use crate::xsk::{self, ChecksumsReport};
 
 use super::management::ManagementReport;
@@ -78,6 +78,8 @@ pub struct Engine {
     pub(super) steering: Arc<SteeringTable>,
     /// Held for their drop, which undoes it.
     promiscuous: Vec<Promiscuous>,
+    /// One for each interface, if frames can be passed.
+    passages: Vec<Arc<Passage>>,
     supervisor: Option<Supervisor>,
     queues: Option<QueueFollower>,
     events: Events,
@@ -139,6 +141,9 @@ impl Engine {
         M: FnOnce(&WorkerContext) -> (A, K) + Send + 'static,
     {
         privileges::check(config.steering.reading())?;
+        if config.passing {
+            privileges::check_namespaces()?;
+        }
         // Said before an interface is touched, and better than by the loader, which
         // misses a type of map then.
         xsk::check_kernel()?;
@@ -163,6 +168,7 @@ impl Engine {
             report: EngineReport::default(),
             steering: Arc::default(),
             promiscuous: Vec::new(),
+            passages: Vec::new(),
             supervisor: None,
             events: Events::new(interfaces.iter().map(|it| it.name().to_owned())),
             links: Arc::new(DownLinks::new(interfaces.len())),
@@ -198,6 +204,9 @@ impl Engine {
         let plan = plan::make(&config, &interfaces)?;
         engine.report.unused_cpus.clone_from(&plan.unused_cpus);
         engine.shutdown = Arc::new(Shutdown::new(plan.workers.len())?);
+        if config.passing {
+            engine.make_passages(&interfaces, plan.workers.len())?;
+        }
         // Before there is a socket to take frames from the host.
         let addresses = if kept.is_empty() {
             None
@@ -208,6 +217,7 @@ impl Engine {
             events: engine.events.clone(),
             down: Arc::clone(&engine.links),
             on_link_down: config.on_link_down,
+            passages: engine.passages.clone(),
             longest_received: xsk::longest_received(
                 &config.umem,
                 config.xsk.multi_buffer,
@@ -220,6 +230,17 @@ impl Engine {
         engine.started = Instant::now();
         engine.follow_queues(&config, &interfaces, &plan, queue_watch)?;
         Ok(engine)
+    }
+
+    /// Makes the ways back to the stacks.
+    fn make_passages(&mut self, interfaces: &[Interface], workers: usize) -> Result<(), Error> {
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX);
+        for (interface, report) in interfaces.iter().zip(&mut self.report.interfaces) {
+            let passage = Passage::make(interface, workers)?;
+            report.passage = Some(passage.receiving().to_owned());
+            self.passages.push(Arc::new(passage));
+        }
+        Ok(())
     }
 
     fn start_workers<A, K, M>(
@@ -243,6 +264,7 @@ impl Engine {
             let thread = WorkerThread {
                 config: config.clone(),
                 interfaces: interfaces.to_vec(),
+                passages: self.passages.clone(),
                 shared: Arc::clone(&shared),
                 links: Arc::clone(&self.links),
                 requests: requests.clone(),
@@ -435,6 +457,7 @@ impl Engine {
                 }),
             }
         }
+        self.passages.clear();
         audits
     }
 }

@@ -57,6 +57,9 @@ pub struct InterfaceReport {
     /// Whether received frames get the checksums that their senders left to hardware,
     /// and why.
     pub checksums: ChecksumsReport,
+    /// The helper interface by which frames are [passed](crate::Outbox::pass) to its stack;
+    /// `None` if the engine was not [asked for it](crate::EngineBuilder::passing).
+    pub passage: Option<String>,
 }
 
 impl InterfaceReport {
@@ -78,6 +81,7 @@ impl InterfaceReport {
             attach: steering.report().clone(),
             management,
             checksums,
+            passage: None,
         })
     }
 }

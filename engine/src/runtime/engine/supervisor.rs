@@ -18,6 +18,7 @@ use crate::runtime::OnLinkDown;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::events::{EventKind, Events};
 use crate::runtime::shutdown::{REMOVED, SET_DOWN, Shutdown};
+use crate::steering::Passage;
 use crate::xsk::frame_of_mtu;
 
 /// Ends its thread on drop.
@@ -64,6 +65,8 @@ pub(super) struct News {
     pub(super) events: Events,
     pub(super) down: Arc<DownLinks>,
     pub(super) on_link_down: OnLinkDown,
+    /// The ways back to the stacks, which judge by an interface's address whose a frame is.
+    pub(super) passages: Vec<Arc<Passage>>,
     /// Bytes of the longest frame that can be received.
     pub(super) longest_received: u32,
 }
@@ -158,6 +161,14 @@ impl News {
                 longest_received: (frame_of_mtu(after) > self.longest_received)
                     .then_some(self.longest_received),
             },
+            LinkChange::Address(mac) => {
+                let passage = self.passages.get(id.0);
+                let set = passage.map_or(Ok(()), |passage| passage.set_address(mac));
+                return set.map_err(|error| Error::System {
+                    operation: "note the new MAC address of an interface",
+                    source: std::io::Error::other(error),
+                });
+            }
             LinkChange::Renamed { before, after } => EventKind::Renamed { before, after },
         };
         match kind {

@@ -24,11 +24,12 @@ use crate::runtime::clock::Clock;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::guard::guarded;
 use crate::runtime::outbox::Outbox;
+use crate::runtime::passes::Passes;
 use crate::runtime::publisher::SharedCounters;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::worker::{Duties, Worker, WorkerParts};
 use crate::runtime::xsk_set::XskSet;
-use crate::steering::Slot;
+use crate::steering::{Passage, Slot};
 use crate::xsk::{Batch, BindReport, Xsk};
 
 /// What a worker says once its queues are bound.
@@ -42,6 +43,7 @@ pub(super) struct WorkerThread {
     pub(super) plan: WorkerPlan,
     pub(super) config: Settings,
     pub(super) interfaces: Vec<Interface>,
+    pub(super) passages: Vec<Arc<Passage>>,
     pub(super) shared: SharedCounters,
     pub(super) links: Arc<DownLinks>,
     pub(super) requests: Requests,
@@ -67,11 +69,14 @@ impl WorkerThread {
         self.plan.cpu = self.plan.cpu.filter(pin);
         let bound = Binder::bind_all(&self.config, &self.interfaces, &self.plan);
         let bound = bound.and_then(|(binder, bound)| {
+            let passes = binder.bind_passes(&self.passages, self.plan.worker)?;
             let sockets = sockets(&bound)?;
-            Ok((binder, bound, sockets))
+            Ok((binder, bound, passes, sockets))
         });
         match bound {
-            Ok((binder, bound, sockets)) => self.work(binder, bound, sockets, ready, make),
+            Ok((binder, bound, passes, sockets)) => {
+                self.work(binder, (bound, passes), sockets, ready, make)
+            }
             Err(error) => {
                 // The engine has gone if it does not listen.
                 let _ = ready.send(Err(error));
@@ -85,7 +90,7 @@ impl WorkerThread {
     fn work<A: Application, K>(
         &self,
         binder: Binder,
-        bound: Bound,
+        (bound, passes): (Bound, Passes),
         sockets: Vec<Socket>,
         ready: Sender<Result<Ready, Error>>,
         make: impl FnOnce(&WorkerContext) -> (A, K),
@@ -103,7 +108,8 @@ impl WorkerThread {
                 names.zip(queues).collect(),
                 self.config.batch_size,
                 Rc::clone(&attention),
-            ),
+            )
+            .with_passes(passes),
             wait: self.config.wait,
             shared: Arc::clone(&self.shared),
             links: Arc::clone(&self.links),
