@@ -64,6 +64,112 @@ fn machine_is_described_and_nothing_is_measured() {
     );
 }
 
+/// A benchmark whose rows have a type and these fields at zero.
+#[track_caller]
+fn assert_intact(rows: &[Value], fields: &[&str]) {
+    for row in rows {
+        for field in fields {
+            assert_eq!(row[field], 0, "{field}: {row}");
+        }
+    }
+}
+
+#[test]
+fn stress_loses_damages_and_doubles_nothing() {
+    if !require_privileges() {
+        return;
+    }
+    for size in ["0", "1", "64K", "1M"] {
+        let arguments = [
+            "stress",
+            "--messages",
+            "40",
+            "--sockets",
+            "4",
+            "--size",
+            size,
+        ];
+        let objects = objects(&arguments);
+
+        let rows = &objects[1..];
+        assert_eq!(rows.len(), 4, "alone and together, in place and copied out");
+        let fields = [
+            "corrupt_messages",
+            "lost_completions",
+            "duplicate_completions",
+            "unsent_messages",
+            "unanswered_messages",
+            "duplicate_answers",
+            "lost_messages",
+            "lost_frames",
+        ];
+        assert_intact(rows, &fields);
+        for row in rows {
+            let bytes = row["size_bytes"].as_u64().expect("a number") * 40;
+            assert_eq!(row["type"], "stress");
+            assert_eq!(
+                (&row["messages"], &row["verified_bytes"]),
+                (&40.into(), &bytes.into())
+            );
+        }
+    }
+}
+
+#[test]
+fn stress_in_short_frames_is_a_table() {
+    if !require_privileges() {
+        return;
+    }
+    let arguments = [
+        "stress",
+        "--messages",
+        "30",
+        "--mtu",
+        "1500",
+        "--window",
+        "8",
+    ];
+
+    let text = table(
+        &[
+            &arguments[..],
+            &["--size", "20000", "--handling", "in-place"],
+        ]
+        .concat(),
+    );
+
+    assert!(
+        text.contains("in place          1      1  20000        30"),
+        "{text}"
+    );
+    assert!(
+        text.contains("in place          8     64  20000        30"),
+        "{text}"
+    );
+}
+
+#[test]
+fn wrong_numbers_of_a_benchmark_are_wrong_usage() {
+    if !require_privileges() {
+        return;
+    }
+    for (option, value, reason) in [
+        ("--size", "17M", "at most 16M"),
+        ("--size", "much", "use a number of bytes"),
+        ("--sockets", "0", "from 1 to 64"),
+        ("--depth", "2000", "from 1 to 1024"),
+        ("--window", "1", "from 8 to 4096"),
+        ("--mtu", "70000", "from 576 to 65000"),
+    ] {
+        let output = bench(&["stress", option, value], 2);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.starts_with("wharf: ") && said.contains(reason),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn unknown_benchmark_is_wrong_usage() {
     let Ok(host) = Host::new("bench") else {

@@ -1,8 +1,10 @@
 //! The arguments of `wharf bench`: one subcommand per benchmark.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::notes;
+use super::number::within;
+use super::size::Size;
 
 /// Arguments of `wharf bench`.
 #[derive(Args, Debug)]
@@ -20,4 +22,50 @@ pub enum BenchCommand {
     /// Show what the benchmarks run on, and measure nothing
     #[command(after_long_help = notes::BENCH_MACHINE)]
     Machine,
+    /// Send many messages over many sockets, and verify every byte
+    #[command(after_long_help = notes::BENCH_STRESS)]
+    Stress(StressArgs),
+}
+
+/// Arguments of `wharf bench stress`.
+#[derive(Args, Debug)]
+pub struct StressArgs {
+    /// Use N sockets at each end, each on a queue of its own
+    #[arg(long, value_name = "N", value_parser = within::<u32>(1..=64), default_value = "8", allow_negative_numbers = true)]
+    pub sockets: u32,
+    /// Keep N messages of each socket under way
+    #[arg(long, value_name = "N", value_parser = within::<u32>(1..=1024), default_value = "64", allow_negative_numbers = true)]
+    pub depth: u32,
+    /// Send messages of this size, e.g. 4096, 256K or 1M
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1M",
+        allow_negative_numbers = true
+    )]
+    pub size: Size,
+    /// Send N messages in each run
+    #[arg(long, value_name = "N", value_parser = within::<u64>(1..=10_000_000), default_value = "2000", allow_negative_numbers = true)]
+    pub messages: u64,
+    /// Choose where payloads are written and read
+    #[arg(long, value_enum, default_value_t)]
+    pub handling: HandlingArg,
+    /// Set the MTU of the interfaces
+    #[arg(long, value_name = "BYTES", value_parser = within::<u32>(576..=65_000), default_value = "9000", allow_negative_numbers = true)]
+    pub mtu: u32,
+    /// Let at most N frames be under way to an end of a socket
+    #[arg(long, value_name = "N", value_parser = within::<u32>(8..=4096), default_value = "256", allow_negative_numbers = true)]
+    pub window: u32,
+}
+
+/// Where payloads are written and read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum HandlingArg {
+    /// In frames, then in heap buffers
+    #[default]
+    Both,
+    /// In frames
+    InPlace,
+    /// In heap buffers, copied into and out of frames
+    CopiedOut,
 }

@@ -9,6 +9,7 @@ mod management;
 mod notes;
 mod number;
 mod rules;
+mod size;
 mod steer;
 mod steering;
 
@@ -22,12 +23,13 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit::{Failure, one_line};
-pub use bench::{BenchArgs, BenchCommand};
+pub use bench::{BenchArgs, BenchCommand, HandlingArg, StressArgs};
 pub use engine::EngineArgs;
 pub use management::ManagementArgs;
 pub use number::CpuList;
 use number::{seconds, seconds_within};
 pub use rules::{RulesArgs, RulesCommand};
+pub use size::Size;
 pub use steer::{FlowCommand, Guard, SteerArgs, SteerCommand};
 pub use steering::SteeringArgs;
 

@@ -138,3 +138,18 @@ got. Every benchmark begins with the same lines.
 Examples:
   sudo wharf bench machine
   sudo wharf bench machine --json | jq .mode";
+
+pub const BENCH_STRESS: &str = "\
+Sends messages in fragments over AF_XDP sockets between two private namespaces, with flow \
+control, because nothing is sent again. The server verifies every byte, and answers each \
+message. Runs first one message at a time, for the latency of one, then all sockets \
+at once; each in place, and copied out to heap buffers. `bad` is the number of messages \
+that were corrupt, and of completions, answers and frames that were lost or came twice.
+
+Examples:
+  sudo wharf bench stress
+  sudo wharf bench stress --messages 100000 --handling in-place   (minutes)
+  sudo wharf bench stress --size 64K --json | jq .bytes_per_second
+
+Exit codes: 0 all messages arrived intact, once, and were reported once; 1 otherwise; 2 \
+wrong usage.";

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 
 use serde::Serialize;
-use wharf::{BindReport, CopyMode, EngineReport};
+use wharf::{AttachReport, BindReport, CopyMode, EngineReport};
 
 /// Machine, kernel, driver, mode and CPUs of a benchmark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,7 +25,7 @@ pub struct Header {
     pub driver: String,
     pub mtu_bytes: u32,
     /// Of each interface.
-    pub queues: u32,
+    pub queues: usize,
     /// `zero-copy` or `copy`.
     pub mode: &'static str,
     /// `native` or `generic`.
@@ -38,8 +38,22 @@ impl Header {
     /// What an engine on the testbed got.
     pub fn of(benchmark: &'static str, report: &EngineReport) -> Self {
         let interface = report.interfaces.first();
-        let queues: Vec<&BindReport> = report.workers.iter().flat_map(|w| &w.queues).collect();
-        let is_copied = queues.iter().any(|queue| queue.got == CopyMode::Copy);
+        let queues = report.workers.iter().flat_map(|worker| &worker.queues);
+        let attach = interface.map(|interface| &interface.attach);
+        Self {
+            mtu_bytes: interface.map_or(0, |interface| interface.mtu),
+            ..Self::of_xsks(benchmark, attach, queues.cloned().collect())
+        }
+    }
+
+    /// What xsks on the testbed got, one per queue; the MTU is left to the caller.
+    pub fn of_xsks(
+        benchmark: &'static str,
+        attach: Option<&AttachReport>,
+        xsks: Vec<BindReport>,
+    ) -> Self {
+        let is_copied = xsks.iter().any(|xsk| xsk.got == CopyMode::Copy);
+        let driver = xsks.first().and_then(|xsk| xsk.driver.clone());
         Self {
             benchmark,
             version: env!("CARGO_PKG_VERSION"),
@@ -51,22 +65,18 @@ impl Header {
             machine: machine(),
             cpus: thread::available_parallelism().map_or(1, usize::from),
             kernel: kernel(),
-            driver: interface
-                .and_then(|interface| interface.driver.clone())
-                .unwrap_or_else(|| "unknown driver".to_owned()),
-            mtu_bytes: interface.map_or(0, |interface| interface.mtu),
-            queues: interface.map_or(0, |interface| interface.queues),
+            driver: driver.unwrap_or_else(|| "unknown driver".to_owned()),
+            mtu_bytes: 0,
+            queues: xsks.len(),
             mode: if is_copied { "copy" } else { "zero-copy" },
-            attach: interface
-                .map(|interface| interface.attach.got.to_string())
-                .unwrap_or_default(),
-            multi_buffer: queues.iter().any(|queue| queue.multi_buffer),
+            attach: attach.map_or_else(String::new, |attach| attach.got.to_string()),
+            multi_buffer: xsks.iter().any(|xsk| xsk.multi_buffer),
         }
     }
 
     /// Lines for people, of at most 80 columns where names have a usual length.
     pub fn lines(&self) -> [String; 2] {
-        let plural = |count: u64| if count == 1 { "" } else { "s" };
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
         let chunks = if self.multi_buffer {
             ", several chunks per frame"
         } else {
@@ -81,7 +91,7 @@ impl Header {
                 "{}, {} CPU{}; {}{build}",
                 self.machine,
                 self.cpus,
-                plural(self.cpus as u64),
+                plural(self.cpus),
                 self.kernel
             ),
             format!(
@@ -89,7 +99,7 @@ impl Header {
                 self.driver,
                 self.mtu_bytes,
                 self.queues,
-                plural(self.queues.into()),
+                plural(self.queues),
                 self.attach,
                 self.mode
             ),

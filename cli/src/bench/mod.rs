@@ -14,9 +14,14 @@
 //! every wait, and fails where something got lost: a figure of a broken run is worth
 //! nothing.
 
+mod channel;
+mod ends;
+mod flow;
 mod header;
 mod machine;
 mod output;
+mod pattern;
+mod stress;
 mod testbed;
 
 use std::sync::Arc;
@@ -33,5 +38,6 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
     let mut output = Output::new(arguments.json, Arc::clone(&stop));
     match &arguments.command {
         BenchCommand::Machine => machine::run(&mut output, &stop),
+        BenchCommand::Stress(arguments) => stress::run(arguments, &mut output, &stop),
     }
 }

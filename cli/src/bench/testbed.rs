@@ -28,6 +28,17 @@ impl Bed {
         self.pair.client_interface().name()
     }
 
+    /// The Ethernet addresses of the client's and the server's end.
+    pub fn macs(&self) -> [[u8; 6]; 2] {
+        [self.pair.client_interface(), self.pair.server_interface()]
+            .map(|interface| interface.mac().octets())
+    }
+
+    /// Runs `work` on this thread, in the server's namespace.
+    pub fn on_server<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        inside(self.pair.server(), work)
+    }
+
     /// Runs `work` on this thread, in the client's namespace. Engines that it starts
     /// have their threads there.
     pub fn on_client<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
