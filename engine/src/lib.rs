@@ -63,10 +63,10 @@ pub use kernel::{
     RingCapacity, Support, XskIndex, explain_refusal, tightest_memory_group,
 };
 pub use memory::{
-    Amount, AppendError, Audit, ChecksumProtocol, DetachedFrame, FinishedChecksum, ForeignMemory,
-    ForeignMemoryError, Frame, LimitPolicy, Limits, LimitsError, MemoryReport, MemorySource,
-    NoRoom, NumaReport, Pages, Segments, SegmentsMut, Umem, UmemConfig, UmemConfigError, UmemError,
-    pinnable_bytes, pinned_bytes,
+    Amount, AppendError, Audit, ChecksumProtocol, CopyAudit, Copybreak, DetachedFrame,
+    FinishedChecksum, ForeignMemory, ForeignMemoryError, Frame, LimitPolicy, Limits, LimitsError,
+    MemoryReport, MemorySource, NoRoom, NumaReport, Pages, Segments, SegmentsMut, Umem, UmemConfig,
+    UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
 };
 pub use runtime::{
     Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,

@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::ForeignMemoryError;
+use super::copybreak::Copybreak;
 use crate::kernel::{ChunkSize, KernelCall, XDP_PACKET_HEADROOM, explain_refusal};
 
 /// What a UMEM is made of.
@@ -23,6 +24,13 @@ pub struct UmemConfig {
     /// Bytes that all UMEMs of this process together may pin; `None` leaves it
     /// to the kernel.
     pub memory_limit: Option<u64>,
+    /// Below which size frames that stay are copied out of it.
+    pub copybreak: Copybreak,
+    /// Frames that may be copied out at a time, of those in small chunks and of the
+    /// others; `None` is as many as the UMEM has chunks. They lie in ordinary memory
+    /// beside it, which is mapped for the first of them, and of which only what is used
+    /// takes pages; there may be fewer where a limit of the process is tight.
+    pub copies: Option<u32>,
 }
 
 /// The pages that the memory of a UMEM is made of.
@@ -69,6 +77,8 @@ impl UmemConfig {
             pages: Pages::Base,
             headroom: 0,
             memory_limit: None,
+            copybreak: Copybreak::default(),
+            copies: None,
         }
     }
 
@@ -102,6 +112,10 @@ impl UmemConfig {
                 most,
             });
         }
+        let copybreak = self.copybreak.bytes();
+        if copybreak > chunk {
+            return Err(UmemConfigError::Copybreak { copybreak, chunk });
+        }
         let gib = self.len_bytes() >> 30;
         if gib >= 64 {
             return Err(UmemConfigError::TooManyFrames {
@@ -133,6 +147,17 @@ pub enum UmemConfigError {
         chunk: u32,
         /// The most that every kernel takes with it.
         most: u32,
+    },
+    /// See [`UmemConfig::copybreak`](crate::UmemConfig::copybreak).
+    #[error(
+        "a copybreak of {copybreak} bytes is more than a chunk has, {chunk}: use at most so many, \
+         or turn it off"
+    )]
+    Copybreak {
+        /// The bytes below which frames were to be copied.
+        copybreak: u32,
+        /// The chunk size, in bytes.
+        chunk: u32,
     },
     /// The UMEM would not fit the address space of ring entries.
     #[error("{frames} frames of {chunk} bytes are {gib} GiB: at most 64 GiB fit a UMEM here")]

@@ -28,6 +28,8 @@ use crate::kernel::{ChunkSize, XDP_PACKET_HEADROOM};
 /// The bits of an unaligned address that are the chunk's.
 pub(super) const CHUNK_BITS: u64 = (1 << XSK_UNALIGNED_BUF_OFFSET_SHIFT) - 1;
 
+const CACHE_LINE: u32 = 64;
+
 /// The number and size of chunks, and with them what a ring entry's address
 /// means. A copy of its own spares the hot path the way to the region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +100,25 @@ impl Geometry {
             geometry.aligned_chunks = geometry.chunks;
         }
         geometry
+    }
+
+    /// Chunks for copies, which no ring entry names. Frames begin at `front`. The stride
+    /// is an odd number of cache lines, so that what the frames begin with does not
+    /// compete for a few places in the cache.
+    pub(crate) fn for_copies(chunks: u32, bytes: u32, front: u32) -> Self {
+        let stride = (bytes.div_ceil(CACHE_LINE) | 1) * CACHE_LINE;
+        Self {
+            chunks,
+            aligned_chunks: 0,
+            chunk_shift: 0,
+            chunk_size: bytes,
+            stride,
+            offset_shift: 0,
+            reciprocal: 0,
+            front,
+            usable: chunks,
+            border: None,
+        }
     }
 
     /// The least number of chunks of which `usable` are of use.

@@ -2,9 +2,12 @@
 //! from, and the frames that are the right to one.
 
 mod audit;
+mod beside;
 mod budget;
 pub(crate) mod checksum;
 mod config;
+mod copies;
+mod copybreak;
 pub(crate) mod crossing;
 mod foreign;
 pub(crate) mod frame;
@@ -27,12 +30,15 @@ pub(crate) mod tags;
 mod umem;
 
 #[cfg(test)]
+mod copy_tests;
+#[cfg(test)]
 mod tests;
 
-pub use audit::Audit;
+pub use audit::{Audit, CopyAudit};
 pub use budget::{pinnable_bytes, pinned_bytes};
 pub use checksum::ChecksumProtocol;
 pub use config::{Pages, UmemConfig, UmemConfigError, UmemError};
+pub use copybreak::Copybreak;
 pub use foreign::{ForeignMemory, ForeignMemoryError};
 pub use frame::{
     AppendError, DetachedFrame, FinishedChecksum, Frame, NoRoom, Segments, SegmentsMut,

@@ -10,7 +10,7 @@ use super::numa::Placement;
 use super::region::Memory;
 use super::{MemoryReport, MemorySource, NumaReport};
 use crate::kernel::sys::memfd;
-use crate::kernel::sys::memory::Mapping;
+use crate::kernel::sys::memory::{Mapping, page_size};
 use crate::kernel::{KernelCall, explain_refusal};
 
 /// What `/proc/PID/maps` and `/proc/PID/fd` show of it.
@@ -95,6 +95,42 @@ unsafe impl Memory for OwnMemory {
 
     fn len(&self) -> usize {
         self.mapping.len()
+    }
+}
+
+/// Ordinary memory, which has pages where it was touched.
+#[derive(Debug)]
+pub(super) struct LazyMemory(Mapping);
+
+impl LazyMemory {
+    /// `len` bytes, which are to come from the node of the thread that maps them.
+    pub(super) fn new(len: u64) -> io::Result<Self> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let mapping = Mapping::anonymous(len)?;
+        Placement::near(&mapping);
+        Ok(Self(mapping))
+    }
+
+    pub(super) fn report(&self) -> MemoryReport {
+        MemoryReport {
+            bytes: self.len() as u64,
+            page_bytes: page_size().into(),
+            pages_fallback: None,
+            source: MemorySource::Anonymous,
+            source_fallback: None,
+            numa: NumaReport::default(),
+        }
+    }
+}
+
+// SAFETY: as for `OwnMemory`.
+unsafe impl Memory for LazyMemory {
+    fn start(&self) -> NonNull<u8> {
+        self.0.start()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
     }
 }
 

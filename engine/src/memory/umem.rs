@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crossbeam_queue::ArrayQueue;
 
+use super::beside::Beside;
 use super::geometry::Geometry;
 use super::holders::Holders;
 use super::ledger::{Claim, Ledger, Owner, QueueId, Violation, XskId};
@@ -52,6 +53,9 @@ pub(crate) struct UmemState {
     sockets: RefCell<Vec<BoundSocket>>,
     /// Whether they take frames in several chunks.
     multi_buffer: Cell<bool>,
+    /// Frames of so many bytes at the most are copied if they stay.
+    pub(super) copybreak: u64,
+    pub(super) beside: Beside<Self>,
 }
 
 /// A bound socket of a UMEM, and where it is bound.
@@ -70,10 +74,21 @@ pub(crate) struct BackingStore {
     pub(crate) region: Region,
     pub(crate) links: Links,
     returns: ArrayQueue<u32>,
-    _reservation: budget::Reservation,
+    /// `None` for memory that is not pinned.
+    _reservation: Option<budget::Reservation>,
 }
 
 impl BackingStore {
+    /// Ordinary memory for copies.
+    pub(super) fn for_copies(region: Region, chunks: u32) -> Self {
+        Self {
+            region,
+            links: Links::new(chunks),
+            returns: ArrayQueue::new(chunks as usize),
+            _reservation: None,
+        }
+    }
+
     /// Returns a detached chunk, on any thread.
     pub(crate) fn send_back(&self, chunk: u32) {
         self.returns
@@ -97,37 +112,29 @@ impl Umem {
     pub fn new(config: &UmemConfig) -> Result<Self, UmemError> {
         config.validate()?;
         let (region, reservation) = make::region(config)?;
-        Ok(Self::of(region, reservation))
+        Ok(Self::of(config, region, reservation))
     }
 
-    pub(super) fn of(region: Region, reservation: budget::Reservation) -> Self {
+    pub(super) fn of(
+        config: &UmemConfig,
+        region: Region,
+        reservation: budget::Reservation,
+    ) -> Self {
         let geometry = *region.geometry();
         let chunks = geometry.chunks();
-        let ledger = Ledger::new(chunks);
-        let gaps = (0..chunks).filter(|&chunk| !geometry.is_usable(chunk));
-        gaps.for_each(|chunk| ledger.leave_out(chunk));
         let backing = BackingStore {
             region,
             links: Links::new(chunks),
             returns: ArrayQueue::new(chunks as usize),
-            _reservation: reservation,
+            _reservation: Some(reservation),
         };
-        Self {
-            shared: Rc::new(UmemState {
-                ledger,
-                shares: Shares::new(geometry.usable()),
-                start: backing.region.start(),
-                holders: Holders::default(),
-                pool: Pool::new((0..chunks).filter(|&chunk| geometry.is_usable(chunk))),
-                geometry,
-                tags: Tags::new(chunks),
-                backing: Arc::new(backing),
-                next_xsk: Cell::new(0),
-                detached: Cell::new(0),
-                sockets: RefCell::default(),
-                multi_buffer: Cell::new(false),
-            }),
-        }
+        let copybreak = u64::from(config.copybreak.bytes().saturating_sub(1));
+        let most_copies = config.copies.unwrap_or(config.frames);
+        let shared = Rc::new_cyclic(|itself| {
+            let beside = Beside::umem(itself, most_copies);
+            UmemState::new(geometry, backing, copybreak, beside)
+        });
+        Self { shared }
     }
 
     /// Where every chunk is now. Reads one record per chunk.
@@ -137,6 +144,7 @@ impl Umem {
         let mut audit = Audit {
             pooled: self.shared.pool.len(),
             total: self.chunks(),
+            copies: self.shared.audit_copies(),
             ..Audit::default()
         };
         for (owner, charged) in self.shared.ledger.owners() {
@@ -230,6 +238,43 @@ impl std::fmt::Debug for Umem {
 }
 
 impl UmemState {
+    fn new(
+        geometry: Geometry,
+        backing: BackingStore,
+        copybreak: u64,
+        beside: Beside<Self>,
+    ) -> Self {
+        let chunks = geometry.chunks();
+        let ledger = Ledger::new(chunks);
+        let gaps = (0..chunks).filter(|&chunk| !geometry.is_usable(chunk));
+        gaps.for_each(|chunk| ledger.leave_out(chunk));
+        Self {
+            ledger,
+            shares: Shares::new(geometry.usable()),
+            start: backing.region.start(),
+            holders: Holders::default(),
+            pool: Pool::new((0..chunks).filter(|&chunk| geometry.is_usable(chunk))),
+            geometry,
+            tags: Tags::new(chunks),
+            backing: Arc::new(backing),
+            next_xsk: Cell::new(0),
+            detached: Cell::new(0),
+            sockets: RefCell::default(),
+            multi_buffer: Cell::new(false),
+            copybreak,
+            beside,
+        }
+    }
+
+    /// A memory for copies of the frames of `umem`.
+    pub(super) fn for_copies(
+        umem: &Weak<Self>,
+        geometry: Geometry,
+        backing: BackingStore,
+    ) -> Rc<Self> {
+        Rc::new(Self::new(geometry, backing, 0, Beside::copies_of(umem)))
+    }
+
     #[inline]
     pub(crate) fn region(&self) -> &Region {
         &self.backing.region
@@ -301,15 +346,24 @@ impl UmemState {
     /// Application → application, on any thread, with the parts from `first` on.
     pub(crate) fn detach(&self, claim: &Claim, first: Next) {
         self.ledger.detach(claim);
-        self.detached
-            .set(self.detached.get() + 1 + self.count(first));
+        let chunks = 1 + self.count(first);
+        self.note_detached(|detached| detached + chunks);
     }
 
     /// Application on any thread → application, with the parts from `first` on.
     pub(crate) fn attach(&self, chunk: u32, first: Next) -> Claim {
-        self.detached
-            .set(self.detached.get() - 1 - self.count(first));
+        let chunks = 1 + self.count(first);
+        self.note_detached(|detached| detached - chunks);
         self.ledger.attach(chunk)
+    }
+
+    /// Changes the number of detached chunks. A UMEM counts those of its copies, too, so
+    /// that its returns and theirs need one look.
+    fn note_detached(&self, change: impl Fn(u32) -> u32) {
+        self.detached.set(change(self.detached.get()));
+        if let Some(umem) = self.beside.umem_of_copies() {
+            umem.detached.set(change(umem.detached.get()));
+        }
     }
 
     /// The number of parts from `first` on.
@@ -317,8 +371,8 @@ impl UmemState {
         self.backing.links.parts(first).map(|_| 1).sum()
     }
 
-    /// Puts the detached chunks that came back into the pool. The chunks of a
-    /// frame in several come back one by one.
+    /// Puts the detached chunks that came back into the pool, and those for copies into
+    /// theirs. The chunks of a frame in several come back one by one.
     #[inline]
     pub(crate) fn collect_returns(&self) {
         if self.detached.get() > 0 {
@@ -328,11 +382,14 @@ impl UmemState {
 
     #[cold]
     fn collect_some(&self) {
+        for memory in self.beside.made() {
+            memory.collect_returns();
+        }
         while self.detached.get() > 0
             && let Some(chunk) = self.backing.returns.pop()
         {
             if self.ledger.is_part(chunk) {
-                self.detached.set(self.detached.get() - 1);
+                self.note_detached(|detached| detached - 1);
                 self.ledger.recycle_part(chunk);
                 self.pool.put(chunk);
             } else {
@@ -340,10 +397,6 @@ impl UmemState {
                 self.discard(&claim);
             }
         }
-    }
-
-    pub(crate) fn free_chunks(&self) -> u32 {
-        self.pool.len()
     }
 
     /// The number of a new xsk, or `None` when 255 have been bound already.

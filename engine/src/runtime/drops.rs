@@ -34,6 +34,9 @@ pub enum DropReason {
     /// As many chunks were in transmit as the xsk's
     /// [limit](crate::Limits::in_transmit) allows.
     TxLimit,
+    /// The application sent a [copy](crate::Frame::hold), and the UMEM had no free chunk to
+    /// copy it into.
+    TxNoChunk,
     /// The application sent a frame that cannot be sent: empty, to an
     /// interface on which the worker has no queue that sends, or of another
     /// UMEM.
@@ -67,7 +70,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order frames meet them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::RxNoChunk,
         Self::RxTooLong,
         Self::RxRingFull,
@@ -77,6 +80,7 @@ impl DropReason {
         Self::Application,
         Self::TxRingFull,
         Self::TxLimit,
+        Self::TxNoChunk,
         Self::TxRefused,
         Self::TxLinkDown,
         Self::TxCompletionsFull,
@@ -107,6 +111,7 @@ impl DropReason {
             | Self::PassKernel => true,
             Self::TxRingFull
             | Self::TxLimit
+            | Self::TxNoChunk
             | Self::TxRefused
             | Self::TxLinkDown
             | Self::TxCompletionsFull
@@ -129,6 +134,7 @@ impl DropReason {
             Self::Application => "application",
             Self::TxRingFull => "tx_ring_full",
             Self::TxLimit => "tx_limit",
+            Self::TxNoChunk => "tx_no_chunk",
             Self::TxRefused => "tx_refused",
             Self::TxLinkDown => "tx_link_down",
             Self::TxCompletionsFull => "tx_completions_full",

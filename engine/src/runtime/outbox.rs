@@ -51,6 +51,7 @@ pub struct Outbox<'a> {
 pub(crate) struct Refusals {
     pub(crate) ring_full: u64,
     pub(crate) limit: u64,
+    pub(crate) no_chunk: u64,
     pub(crate) refused: u64,
     pub(crate) link_down: u64,
     pub(crate) completions_full: u64,
@@ -365,6 +366,7 @@ impl Outbox<'_> {
         match &error {
             TransmitError::RingFull(_) => refusals.ring_full += 1,
             TransmitError::InTransmit(_) => refusals.limit += 1,
+            TransmitError::NoChunk(_) => refusals.no_chunk += 1,
             TransmitError::LinkDown(_) => refusals.link_down += 1,
             TransmitError::CompletionsFull(_) => refusals.completions_full += 1,
             _ => refusals.refused += 1,

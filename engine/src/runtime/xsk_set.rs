@@ -464,6 +464,7 @@ impl XskSet {
         drops.set(DropReason::Application, rx.discarded());
         drops.set(DropReason::TxRingFull, refusals.ring_full);
         drops.set(DropReason::TxLimit, refusals.limit);
+        drops.set(DropReason::TxNoChunk, refusals.no_chunk);
         drops.set(DropReason::TxRefused, refusals.refused);
         drops.set(DropReason::TxLinkDown, refusals.link_down);
         drops.set(DropReason::TxCompletionsFull, refusals.completions_full);

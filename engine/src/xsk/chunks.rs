@@ -36,21 +36,29 @@ pub(super) fn most_chunks_copy(driver: Option<&str>, geometry: &Geometry) -> u32
 const ETHERNET_HEADER: u32 = 14;
 
 impl TxHalf {
-    /// As [`transmit`](Self::transmit), for a frame in several chunks that has
-    /// passed the checks there.
+    /// Why a frame in several chunks cannot be sent now, if that is because it has several.
     #[cold]
     #[inline(never)]
-    pub(super) fn transmit_chunks(&mut self, frame: Frame) -> Result<(), TransmitError> {
+    pub(super) fn check_chunks(&mut self, frame: &Frame) -> Result<(), fn(Frame) -> TransmitError> {
         let chunks = frame.chunks();
         if chunks > self.most_chunks() {
-            return Err(TransmitError::TooManyChunks(frame));
+            return Err(TransmitError::TooManyChunks);
         }
         if frame.len_bytes() < ETHERNET_HEADER {
-            return Err(TransmitError::ShortFirstChunk(frame));
+            return Err(TransmitError::ShortFirstChunk);
         }
         if chunks > self.unused_completions() || chunks > self.ring.free(chunks) {
             return Err(self.full(frame));
         }
+        Ok(())
+    }
+
+    /// As [`transmit`](Self::transmit), for a frame in several chunks that has
+    /// passed the checks.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn transmit_chunks(&mut self, frame: Frame) {
+        let chunks = frame.chunks();
         self.bytes += u64::from(frame.total_len());
         let records = *self.member.records();
         self.send_chunk(frame.addr(), frame.len_bytes(), XDP_PKT_CONTD);
@@ -67,7 +75,6 @@ impl TxHalf {
         let from = ledger.transmit_first(&frame.into_claim(), &records);
         self.sent_parts += u64::from(chunks - 1);
         self.counters.made += u64::from(from.is_made());
-        Ok(())
     }
 
     fn send_chunk(&mut self, addr: u64, len: u32, options: u32) {

@@ -32,6 +32,8 @@ pub struct TxCounters {
     pub bytes: u64,
     /// Of those frames, the ones that the application had made, not received.
     pub made: u64,
+    /// Of those frames, the [copies](crate::Frame::hold), which were copied into a chunk of the UMEM.
+    pub copied_in: u64,
     /// Of those frames, the ones whose chunk came back, the last if it has
     /// several.
     pub completed: u64,

@@ -170,7 +170,7 @@ impl QueueState {
     /// returns their number.
     pub(super) fn post(&self) -> u32 {
         let mut fill = self.fill.borrow_mut();
-        let wanted = self.room().min(self.umem.free_chunks());
+        let wanted = self.room().min(self.umem.postable_chunks());
         let wanted = fill.free(wanted).min(wanted);
         if wanted == 0 {
             self.ask_for_more();
@@ -241,7 +241,7 @@ impl QueueState {
     /// Received chunks that the application could have now: so many that the floor can
     /// stay with the kernel.
     fn spare(&self) -> u32 {
-        let free = self.room().min(self.umem.free_chunks());
+        let free = self.room().min(self.umem.postable_chunks());
         let reach = self.with_kernel() + u64::from(free);
         let spare = reach.saturating_sub(self.floor().into());
         u32::try_from(spare).unwrap_or(u32::MAX)

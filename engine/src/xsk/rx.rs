@@ -97,6 +97,19 @@ impl<'a> XskRx<'a> {
         self.0.discarded()
     }
 
+    /// Received frames that were copied out of the UMEM: see [`Frame::hold`](crate::Frame::hold).
+    #[must_use]
+    pub fn copied_out(&self) -> u64 {
+        self.0.copied_out().0
+    }
+
+    /// Received frames that were to be copied out, and stayed where they were because
+    /// [no more](crate::UmemConfig::copies) can be.
+    #[must_use]
+    pub fn not_copied(&self) -> u64 {
+        self.0.copied_out().1
+    }
+
     /// The interface, by the caller's name for it.
     #[must_use]
     pub fn interface(&self) -> InterfaceId {
@@ -255,7 +268,12 @@ impl RxHalf {
     }
 
     pub(crate) fn discarded(&self) -> u64 {
-        self.umem.ledger.discarded(self.member.records().xsk)
+        self.umem.discarded(self.member.records().xsk)
+    }
+
+    /// Frames that were copied out, and those that were to be and were not.
+    pub(crate) fn copied_out(&self) -> (u64, u64) {
+        self.umem.copied_out(self.member.records().xsk)
     }
 
     pub(crate) fn interface(&self) -> InterfaceId {

@@ -32,6 +32,9 @@ pub enum TransmitError {
     /// drivers do not survive.
     #[error("the first chunk of a frame in several has less than its Ethernet header")]
     ShortFirstChunk(Frame),
+    /// The frame is a [copy](Frame::hold), and the UMEM has no free chunk to copy it into.
+    #[error("no chunk of the UMEM is free to copy the frame into")]
+    NoChunk(Frame),
     /// The queue's index is beyond the interface's TX queues: it receives only.
     #[error("the queue receives only: the interface has fewer TX than RX queues")]
     ReceiveOnly(Frame),
@@ -65,6 +68,7 @@ impl TransmitError {
             | Self::Empty(frame)
             | Self::TooManyChunks(frame)
             | Self::ShortFirstChunk(frame)
+            | Self::NoChunk(frame)
             | Self::ReceiveOnly(frame)
             | Self::LinkDown(frame)
             | Self::CompletionsFull(frame)

@@ -80,8 +80,10 @@ impl<'a> XskTx<'a> {
     /// # Errors
     ///
     /// [`TransmitError`] returns `frame`: when the TX ring has no free slot for
-    /// each of its chunks, when the limit on chunks in transmit is reached, when it is of another UMEM, when it is empty, when it
-    /// has too many chunks, or when the queue cannot send at all.
+    /// each of its chunks, when the limit on chunks in transmit is reached, when it is of
+    /// another UMEM, when it is empty, when it has too many chunks, when it is a
+    /// [copy](Frame::hold) and no chunk is free to copy it into, or when the queue cannot
+    /// send at all.
     // Always, so that a loop has the frame in registers.
     #[inline(always)]
     pub fn transmit(&mut self, frame: Frame) -> Result<(), TransmitError> {
@@ -303,6 +305,13 @@ impl TxHalf {
         if !self.completions.make_room() {
             return Err(TransmitError::CompletionsFull(frame));
         }
+        let frame = if self.transmitter.owns(&frame) {
+            frame
+        } else {
+            // It is sent from another chunk than it lies in.
+            self.settle();
+            self.bring_in(frame)?
+        };
         let sent = Outgoing::of(&frame);
         self.transmit_slowly(frame)?;
         self.transmitter.report(sent, cookie, report);
@@ -329,29 +338,52 @@ impl TxHalf {
     }
 
     fn transmit_any(&mut self, frame: Frame) -> Result<(), TransmitError> {
-        if !self.transmitter.owns(&frame) {
-            return Err(TransmitError::ForeignUmem(frame));
-        }
-        if frame.len_bytes() == 0 {
-            return Err(TransmitError::Empty(frame));
-        }
-        if !self.limits.sends {
-            return Err(TransmitError::ReceiveOnly(frame));
-        }
-        if self.is_down {
-            return Err(TransmitError::LinkDown(frame));
-        }
+        let frame = self.bring_in(frame)?;
         if !frame.is_contiguous() {
-            return self.transmit_chunks(frame);
-        }
-        if self.unused_completions() == 0 || self.ring.free(1) == 0 {
-            return Err(self.full(frame));
+            self.transmit_chunks(frame);
+            return Ok(());
         }
         self.bytes += u64::from(frame.len_bytes());
         let (descriptor, is_made) = self.transmitter.first(frame);
         self.counters.made += u64::from(is_made);
         self.ring.begin_row(1);
         self.ring.give().expect("a slot is free").put(descriptor);
+        Ok(())
+    }
+
+    /// A frame that can be sent, as it is, or copied into the UMEM if it was copied out.
+    fn bring_in(&mut self, frame: Frame) -> Result<Frame, TransmitError> {
+        if let Err(why) = self.check(&frame) {
+            return Err(why(frame));
+        }
+        if self.transmitter.owns(&frame) {
+            return Ok(frame);
+        }
+        let copied = frame.copy_in(self.transmitter.umem());
+        self.counters.copied_in += u64::from(copied.is_ok());
+        copied.map_err(TransmitError::NoChunk)
+    }
+
+    /// Why a frame cannot be sent now, if it cannot.
+    fn check(&mut self, frame: &Frame) -> Result<(), fn(Frame) -> TransmitError> {
+        if !frame.belongs_to(self.transmitter.umem()) {
+            return Err(TransmitError::ForeignUmem);
+        }
+        if frame.len_bytes() == 0 {
+            return Err(TransmitError::Empty);
+        }
+        if !self.limits.sends {
+            return Err(TransmitError::ReceiveOnly);
+        }
+        if self.is_down {
+            return Err(TransmitError::LinkDown);
+        }
+        if !frame.is_contiguous() {
+            return self.check_chunks(frame);
+        }
+        if self.unused_completions() == 0 || self.ring.free(1) == 0 {
+            return Err(self.full(frame));
+        }
         Ok(())
     }
 
@@ -416,12 +448,12 @@ impl TxHalf {
     }
 
     /// Why there is no room for `frame` now.
-    pub(super) fn full(&self, frame: Frame) -> TransmitError {
+    pub(super) fn full(&self, frame: &Frame) -> fn(Frame) -> TransmitError {
         let is_limited = self.most_in_transmit < self.ring.capacity();
         if is_limited && self.unused_completions() < frame.chunks() {
-            TransmitError::InTransmit(frame)
+            TransmitError::InTransmit
         } else {
-            TransmitError::RingFull(frame)
+            TransmitError::RingFull
         }
     }
 

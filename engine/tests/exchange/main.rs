@@ -2,6 +2,7 @@
 //! pair of ours that an application can get hold of, and then all of them at random.
 #![forbid(unsafe_code)]
 
+mod copies;
 mod messages;
 mod pairs;
 mod random;

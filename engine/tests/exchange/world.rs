@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use wharf::{
-    Amount, ChunkSize, CompletionQueue, DetachedFrame, Frame, LimitPolicy, Limits, MultiBuffer,
-    RingCapacity, SimulatedNic, Umem, UmemConfig, Xsk, XskConfig,
+    Amount, ChunkSize, CompletionQueue, Copybreak, DetachedFrame, Frame, LimitPolicy, Limits,
+    MultiBuffer, RingCapacity, SimulatedNic, Umem, UmemConfig, Xsk, XskConfig,
 };
 
 use crate::tagged::{self, Tagged};
@@ -101,7 +101,7 @@ impl World {
 
     /// Does something, and checks that all is still right.
     pub fn step(&mut self) {
-        match self.random.below(40) {
+        match self.random.below(43) {
             0..=5 => self.deliver(),
             6..=9 => self.receive(),
             10..=13 => self.transmit(),
@@ -132,6 +132,7 @@ impl World {
                 1 => forget(self.take_held()),
                 _ => self.recycle(),
             },
+            39..=40 => self.hold_on(),
             _ => self.recycle(),
         }
         for umem in &self.umems {
@@ -387,6 +388,17 @@ impl World {
         }
     }
 
+    /// Says of some frames that they stay, so that small ones are copied.
+    fn hold_on(&mut self) {
+        for _ in 0..self.random.below(12) {
+            let Some(Tagged { frame, tag }) = self.take_held() else {
+                return;
+            };
+            let frame = frame.hold();
+            self.held.push(Tagged { frame, tag });
+        }
+    }
+
     fn attach(&mut self) {
         let back: Vec<_> = self.back.try_iter().take(6).collect();
         let first = self.random.below(UMEMS);
@@ -633,7 +645,12 @@ impl World {
 }
 
 fn umem(place: usize) -> Umem {
-    let mut config = UmemConfig::new(CHUNKS);
+    let mut config = UmemConfig {
+        // Fewer than the frames that wait at times; in small chunks, and in large ones only.
+        copies: Some(24),
+        copybreak: Copybreak::Below([500, 2500, 500][place]),
+        ..UmemConfig::new(CHUNKS)
+    };
     if place == UMEMS - 1 {
         config.chunk_size = ChunkSize::unaligned(3000).expect("a chunk size");
     }

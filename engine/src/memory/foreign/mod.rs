@@ -149,15 +149,16 @@ impl Umem {
 }
 
 /// How the chunks lie in memory with pages of some size.
-struct Plan {
+struct Plan<'a> {
+    config: &'a UmemConfig,
     geometry: Geometry,
     page_bytes: u64,
     mapped: u64,
     reservation: budget::Reservation,
 }
 
-impl Plan {
-    fn new(config: &UmemConfig, page_bytes: u64) -> Result<Self, UmemError> {
+impl<'a> Plan<'a> {
+    fn new(config: &'a UmemConfig, page_bytes: u64) -> Result<Self, UmemError> {
         let is_huge = page_bytes > u64::from(page_size());
         if config.pages == Pages::Huge && !is_huge {
             return Err(ForeignMemoryError::NotHuge { page_bytes }.into());
@@ -166,6 +167,7 @@ impl Plan {
         let mapped = geometry.len_bytes().next_multiple_of(page_bytes);
         let reservation = budget::Reservation::new(mapped, config.memory_limit)?;
         Ok(Self {
+            config,
             geometry,
             page_bytes,
             mapped,
@@ -189,6 +191,6 @@ impl Plan {
             numa: placement.report(memory.start(), memory.len(), self.page_bytes),
         };
         let region = Region::new(self.geometry, memory, report);
-        Ok(Umem::of(region, self.reservation))
+        Ok(Umem::of(self.config, region, self.reservation))
     }
 }

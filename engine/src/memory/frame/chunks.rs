@@ -16,6 +16,9 @@ pub enum AppendError {
     /// Its first chunk has no bytes.
     #[error("the frame is empty")]
     Empty(Frame),
+    /// One of the two is a [copy](Frame::hold), and there is no chunk to bring them together.
+    #[error("no chunk is free to copy the frame into")]
+    NoChunk(Frame),
 }
 
 impl AppendError {
@@ -23,27 +26,33 @@ impl AppendError {
     #[must_use]
     pub fn into_frame(self) -> Frame {
         match self {
-            Self::ForeignUmem(frame) | Self::Empty(frame) => frame,
+            Self::ForeignUmem(frame) | Self::Empty(frame) | Self::NoChunk(frame) => frame,
         }
     }
 }
 
 impl Frame {
-    /// Puts the chunks of `end` behind this frame's, without a copy: one frame
-    /// from here on. `end` counts as dropped by the application if it was
+    /// Puts the chunks of `end` behind this frame's, without a copy unless one of the two is
+    /// [one](Self::hold): one frame from here on. `end` counts as dropped by the application if it was
     /// received, as there is one frame less.
     ///
     /// # Errors
     ///
-    /// [`AppendError`] returns `end`: when it is of another UMEM, or when its
-    /// first chunk has no bytes.
+    /// [`AppendError`] returns `end`: when it is of another UMEM, when its first chunk
+    /// has no bytes, or when one of the two is a [copy](Self::hold) and there is no chunk to
+    /// bring them together.
     pub fn append(&mut self, end: Frame) -> Result<(), AppendError> {
-        if self.pointer() != end.pointer() {
+        if !self.is_of_one_umem_with(&end) {
             return Err(AppendError::ForeignUmem(end));
         }
         if end.len_bytes() == 0 {
             return Err(AppendError::Empty(end));
         }
+        let end = if self.pointer() == end.pointer() {
+            end
+        } else {
+            self.move_together(end).map_err(AppendError::NoChunk)?
+        };
         let part = Part {
             place: end.place(),
             len: end.len_bytes(),

@@ -87,9 +87,14 @@ impl DetachedFrame {
 
 impl Frame {
     /// Makes the frame fit to travel to other threads. Its chunks stay out of
-    /// the pool until the handle drops, there or anywhere.
+    /// the pool until the handle drops, there or anywhere; a frame below the copybreak is
+    /// copied first, as [`hold`](Self::hold) does, and takes none of the UMEM's.
     #[must_use]
     pub fn detach(self) -> DetachedFrame {
+        self.hold().detach_in_place()
+    }
+
+    fn detach_in_place(self) -> DetachedFrame {
         self.umem().detach(self.claim(), self.first_part());
         let backing = Arc::clone(self.umem().backing());
         let first = self.first();
@@ -104,22 +109,23 @@ impl Frame {
 }
 
 impl Umem {
-    /// Makes a detached frame of this UMEM an ordinary one again.
+    /// Makes a detached frame of this UMEM, or a copy of one, an ordinary one again.
     ///
     /// # Errors
     ///
     /// A frame of another UMEM, which is returned.
     pub fn attach(&self, detached: DetachedFrame) -> Result<Frame, DetachedFrame> {
-        if !detached.is_from(self.shared().backing()) {
+        let mut memories = self.shared().memories();
+        let Some(memory) = memories.find(|memory| detached.is_from(memory.backing())) else {
             return Err(detached);
-        }
+        };
         let mut detached = ManuallyDrop::new(detached);
         let Part { place, len, next } = detached.first();
         // SAFETY: `detached` is never used or dropped again, so the handle is
         // dropped once.
         unsafe { std::ptr::drop_in_place(&raw mut detached.backing) };
-        let claim = self.shared().attach(place.chunk, next);
-        let mut frame = Frame::in_place(self.shared(), claim, place, len);
+        let claim = memory.attach(place.chunk, next);
+        let mut frame = Frame::in_place(memory, claim, place, len);
         frame.set_first_part(next);
         Ok(frame)
     }

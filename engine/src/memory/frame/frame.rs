@@ -304,7 +304,7 @@ impl Frame {
         }
     }
 
-    /// Which UMEM the frame belongs to.
+    /// Which UMEM the frame belongs to, or which memory for copies.
     #[inline]
     pub(crate) fn pointer(&self) -> UmemPointer {
         self.umem.pointer()

@@ -3,6 +3,7 @@
 
 mod checksum;
 mod chunks;
+mod copy;
 mod detached;
 #[expect(clippy::module_inception, reason = "the type that the folder is about")]
 mod frame;

@@ -16,7 +16,7 @@ impl XskId {
 
     /// Its position in an array with an entry for each xsk.
     #[inline]
-    pub(super) fn position(self) -> usize {
+    pub(in crate::memory) fn position(self) -> usize {
         usize::from(self.0)
     }
 }

@@ -221,6 +221,30 @@ impl Ledger {
         Claim(chunk)
     }
 
+    /// Pool → application, for a copy of a frame that another ledger has with the record
+    /// `of`: of the same xsk, and charged to the same queue.
+    pub(crate) fn copy(&self, chunk: u32, of: Record) -> Claim {
+        self.copy_as(Owner::Application, chunk, of);
+        Claim(chunk)
+    }
+
+    /// As [`copy`](Self::copy), for a part.
+    pub(crate) fn copy_part(&self, chunk: u32, of: Record) {
+        self.copy_as(Owner::Part, chunk, of);
+    }
+
+    fn copy_as(&self, owner: Owner, chunk: u32, of: Record) {
+        let cell = self.expect(chunk, Owner::Pool);
+        cell.set(Record::new(owner, QueueId::NONE, of.charged(), of.xsk()));
+        self.charge(of.charged(), 1);
+    }
+
+    /// The record of a frame's chunk.
+    #[inline]
+    pub(crate) fn record(&self, chunk: u32) -> Record {
+        self.records[chunk as usize].get()
+    }
+
     /// Application → TX ring of the xsk of `records`. Returns the record that the
     /// chunk had. A frame that the application made is charged to the xsk's queue.
     pub(crate) fn transmit(&self, claim: &Claim, records: &XskRecords) -> Record {

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::management::KeepManagement;
 use super::settings::Settings;
 use crate::kernel::{ChunkSize, KnownPanics, RingCapacity};
-use crate::memory::{Limits, Pages};
+use crate::memory::{Copybreak, Limits, Pages};
 use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, OnLinkDown, Wait};
 use crate::runtime::error::Error;
@@ -137,6 +137,23 @@ impl EngineBuilder {
     #[must_use]
     pub fn headroom(mut self, bytes: u32) -> Self {
         self.0.umem.headroom = bytes;
+        self
+    }
+
+    /// Below which size frames that the application [holds](crate::Frame::hold) or
+    /// [detaches](crate::Frame::detach) are copied out of the UMEM: see
+    /// [`UmemConfig::copybreak`](crate::UmemConfig::copybreak) for the default.
+    #[must_use]
+    pub fn copybreak(mut self, copybreak: Copybreak) -> Self {
+        self.0.umem.copybreak = copybreak;
+        self
+    }
+
+    /// Frames of a worker that may be copied out at a time, as many as it has chunks by
+    /// default: see [`UmemConfig::copies`](crate::UmemConfig::copies).
+    #[must_use]
+    pub fn copies(mut self, frames: u32) -> Self {
+        self.0.umem.copies = Some(frames);
         self
     }
 
