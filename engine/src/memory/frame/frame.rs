@@ -9,6 +9,7 @@
 //! A frame that does not fit a chunk has several: the claim is for the first,
 //! and the others, its parts, hang on it by links (`memory::links`).
 
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
@@ -32,7 +33,8 @@ use crate::memory::umem::{Umem, UmemState};
 /// It stays on the thread of its UMEM; [`detach`](Self::detach) makes it fit to
 /// travel.
 ///
-/// It does not leave its thread:
+/// It does not leave its thread. A compiler that says so names
+/// `CallDetachToSendTheFrame`:
 ///
 /// ```compile_fail,E0277
 /// fn travels<T: Send>() {}
@@ -49,11 +51,17 @@ use crate::memory::umem::{Umem, UmemState};
 /// parts, each of them once and from this frame alone, whose links name bytes
 /// inside them.
 pub struct Frame {
+    /// First, as the compiler names the first that keeps a frame on its thread.
+    _thread: CallDetachToSendTheFrame,
     umem: Handle,
     addr: u64,
     extent: u64,
     claim: Claim,
 }
+
+/// Takes no memory, and is there for its name: the compiler shows it where a frame is sent
+/// to another thread, which [`Frame::detach`] allows.
+struct CallDetachToSendTheFrame(PhantomData<*const ()>);
 
 /// A frame taken apart: what a rare path hands to a busy one, which keeps its own
 /// frames in registers then. A frame from either would be put into memory, and cost
@@ -105,6 +113,7 @@ impl Frame {
         extent: u64,
     ) -> Self {
         Self {
+            _thread: CallDetachToSendTheFrame(PhantomData),
             umem,
             addr,
             extent,
@@ -427,6 +436,7 @@ impl Frame {
             claim,
         } = pieces;
         Self {
+            _thread: CallDetachToSendTheFrame(PhantomData),
             umem,
             addr,
             extent,
