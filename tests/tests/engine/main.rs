@@ -3,6 +3,7 @@
 
 mod end;
 mod frames;
+mod hooks;
 mod loss;
 mod queues;
 mod setup;

@@ -16,6 +16,7 @@ use super::worker_requests::{Follow, Limit, Request, Requests, Socket};
 use crate::kernel::QueueIndex;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
+use crate::kernel::sys::clock::wake_punctually;
 use crate::memory::Audit;
 use crate::runtime::Error;
 use crate::runtime::application::{Application, WorkerContext};
@@ -67,6 +68,7 @@ impl WorkerThread {
     {
         let pin = |cpu: &usize| core_affinity::set_for_current(CoreId { id: *cpu });
         self.plan.cpu = self.plan.cpu.filter(pin);
+        wake_punctually();
         let bound = Binder::bind_all(&self.config, &self.interfaces, &self.plan);
         let bound = bound.and_then(|(binder, bound)| {
             let passes = binder.bind_passes(&self.passages, self.plan.worker)?;
