@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::engine::WaitArg;
 use super::notes;
 use super::number::within;
 use super::size::Size;
@@ -25,6 +26,9 @@ pub enum BenchCommand {
     /// Send many messages over many sockets, and verify every byte
     #[command(after_long_help = notes::BENCH_STRESS)]
     Stress(StressArgs),
+    /// Measure how soon a worker is woken, and how punctual its ticks and held frames are
+    #[command(after_long_help = notes::BENCH_TIMERS)]
+    Timers(BenchTimersArgs),
 }
 
 /// Arguments of `wharf bench stress`.
@@ -68,4 +72,24 @@ pub enum HandlingArg {
     InPlace,
     /// In heap buffers, copied into and out of frames
     CopiedOut,
+}
+
+/// Arguments of `wharf bench timers`.
+#[derive(Args, Debug)]
+pub struct BenchTimersArgs {
+    /// Measure each for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = within::<u64>(1..=3600), allow_negative_numbers = true)]
+    pub seconds: u64,
+    /// Ask for so many ticks a second
+    #[arg(long, value_name = "TICKS", default_value = "1000", value_parser = within::<u32>(1..=100_000), allow_negative_numbers = true)]
+    pub ticks_per_second: u32,
+    /// Hold so many frames a second
+    #[arg(long, value_name = "FRAMES", default_value = "100000", value_parser = within::<u32>(1..=10_000_000), allow_negative_numbers = true)]
+    pub frames_per_second: u32,
+    /// Hold each frame for so many milliseconds
+    #[arg(long, value_name = "MS", default_value = "50", value_parser = within::<u64>(1..=10_000), allow_negative_numbers = true)]
+    pub hold_milliseconds: u64,
+    /// Choose what the worker does when idle
+    #[arg(long, value_enum, default_value_t)]
+    pub wait: WaitArg,
 }

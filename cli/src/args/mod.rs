@@ -23,7 +23,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit::{Failure, one_line};
-pub use bench::{BenchArgs, BenchCommand, HandlingArg, StressArgs};
+pub use bench::{BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, StressArgs};
 pub use engine::EngineArgs;
 pub use management::ManagementArgs;
 pub use number::CpuList;

@@ -153,3 +153,15 @@ Examples:
 
 Exit codes: 0 all messages arrived intact, once, and were reported once; 1 otherwise; 2 \
 wrong usage.";
+
+pub const BENCH_TIMERS: &str = "\
+Measures what an application is called for beside frames, on an idle worker and on one \
+that reflects as many frames as another thread can send: `wake` is the time from a wake \
+on another thread to the application's call, `tick` how late ticks come, `hold` how late \
+frames leave that the application holds. Times are in microseconds. Fails if a frame \
+that was held is lost.
+
+Examples:
+  sudo wharf bench timers
+  sudo wharf bench timers --wait poll --seconds 10
+  sudo wharf bench timers --json | jq -c '[.measure, .load, .p99_us]'";

@@ -23,6 +23,7 @@ mod output;
 mod pattern;
 mod stress;
 mod testbed;
+mod timers;
 
 use std::sync::Arc;
 
@@ -39,5 +40,6 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
     match &arguments.command {
         BenchCommand::Machine => machine::run(&mut output, &stop),
         BenchCommand::Stress(arguments) => stress::run(arguments, &mut output, &stop),
+        BenchCommand::Timers(timers) => timers::run(timers, &mut output, &stop),
     }
 }

@@ -4,7 +4,7 @@
 //! benchmark could take at the same time.
 
 use caps::Capability;
-use wharf_testbed::{Host, Pair, Testbed};
+use wharf_testbed::{Host, MacAddress, PacketSocket, Pair, Testbed};
 
 use crate::exit::Failure;
 
@@ -37,6 +37,20 @@ impl Bed {
     /// Runs `work` on this thread, in the server's namespace.
     pub fn on_server<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         inside(self.pair.server(), work)
+    }
+
+    /// A socket that sends from the server to the client.
+    pub fn server_sender(&self) -> Result<PacketSocket, Failure> {
+        let socket = PacketSocket::sender(self.pair.server_interface());
+        socket.map_err(|error| Failure::Run(error.to_string()))
+    }
+
+    /// The bytes of a UDP frame from the server to an Ethernet address that nobody has,
+    /// so that no stack answers it.
+    pub fn frame_to_nobody(&self, payload: &[u8]) -> Vec<u8> {
+        let flow = self.pair.udp_flow(4000, 4433);
+        flow.macs(flow.source_mac(), MacAddress([2, 0, 0, 0, 9, 9]))
+            .frame(payload)
     }
 
     /// Runs `work` on this thread, in the client's namespace. Engines that it starts
