@@ -45,6 +45,7 @@
 //! - No frame is lost in silence: [`Summary::is_conserved`] says that frames in
 //!   are frames out plus drops by reason, to the last one.
 
+pub mod impairment;
 mod kernel;
 mod memory;
 pub mod message;
@@ -69,10 +70,10 @@ pub use memory::{
     UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
 };
 pub use runtime::{
-    Application, ConfigError, Counters, DropReason, Drops, Engine, EngineBuilder, EngineReport,
-    Error, Event, EventKind, Idle, Interest, InterfaceReport, KeepManagement, ManagementReport,
-    OnLinkDown, Outbox, QueueStats, SimulatedWorker, Snapshot, Summary, UnusedCpus, Wait, Waker,
-    WatchToken, WorkerContext, WorkerReport, WorkerStats, XskStats,
+    Application, ConfigError, Counters, Discard, DropReason, Drops, Engine, EngineBuilder,
+    EngineReport, Error, Event, EventKind, Idle, Interest, InterfaceReport, KeepManagement,
+    ManagementReport, OnLinkDown, Outbox, QueueStats, SimulatedWorker, Snapshot, Summary,
+    UnusedCpus, Wait, Waker, WatchToken, WorkerContext, WorkerReport, WorkerStats, XskStats,
 };
 pub use steering::rules::{
     Action, ActionPlace, DecidedBy, Decision, Explanation, Expression, Flow, IcmpVersion,

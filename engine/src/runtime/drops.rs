@@ -29,6 +29,12 @@ pub enum DropReason {
     RxInvalid,
     /// The application dropped the frame.
     Application,
+    /// The application lost the frame on purpose ([`Discard::Loss`](crate::Discard)): an
+    /// [impairment](crate::impairment) said so.
+    ImpairedLoss,
+    /// The application delays as many frames as it may
+    /// ([`Discard::Limit`](crate::Discard)).
+    ImpairedLimit,
     /// The TX ring had no free slot when the application sent the frame.
     TxRingFull,
     /// As many chunks were in transmit as the xsk's
@@ -70,7 +76,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order frames meet them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::RxNoChunk,
         Self::RxTooLong,
         Self::RxRingFull,
@@ -78,6 +84,8 @@ impl DropReason {
         Self::RxThrottled,
         Self::RxInvalid,
         Self::Application,
+        Self::ImpairedLoss,
+        Self::ImpairedLimit,
         Self::TxRingFull,
         Self::TxLimit,
         Self::TxNoChunk,
@@ -109,7 +117,9 @@ impl DropReason {
             | Self::PassRefused
             | Self::PassLinkDown
             | Self::PassKernel => true,
-            Self::TxRingFull
+            Self::ImpairedLoss
+            | Self::ImpairedLimit
+            | Self::TxRingFull
             | Self::TxLimit
             | Self::TxNoChunk
             | Self::TxRefused
@@ -132,6 +142,8 @@ impl DropReason {
             Self::RxThrottled => "rx_throttled",
             Self::RxInvalid => "rx_invalid",
             Self::Application => "application",
+            Self::ImpairedLoss => "impaired_loss",
+            Self::ImpairedLimit => "impaired_limit",
             Self::TxRingFull => "tx_ring_full",
             Self::TxLimit => "tx_limit",
             Self::TxNoChunk => "tx_no_chunk",

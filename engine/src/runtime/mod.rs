@@ -39,7 +39,7 @@ pub use engine::{
 };
 pub use error::Error;
 pub use events::{Event, EventKind};
-pub use outbox::Outbox;
+pub use outbox::{Discard, Outbox};
 pub use simulated::SimulatedWorker;
 pub use stats::{QueueStats, Snapshot, Summary, WorkerStats, XskStats};
 pub use waker::Waker;

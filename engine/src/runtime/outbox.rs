@@ -46,6 +46,17 @@ pub struct Outbox<'a> {
     passes: &'a Passes,
 }
 
+/// Why an application drops a frame that it could send: see [`Outbox::discard`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Discard {
+    /// To impair the traffic: [`DropReason::ImpairedLoss`](crate::DropReason).
+    Loss,
+    /// Because it delays as many as it may:
+    /// [`DropReason::ImpairedLimit`](crate::DropReason).
+    Limit,
+}
+
 /// Frames that an outbox could not send, and dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refusals {
@@ -55,6 +66,8 @@ pub(crate) struct Refusals {
     pub(crate) refused: u64,
     pub(crate) link_down: u64,
     pub(crate) completions_full: u64,
+    pub(crate) impaired_loss: u64,
+    pub(crate) impaired_limit: u64,
     /// Of all those, the ones that the application had made, not received.
     pub(crate) made: u64,
 }
@@ -291,6 +304,18 @@ impl Outbox<'_> {
         self.tx.damage(0, damage);
     }
 
+    /// Drops `frame`, which was to be sent on an interface, and counts it there for its
+    /// reason, instead of as [dropped by the application](crate::DropReason::Application).
+    pub fn discard(&mut self, frame: Frame, to: InterfaceId, reason: Discard) {
+        let refusals = self.refusals_of(to);
+        match reason {
+            Discard::Loss => refusals.impaired_loss += 1,
+            Discard::Limit => refusals.impaired_limit += 1,
+        }
+        refusals.made += u64::from(frame.is_made());
+        frame.recycle();
+    }
+
     /// Takes a free chunk as an empty frame, or `None` when there is none.
     #[must_use]
     pub fn allocate(&mut self) -> Option<Frame> {
@@ -359,10 +384,14 @@ impl Outbox<'_> {
         true
     }
 
+    fn refusals_of(&mut self, to: InterfaceId) -> &mut Refusals {
+        let position = self.routes.position(to).unwrap_or(self.source);
+        &mut self.refusals[position]
+    }
+
     #[cold]
     fn refuse(&mut self, error: TransmitError, to: InterfaceId) {
-        let position = self.routes.position(to).unwrap_or(self.source);
-        let refusals = &mut self.refusals[position];
+        let refusals = self.refusals_of(to);
         match &error {
             TransmitError::RingFull(_) => refusals.ring_full += 1,
             TransmitError::InTransmit(_) => refusals.limit += 1,

@@ -462,6 +462,8 @@ impl XskSet {
         drops.set(DropReason::RxThrottled, received.throttled);
         drops.set(DropReason::RxInvalid, received.invalid);
         drops.set(DropReason::Application, rx.discarded());
+        drops.set(DropReason::ImpairedLoss, refusals.impaired_loss);
+        drops.set(DropReason::ImpairedLimit, refusals.impaired_limit);
         drops.set(DropReason::TxRingFull, refusals.ring_full);
         drops.set(DropReason::TxLimit, refusals.limit);
         drops.set(DropReason::TxNoChunk, refusals.no_chunk);

@@ -15,7 +15,15 @@ use page::Page;
 use source::Tree;
 
 /// The floors of the engine, from the ground up: each uses only those before it.
-const FLOORS: [&str; 6] = ["kernel", "memory", "xsk", "steering", "runtime", "message"];
+const FLOORS: [&str; 7] = [
+    "kernel",
+    "memory",
+    "xsk",
+    "steering",
+    "runtime",
+    "message",
+    "impairment",
+];
 
 /// Folders whose files still use each other. To be emptied, and never added to.
 const TANGLED: [&str; 0] = [];

@@ -41,6 +41,7 @@ pub use explanation::{Explanation, UndecidedRule};
 pub use expression::Expression;
 pub use flow::Flow;
 pub use parse::ParseError;
+pub(crate) use parse::{shown, suggestion};
 pub use primitive::{
     IcmpVersion, MacAddress, Ports, Prefix, Primitive, Side, TcpFlags, ValueError, VlanId, VlanIds,
     VlanTag,

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// A text that is no rule, expression, flow or address. Its message is one line
+/// A text that is no rule, expression, flow, address or impairment. Its message is one line
 /// with the column, and what was expected there; [`marked`](Self::marked) shows the
 /// word in its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    pub(super) fn new(text: &str, start: usize, length: usize, message: String) -> Self {
+    pub(crate) fn new(text: &str, start: usize, length: usize, message: String) -> Self {
         Self {
             message,
             text: text.to_owned(),
@@ -93,7 +93,7 @@ impl fmt::Display for ParseError {
 impl Error for ParseError {}
 
 /// `word` as it goes into a message: short, and in one line.
-pub(super) fn shown(word: &str) -> String {
+pub(crate) fn shown(word: &str) -> String {
     let printable = |c: char| if c.is_control() { '?' } else { c };
     let mut shown: String = word.chars().take(LONGEST_WORD).map(printable).collect();
     if word.chars().nth(LONGEST_WORD).is_some() {

@@ -20,3 +20,5 @@ mod value;
 mod words;
 
 pub use self::error::ParseError;
+pub(crate) use self::error::shown;
+pub(crate) use self::suggest::suggestion;

@@ -1,7 +1,7 @@
 //! Suggestions for misspelt words.
 
 /// What to write instead of `word`, if one of `words` is near.
-pub(super) fn suggestion<'a>(
+pub(crate) fn suggestion<'a>(
     word: &str,
     words: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
