@@ -4,16 +4,17 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use wharf::impairment::Impairments;
 use wharf::{Interface, KernelCall, RuleSet, explain_refusal};
 
 use crate::args::{ForwardArgs, SteeringArgs};
 use crate::control::{Socket, directory, listen_in};
 use crate::exit::Failure;
-use crate::forwarder::{self, Forwarder};
+use crate::forwarder;
 use crate::printable;
 use crate::report::Format;
 use crate::session::Session;
-use crate::{metrics, pair, privileges, rule_input, rule_notes, signals, stdout};
+use crate::{impair_input, metrics, pair, privileges, rule_input, rule_notes, signals, stdout};
 
 /// Forwards until a signal, the end of `--duration`, the end of standard output, or a
 /// failure of the engine.
@@ -29,17 +30,31 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
         rules.undecided = rule_input::undecided("--undecided", text)?;
     }
     let notes = start_notes(&rules, steering);
+    let interfaces = [arguments.a.as_str(), arguments.b.as_str()];
+    let initial = impair_input::initial(&arguments.impairment, interfaces)?;
     let builder = forwarder::builder(&arguments.a, &arguments.b, &arguments.engine)?
         .rules(rules)
         .flow_capacity(steering.flow_capacity)
         .no_xsk(steering.no_socket.into())
         .keep_management(arguments.management.into());
     builder.validate()?;
+    let builder = builder.frames(impair_input::frames(
+        &arguments.engine,
+        &initial,
+        interfaces,
+    ));
+    let impairments = Impairments::new();
+    impairments
+        .set_both(initial)
+        .expect("there are no workers whose memory could be too small");
     let stop = signals::stop_flag()?;
     let control = Control::open(steering)?;
     let scrapes = arguments.metrics.map(metrics::serve).transpose()?;
 
-    let engine = builder.start(|_| Forwarder).map_err(privileges::explain)?;
+    let wires = impairments.clone();
+    let engine = builder.start(move |context| wires.wire(context));
+    let engine = engine.map_err(privileges::explain)?;
+    impair_input::check(&impairments, engine.report())?;
     control.warn();
     warn_of_pair(&arguments.a, &arguments.b);
     notes.iter().for_each(|note| warn(note));
@@ -57,6 +72,7 @@ pub fn run(arguments: &ForwardArgs) -> Result<(), Failure> {
         flow_capacity: steering.flow_capacity,
         interval: (!arguments.quiet).then_some(arguments.interval),
         scrapes,
+        impairments: &impairments,
     };
     let outcome = session.run(engine, is_over);
 

@@ -1,15 +1,15 @@
 //! The forwarder: every frame of one interface leaves on the other.
 //!
+//! That is an [`ImpairedWire`](wharf::impairment::ImpairedWire), mostly without an
+//! impairment.
+//!
 //! Frames go on as they come from the engine, which completes checksums that were left
 //! undone. They are never copied: a received frame *is* the frame sent. When the other
 //! side's TX ring is full, frames stay in the RX ring, so a slow receiver slows
 //! the wire down before anything is dropped, and what is dropped then is counted
 //! by the kernel as `rx_ring_full`. Frames to an interface that is down do not wait.
 
-use wharf::{
-    Application, Batch, ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, Outbox,
-    RingCapacity,
-};
+use wharf::{ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, RingCapacity};
 
 use crate::args::{CpuList, EngineArgs};
 
@@ -20,37 +20,7 @@ pub const DIRECTIONS: [(InterfaceId, InterfaceId); 2] = [
     (InterfaceId(1), InterfaceId(0)),
 ];
 
-/// Sends each frame out of the other interface.
-#[derive(Debug)]
-pub struct Forwarder;
-
-impl Application for Forwarder {
-    fn receive(&mut self, mut batch: Batch<'_>, out: &mut Outbox<'_>) {
-        let to = opposite(batch.interface());
-        // The room is in frames of the most chunks, so there may be more of it
-        // when so many have been sent.
-        loop {
-            // Waiting for room has no end where nothing can be sent: such
-            // frames are dropped, and counted.
-            let room = if out.can_send(to) {
-                out.room(to)
-            } else {
-                u32::MAX
-            };
-            if room == 0 {
-                return;
-            }
-            for _ in 0..room {
-                let Some(frame) = batch.next() else {
-                    return;
-                };
-                out.send(frame, to);
-            }
-        }
-    }
-}
-
-/// An engine for [`Forwarder`] on two interfaces, checked as far as that is
+/// An engine for that on two interfaces, checked as far as that is
 /// possible without looking at the machine.
 pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder, ConfigError> {
     let mut builder = Engine::builder()
@@ -59,7 +29,7 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
         .mode(arguments.mode.into())
         .multi_buffer(arguments.multi_buffer.into())
         .attach(arguments.attach.into())
-        .frames(arguments.frames)
+        .frames(arguments.frames.unwrap_or(EngineBuilder::DEFAULT_FRAMES))
         .chunk_size(if arguments.unaligned_chunks {
             ChunkSize::unaligned(arguments.chunk_size)?
         } else {
@@ -87,10 +57,6 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
     Ok(builder)
 }
 
-fn opposite(interface: InterfaceId) -> InterfaceId {
-    InterfaceId(1 - interface.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,13 +64,6 @@ mod tests {
 
     fn refusal(a: &str, b: &str, arguments: EngineArgs) -> ConfigError {
         builder(a, b, &arguments).expect_err("a bad request")
-    }
-
-    #[test]
-    fn each_interface_leads_to_the_other() {
-        for (from, to) in DIRECTIONS {
-            assert_eq!(opposite(from), to);
-        }
     }
 
     #[test]
@@ -128,7 +87,7 @@ mod tests {
             ConfigError::TooManyQueues(_)
         ));
         assert!(matches!(
-            with(|a| a.frames = 0),
+            with(|a| a.frames = Some(0)),
             ConfigError::Umem(UmemConfigError::Empty)
         ));
         assert!(matches!(with(|a| a.batch = 0), ConfigError::Zero { .. }));

@@ -4,11 +4,11 @@
 //! A module uses those below it only:
 //!
 //! ```text
-//!  commands    forward   demo   doctor   steer   rules   bench
+//!  commands    forward   demo   doctor   steer   impair   rules   bench
 //!  the run     session                           runs an engine, reports, serves steer
 //!  answers     explain                           what rules decide about frames
 //!  output      report                            one view model, two renderers
-//!  input       forwarder   rule_input   frame_input
+//!  input       forwarder   rule_input   impair_input   frame_input   find
 //!                                                the engine, rules to start with, frames to ask about
 //!  parts       args   control   metrics   privileges   signals   stdout
 //!  ground      exit   flow_line   pair   printable   rule_notes
@@ -26,10 +26,13 @@ mod demo;
 mod doctor;
 mod exit;
 mod explain;
+mod find;
 mod flow_line;
 mod forward;
 mod forwarder;
 mod frame_input;
+mod impair;
+mod impair_input;
 mod metrics;
 mod pair;
 mod printable;
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let outcome = match args::parse(std::env::args_os()) {
         Ok(Some(Command::Forward(arguments))) => forward::run(&arguments),
         Ok(Some(Command::Steer(arguments))) => steer::run(&arguments),
+        Ok(Some(Command::Impair(arguments))) => impair::run(&arguments),
         Ok(Some(Command::Rules(arguments))) => rules::run(&arguments),
         Ok(Some(Command::Demo(arguments))) => demo::run(&arguments),
         Ok(Some(Command::Doctor(arguments))) => doctor::run(&arguments),

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use wharf::impairment::Impairments;
 use wharf::{Engine, EventKind, KernelCall, Snapshot, explain_refusal};
 
-use crate::control::{Editor, ForwarderInfo, Server, Socket};
+use crate::control::{Editor, ForwarderInfo, Impairing, ImpairmentEntry, Server, Socket, entries};
 use crate::metrics::Scrapes;
 use crate::pair::Mtus;
 use crate::printable;
@@ -38,6 +39,8 @@ pub struct Session<'a> {
     pub interval: Option<Duration>,
     /// Scrapes to answer with the engine's counters.
     pub scrapes: Option<Scrapes>,
+    /// What is done to frames on their way.
+    pub impairments: &'a Impairments,
 }
 
 impl Session<'_> {
@@ -49,7 +52,10 @@ impl Session<'_> {
     pub fn run(self, engine: Engine, is_over: impl Fn(Duration) -> bool) -> Outcome {
         let info = ForwarderInfo::of(&engine, self.flow_capacity);
         let control = self.control.map(Socket::path);
-        let setup = Setup::of(engine.report()).steered(&engine.rules(), &info, control);
+        let impaired = || entries(self.impairments, &info.interfaces);
+        let setup = Setup::of(engine.report())
+            .steered(&engine.rules(), &info, control)
+            .impaired(&impaired());
         let output = Output {
             stop: self.stop,
             result: self.renderer.setup(&setup),
@@ -64,8 +70,11 @@ impl Session<'_> {
             interval: self.interval,
             mtus: setup.mtus().map(Mtus::new),
             events_lost: 0,
+            impaired: &impaired,
+            impaired_before: impaired(),
         };
-        let editor = Editor::new(&engine, info);
+        let editor =
+            Editor::new(&engine, info.clone()).impairing(Impairing::new(self.impairments.clone()));
         thread::scope(|scope| {
             let server = self
                 .control
@@ -80,7 +89,10 @@ impl Session<'_> {
             }
             let end = self.scrapes.map(|scrapes| {
                 let end = scrapes.ending();
-                let render = || prometheus(&setup, &engine.stats(), editor.listing().ok().as_ref());
+                let render = || {
+                    let listing = editor.listing().ok();
+                    prometheus(&setup, &engine.stats(), listing.as_ref(), &impaired())
+                };
                 let thread = thread::Builder::new().name("wharf-scrapes".to_owned());
                 // Without the thread, a scrape has what the recorder has.
                 let _ = thread.spawn_scoped(scope, move || scrapes.answer(render));
@@ -104,7 +116,7 @@ impl Session<'_> {
             (Ok(()), false) => Ending::Finished,
         };
         Outcome {
-            summary: Summary::of(setup, &end, &rules, ending),
+            summary: Summary::of(setup.clone(), &end, &rules, ending).impaired(impaired()),
             output: written,
         }
     }
@@ -157,12 +169,20 @@ struct Reporter<'a> {
     mtus: Option<Mtus>,
     /// Events that were too many, as far as that was said.
     events_lost: u64,
+    /// What impairments did so far.
+    impaired: &'a dyn Fn() -> Vec<ImpairmentEntry>,
+    /// That of the last interval.
+    impaired_before: Vec<ImpairmentEntry>,
 }
 
 impl Reporter<'_> {
     /// Shows what was counted up to `now` since the last call.
     fn interval(&mut self, now: Snapshot) {
-        let interval = Interval::between(self.setup, &self.before, &now);
+        let impaired = (self.impaired)();
+        let since = impaired.iter().zip(&self.impaired_before);
+        let since = since.map(|(now, before)| now.clone().since(before));
+        let interval = Interval::between(self.setup, &self.before, &now).impaired(since.collect());
+        self.impaired_before = impaired;
         self.output.write(|| self.renderer.interval(&interval));
         self.before = now;
     }

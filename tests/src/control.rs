@@ -82,9 +82,46 @@ impl ControlDirectory {
         self.run(words, Stdio::null())
     }
 
+    /// Runs `wharf impair` with these words to its end.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be run.
+    #[must_use]
+    pub fn try_impair(&self, words: &[&str]) -> Output {
+        self.run_command("impair", words, Stdio::null())
+    }
+
+    /// As [`try_impair`](Self::try_impair), and it has to do what it was told; returns
+    /// what it said.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    #[track_caller]
+    pub fn impair(&self, words: &[&str]) -> String {
+        good(words, self.try_impair(words))
+    }
+
+    /// What `wharf impair list --json` says.
+    ///
+    /// # Panics
+    ///
+    /// When it says anything else.
+    #[must_use]
+    #[track_caller]
+    pub fn impairments(&self) -> Value {
+        let text = self.impair(&["list", "--json"]);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
     fn run(&self, words: &[&str], input: Stdio) -> Output {
+        self.run_command("steer", words, input)
+    }
+
+    fn run_command(&self, command: &str, words: &[&str], input: Stdio) -> Output {
         Command::new(wharf())
-            .arg("steer")
+            .arg(command)
             .args(words)
             .env(CONTROL_VARIABLE, self.path())
             .stdin(input)
@@ -143,7 +180,7 @@ impl Drop for ControlDirectory {
 #[track_caller]
 fn good(words: &[&str], output: Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "steer {words:?}: {errors}");
+    assert_eq!(output.status.code(), Some(0), "{words:?}: {errors}");
     // On a machine that is very busy it may have had to wait.
     let said = errors
         .lines()

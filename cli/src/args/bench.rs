@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::engine::WaitArg;
+use super::impair::BenchImpairArgs;
 use super::notes;
 use super::number::within;
 use super::size::Size;
@@ -29,6 +30,9 @@ pub enum BenchCommand {
     /// Measure how soon a worker is woken, and how punctual its ticks and held frames are
     #[command(after_long_help = notes::BENCH_TIMERS)]
     Timers(BenchTimersArgs),
+    /// Measure how punctual delayed frames are, through an impaired wire
+    #[command(after_long_help = notes::BENCH_IMPAIR)]
+    Impair(BenchImpairArgs),
 }
 
 /// Arguments of `wharf bench stress`.

@@ -25,8 +25,9 @@ pub struct EngineArgs {
     #[arg(long, hide_short_help = true, value_enum, default_value_t)]
     pub attach: AttachArg,
     /// Set the chunks of packet memory per worker; each holds a frame, or part of one
-    #[arg(long, hide_short_help = true, value_name = "CHUNKS", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_FRAMES, allow_negative_numbers = true)]
-    pub frames: u32,
+    /// [default: 16384, or what --impair needs]
+    #[arg(long, hide_short_help = true, value_name = "CHUNKS", value_parser = whole::<u32>, allow_negative_numbers = true)]
+    pub frames: Option<u32>,
     /// Set the size of a chunk, 2048 or 4096; a frame may use all but 256 bytes of it
     #[arg(long, hide_short_help = true, value_name = "BYTES", value_parser = whole::<u32>, default_value_t = UmemConfig::DEFAULT_CHUNK_SIZE, allow_negative_numbers = true)]
     pub chunk_size: u32,

@@ -5,6 +5,7 @@
 
 mod bench;
 mod engine;
+mod impair;
 mod management;
 mod notes;
 mod number;
@@ -25,6 +26,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::exit::{Failure, one_line};
 pub use bench::{BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, StressArgs};
 pub use engine::EngineArgs;
+pub use impair::{BenchImpairArgs, ImpairArgs, ImpairCommand, ImpairDirection, ImpairmentArgs};
 pub use management::ManagementArgs;
 pub use number::CpuList;
 use number::{seconds, seconds_within};
@@ -74,6 +76,9 @@ pub enum Command {
     /// List and change the rules of a running forwarder
     #[command(after_long_help = notes::STEER)]
     Steer(SteerArgs),
+    /// List and change the delay, loss and rate of a running forwarder
+    #[command(after_long_help = notes::IMPAIR)]
+    Impair(ImpairArgs),
     /// Work on rules without an interface
     #[command(after_long_help = notes::RULES)]
     Rules(RulesArgs),
@@ -127,6 +132,8 @@ pub struct ForwardArgs {
     pub management: ManagementArgs,
     #[command(flatten)]
     pub steering: SteeringArgs,
+    #[command(flatten)]
+    pub impairment: ImpairmentArgs,
     #[command(flatten)]
     pub engine: EngineArgs,
 }

@@ -11,6 +11,7 @@ Examples:
   sudo wharf forward eth0 eth1   connect two interfaces, until Ctrl-C
   sudo wharf forward eth0 eth1 --match 'tcp port 8080'   leave the rest alone
   sudo wharf steer list          list the rules of the running forwarder
+  sudo wharf impair set delay 20ms   delay what the running forwarder forwards
   wharf rules test RULES PCAP    see what rules decide about captured frames
   sudo wharf bench machine       see what benchmarks would run on
 
@@ -56,9 +57,29 @@ Examples:
   sudo wharf forward eth0 eth1 --queues 2 --cpus 2-3 --wait spin
   sudo wharf forward eth0 eth1 --duration 10 --json | jq .directions
   sudo wharf forward eth0 eth1 --quiet --metrics 127.0.0.1:9100
+  sudo wharf forward eth0 eth1 --impair 'delay 20ms 2ms loss 0.5% rate 100mbit'
+  sudo wharf forward eth0 eth1 --impair-from eth0 'delay 20ms'
 
 Exit codes: 0 stopped as asked and every frame accounted for, 1 it could not start or \
 failed, 2 wrong usage.";
+
+pub const IMPAIR: &str = "\
+Impairs frames as `tc netem` does, for a forwarder that goes around queueing \
+disciplines. Connects to it through the socket of `wharf steer`. A change takes effect \
+at once, for frames that come in from then on.
+
+IMPAIRMENT is any of: delay TIME [JITTER [CORRELATION]], distribution NAME, loss PERCENT \
+[CORRELATION], loss state P13 [P31 [P32 [P23 [P14]]]], loss gemodel P [R [1-H [1-K]]], \
+duplicate PERCENT, corrupt PERCENT, reorder PERCENT [gap N], rate RATE [OVERHEAD], limit \
+FRAMES, seed N. Times are in s, ms, us (the default) or ns, rates in bit, kbit, mbit or \
+gbit, and in bytes per second as kbps, mbps and so on. Without a limit, as many frames \
+are held as there is memory for: start the forwarder with more --frames to hold more.
+
+Examples:
+  sudo wharf impair list --watch
+  sudo wharf impair set delay 20ms 2ms loss 0.5%
+  sudo wharf impair set --from eth0 'rate 100mbit delay 10ms limit 1000'
+  sudo wharf impair clear";
 
 pub const STEER: &str = "\
 Connects to the forwarder through a Unix socket in /run/wharf ($WHARF_CONTROL_DIR) that \
@@ -165,3 +186,9 @@ Examples:
   sudo wharf bench timers
   sudo wharf bench timers --wait poll --seconds 10
   sudo wharf bench timers --json | jq -c '[.measure, .load, .p99_us]'";
+
+pub const BENCH_IMPAIR: &str = "\
+Sends frames of 142 bytes from one host to another through a wire that delays them in \
+one direction, and prints how far each was from its time: from sending to receipt, less \
+the delay. The first row is without an impairment. Fails if a frame is lost, reordered \
+or duplicated.";

@@ -40,7 +40,7 @@ fn every_option_of_forward_is_read() {
     assert_eq!(arguments.engine.queues, Some(2));
     assert_eq!(arguments.engine.mode, ModeArg::ZeroCopy);
     assert_eq!(arguments.engine.attach, AttachArg::Generic);
-    assert_eq!(arguments.engine.frames, 4096);
+    assert_eq!(arguments.engine.frames, Some(4096));
     assert_eq!(arguments.engine.chunk_size, 2048);
     assert_eq!(arguments.engine.ring_size, 512);
     assert_eq!(arguments.engine.batch, 32);
@@ -208,7 +208,7 @@ fn usage_error_is_one_line_without_claps_trimmings() {
     assert!(
         nothing
             .to_string()
-            .contains("forward, steer, rules, demo, doctor"),
+            .contains("forward, steer, impair, rules, demo, doctor"),
         "{nothing}"
     );
 }

@@ -18,6 +18,7 @@ mod channel;
 mod ends;
 mod flow;
 mod header;
+mod impair;
 mod machine;
 mod output;
 mod pattern;
@@ -41,5 +42,6 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
         BenchCommand::Machine => machine::run(&mut output, &stop),
         BenchCommand::Stress(arguments) => stress::run(arguments, &mut output, &stop),
         BenchCommand::Timers(timers) => timers::run(timers, &mut output, &stop),
+        BenchCommand::Impair(arguments) => impair::run(arguments, &mut output, &stop),
     }
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use wharf::{Action, Flow, Rule, RuleSet};
 
+use super::impairing::{Change, Impairing};
 use super::listing::{FinalRules, ForwarderInfo, undecided_text};
 use super::message::{
     Command, Edited, FlowCount, FlowPage, FlowsChanged, Listing, Refusal, RefusalCode, reply_line,
@@ -28,6 +29,7 @@ pub struct Editor<'a> {
     target: &'a dyn Steerable,
     info: ForwarderInfo,
     state: Mutex<State>,
+    impairing: Impairing,
 }
 
 /// What an edit changes, beside the engine.
@@ -49,7 +51,13 @@ impl<'a> Editor<'a> {
                 revision: 1,
                 flows: BTreeMap::new(),
             }),
+            impairing: Impairing::default(),
         }
+    }
+
+    /// With the impairments of the wire that runs.
+    pub fn impairing(self, impairing: Impairing) -> Self {
+        Self { impairing, ..self }
     }
 
     /// The rules as the last edit left them, for [`FinalRules::listing`].
@@ -136,6 +144,21 @@ impl<'a> Editor<'a> {
             Command::FlowRemove { flows } => self.remove_flows(&flows).map(value),
             Command::FlowList { after } => self.list_flows(after.as_deref()).map(value),
             Command::FlowCount {} => Ok(value(self.flow_count())),
+            Command::ImpairList {} => Ok(value(self.impairing.listing(&self.info))),
+            Command::ImpairSet {
+                impairment,
+                from,
+                revision,
+            } => {
+                let change = Change { from, revision };
+                (self.impairing)
+                    .set(Some(&impairment), &change, &self.info)
+                    .map(value)
+            }
+            Command::ImpairClear { from, revision } => {
+                let change = Change { from, revision };
+                self.impairing.set(None, &change, &self.info).map(value)
+            }
         }
     }
 

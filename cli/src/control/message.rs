@@ -60,6 +60,24 @@ pub enum Command {
     },
     /// How many flows there are: [`FlowCount`].
     FlowCount {},
+    /// What is done to frames on their way: [`ImpairmentListing`].
+    ImpairList {},
+    /// Another impairment: [`ImpairmentListing`].
+    ImpairSet {
+        impairment: String,
+        /// The interface that frames come in on; both where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<u64>,
+    },
+    /// No impairment: [`ImpairmentListing`].
+    ImpairClear {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        revision: Option<u64>,
+    },
 }
 
 impl Command {
@@ -114,6 +132,12 @@ pub enum RefusalCode {
     RulesChanged,
     /// More flows than there is room for.
     FlowsFull,
+    /// An impairment cannot be parsed.
+    BadImpairment,
+    /// The forwarder has no interface of the name.
+    NoSuchInterface,
+    /// The impairments are not those of the revision that the request names.
+    ImpairmentsChanged,
     /// The engine or the kernel refused.
     Refused,
     /// Too many clients, or too slow a one.
@@ -303,6 +327,60 @@ pub struct FlowPage {
 pub struct FlowCount {
     pub count: u64,
     pub capacity: u64,
+}
+
+/// What a running forwarder does to frames on their way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImpairmentListing {
+    pub pid: u32,
+    pub interfaces: Vec<String>,
+    /// Goes up with every change of the impairments.
+    pub revision: u64,
+    /// Frames that can be held for each direction.
+    pub capacity_frames: Option<u32>,
+    /// First interface to second, and back.
+    pub directions: Vec<ImpairmentEntry>,
+}
+
+/// What is done to the frames of a direction, and was since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImpairmentEntry {
+    pub from: String,
+    pub to: String,
+    pub impairment: Option<String>,
+    /// Now.
+    pub held_frames: u64,
+    pub lost_frames: u64,
+    pub over_limit_frames: u64,
+    pub duplicated_frames: u64,
+    pub not_duplicated_frames: u64,
+    pub corrupted_frames: u64,
+    pub reordered_frames: u64,
+}
+
+impl ImpairmentEntry {
+    /// What came on top of `earlier`; what is held is held now.
+    pub fn since(self, earlier: &Self) -> Self {
+        let Self {
+            lost_frames,
+            over_limit_frames,
+            duplicated_frames,
+            not_duplicated_frames,
+            corrupted_frames,
+            reordered_frames,
+            ..
+        } = earlier;
+        Self {
+            lost_frames: self.lost_frames.saturating_sub(*lost_frames),
+            over_limit_frames: self.over_limit_frames.saturating_sub(*over_limit_frames),
+            duplicated_frames: self.duplicated_frames.saturating_sub(*duplicated_frames),
+            not_duplicated_frames: (self.not_duplicated_frames)
+                .saturating_sub(*not_duplicated_frames),
+            corrupted_frames: self.corrupted_frames.saturating_sub(*corrupted_frames),
+            reordered_frames: self.reordered_frames.saturating_sub(*reordered_frames),
+            ..self
+        }
+    }
 }
 
 #[cfg(test)]

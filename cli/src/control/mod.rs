@@ -13,6 +13,7 @@
 mod client;
 mod directory;
 mod editor;
+mod impairing;
 mod line;
 mod listing;
 mod message;
@@ -24,8 +25,12 @@ mod steerable;
 pub use client::{Client, ClientError};
 pub use directory::{directory, listen_in, running, socket_of};
 pub use editor::Editor;
+pub use impairing::{Impairing, entries};
 pub use listing::{FinalRules, ForwarderInfo, undecided_text};
-pub use message::{Command, Edited, FlowCount, FlowPage, FlowsChanged, HitCount, Listing};
+pub use message::{
+    Command, Edited, FlowCount, FlowPage, FlowsChanged, HitCount, ImpairmentEntry,
+    ImpairmentListing, Listing,
+};
 #[cfg(test)]
 pub use message::{DefaultEntry, FlowsEntry, OtherEntry, RuleEntry};
 pub use protocol::{FLOWS_PER_MESSAGE, RULES_BYTES_MAX};

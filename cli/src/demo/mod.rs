@@ -33,11 +33,12 @@ use std::thread;
 use std::time::Duration;
 
 use caps::Capability;
+use wharf::impairment::Impairments;
 use wharf_testbed::{Neighbours, Testbed, Wire};
 
 use crate::args::{DemoArgs, EngineArgs};
 use crate::exit::Failure;
-use crate::forwarder::{self, Forwarder};
+use crate::forwarder;
 use crate::printable;
 use crate::report::{Format, Renderer};
 use crate::session::{Outcome, Session};
@@ -108,8 +109,13 @@ fn forward(
 ) -> Result<Outcome, Failure> {
     let (left, right) = (wire.left().name(), wire.right().name());
     let builder = forwarder::builder(left, right, &EngineArgs::default())?;
+    let impairments = Impairments::new();
     let forwarding = wire.forwarder().try_run(|| {
-        let engine = builder.start(|_| Forwarder).map_err(privileges::explain)?;
+        let engine = {
+            let wires = impairments.clone();
+            let started = builder.start(move |context| wires.wire(context));
+            started.map_err(privileges::explain)?
+        };
         // The receiver waits for this.
         let _ = started.send(());
         let session = Session {
@@ -119,6 +125,7 @@ fn forward(
             flow_capacity: 0,
             interval: Some(INTERVAL),
             scrapes: None,
+            impairments: &impairments,
         };
         let outcome = session.run(engine, |_| is_traffic_over.load(Ordering::Relaxed));
         // If the engine has failed, the traffic has to end too.

@@ -8,6 +8,7 @@ use wharf::{InterfaceId, Snapshot, WorkerStats};
 use super::drops::DropCounts;
 use super::queues::{Queue, queues_between};
 use super::setup::Setup;
+use crate::control::ImpairmentEntry;
 use crate::forwarder::DIRECTIONS;
 
 /// A part of the run, a second unless asked otherwise, or what was left at the end.
@@ -21,6 +22,8 @@ pub struct Interval {
     pub directions: Vec<Direction>,
     pub queues: Vec<Queue>,
     pub workers: Vec<WorkerLoad>,
+    /// What impairments did.
+    pub impairments: Vec<ImpairmentEntry>,
 }
 
 /// What went one way through the wire.
@@ -94,6 +97,15 @@ impl Interval {
                 .iter()
                 .map(|worker| WorkerLoad::between(before, worker, interval))
                 .collect(),
+            impairments: Vec::new(),
+        }
+    }
+
+    /// The same with what impairments did.
+    pub fn impaired(self, impairments: Vec<ImpairmentEntry>) -> Self {
+        Self {
+            impairments,
+            ..self
         }
     }
 }

@@ -11,10 +11,15 @@ use metrics_exporter_prometheus::formatting::{
 use wharf::{Counters, InterfaceId, Snapshot, WorkerStats};
 
 use super::setup::{Interface, Setup};
-use crate::control::{HitCount, Listing};
+use crate::control::{HitCount, ImpairmentEntry, Listing};
 
 /// All families, each with its series. Without `listing`, those of rules are left out.
-pub fn prometheus(setup: &Setup, now: &Snapshot, listing: Option<&Listing>) -> String {
+pub fn prometheus(
+    setup: &Setup,
+    now: &Snapshot,
+    listing: Option<&Listing>,
+    impaired: &[ImpairmentEntry],
+) -> String {
     let mut page = Page::default();
     page.family("wharf_build_info", "gauge", "The version of wharf");
     page.series(&[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -36,6 +41,12 @@ pub fn prometheus(setup: &Setup, now: &Snapshot, listing: Option<&Listing>) -> S
             "Frames that a rule decided, or what else decides",
         );
         rule_hits(&mut page, listing);
+    }
+    for (name, kind, help, count) in IMPAIRED {
+        page.family(name, kind, help);
+        for entry in impaired {
+            page.series(&[("interface", &entry.from)], count(entry));
+        }
     }
     page.family(
         "wharf_worker_cpu_seconds_total",
@@ -66,6 +77,37 @@ const FRAMES: [(&str, &str, Count); 3] = [
         "wharf_frames_dropped_by_rule_total",
         "Frames that came in and were dropped by a rule",
         |counters| counters.frames_dropped_by_rule,
+    ),
+];
+
+type ImpairedCount = fn(&ImpairmentEntry) -> u64;
+
+/// Name, kind, description and value of each count of what impairments did to frames that
+/// came in on an interface. Those that were lost are among the drops.
+const IMPAIRED: [(&str, &str, &str, ImpairedCount); 4] = [
+    (
+        "wharf_impaired_held_frames",
+        "gauge",
+        "Frames that an impairment holds",
+        |entry| entry.held_frames,
+    ),
+    (
+        "wharf_impaired_duplicated_total",
+        "counter",
+        "Frames that an impairment sent twice",
+        |entry| entry.duplicated_frames,
+    ),
+    (
+        "wharf_impaired_corrupted_total",
+        "counter",
+        "Frames of which an impairment flipped a bit",
+        |entry| entry.corrupted_frames,
+    ),
+    (
+        "wharf_impaired_reordered_total",
+        "counter",
+        "Frames that an impairment sent before others",
+        |entry| entry.reordered_frames,
     ),
 ];
 
@@ -154,7 +196,13 @@ mod tests {
         now.xsks[0].counters.frames_passed = 7;
         now.xsks[1].counters.frames_dropped_by_rule = 5;
 
-        let page = prometheus(&setup(), &now, Some(&listing()));
+        let impaired = ImpairmentEntry {
+            from: "eth1".into(),
+            held_frames: 3,
+            duplicated_frames: 2,
+            ..ImpairmentEntry::default()
+        };
+        let page = prometheus(&setup(), &now, Some(&listing()), &[impaired]);
 
         for line in [
             concat!(
@@ -170,6 +218,9 @@ mod tests {
             r#"wharf_frames_dropped_by_rule_total{interface="eth1"} 5"#,
             r#"wharf_rule_hits_total{interface="eth1",rule="redirect tcp port 8080"} 234"#,
             r#"wharf_rule_hits_total{interface="eth0",rule="default"} 5"#,
+            "# TYPE wharf_impaired_held_frames gauge",
+            r#"wharf_impaired_held_frames{interface="eth1"} 3"#,
+            r#"wharf_impaired_duplicated_total{interface="eth1"} 2"#,
             r#"wharf_worker_cpu_seconds_total{worker="0",cpu="1"} 1"#,
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
@@ -183,7 +234,7 @@ mod tests {
         again.number = 3;
         listing.rules.push(again);
 
-        let page = prometheus(&setup(), &snapshot(1, 1), Some(&listing));
+        let page = prometheus(&setup(), &snapshot(1, 1), Some(&listing), &[]);
 
         let mut names: Vec<&str> = page
             .lines()
@@ -199,12 +250,12 @@ mod tests {
             "{page}"
         );
         let types = page.lines().filter(|line| line.starts_with("# TYPE"));
-        assert_eq!(types.count(), 7, "{page}");
+        assert_eq!(types.count(), 11, "{page}");
     }
 
     #[test]
     fn rules_are_left_out_while_they_cannot_be_asked() {
-        let page = prometheus(&setup(), &snapshot(1, 1), None);
+        let page = prometheus(&setup(), &snapshot(1, 1), None, &[]);
 
         assert!(!page.contains("wharf_rule_hits_total"), "{page}");
         assert!(page.contains("wharf_frames_in_total"), "{page}");

@@ -8,7 +8,7 @@ use wharf::{
     ManagementReport, RuleSet, WorkerReport,
 };
 
-use crate::control::ForwarderInfo;
+use crate::control::{ForwarderInfo, ImpairmentEntry};
 
 /// The engine as it started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +18,15 @@ pub struct Setup {
     /// CPUs without a worker, and why.
     pub unused_cpus: Option<UnusedCpus>,
     pub steering: Steering,
+    pub impairments: Vec<Impairment>,
+}
+
+/// What is done to the frames of a direction, if anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Impairment {
+    pub from: String,
+    pub to: String,
+    pub impairment: Option<String>,
 }
 
 /// CPUs for which there are too few queues.
@@ -140,6 +149,20 @@ impl Setup {
                 queues: unused.queues,
             }),
             steering: Steering::default(),
+            impairments: Vec::new(),
+        }
+    }
+
+    /// The same with the impairments it started with.
+    pub fn impaired(self, entries: &[ImpairmentEntry]) -> Self {
+        let impairment = |entry: &ImpairmentEntry| Impairment {
+            from: entry.from.clone(),
+            to: entry.to.clone(),
+            impairment: entry.impairment.clone(),
+        };
+        Self {
+            impairments: entries.iter().map(impairment).collect(),
+            ..self
         }
     }
 
@@ -376,6 +399,7 @@ pub mod tests {
                 flow_capacity: 0,
                 control: Some("/run/wharf/forward-7.sock".into()),
             },
+            impairments: Vec::new(),
         }
     }
 

@@ -11,6 +11,11 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
         write_interface(out, setup, interface)?;
     }
     write_steering(out, &setup.steering)?;
+    for one in &setup.impairments {
+        if let Some(impairment) = &one.impairment {
+            writeln!(out, "impairs {} -> {}: {impairment}", one.from, one.to)?;
+        }
+    }
     for worker in &setup.workers {
         let cpu = worker.cpu.map_or_else(
             || "no CPU of its own".to_owned(),
@@ -106,7 +111,11 @@ fn write_steering(out: &mut impl Write, steering: &Steering) -> io::Result<()> {
         writeln!(out, "{:>5}  default {}", "", steering.default)?;
     }
     match &steering.control {
-        Some(path) => writeln!(out, "listens for `wharf steer` at {}", path.display()),
+        Some(path) => writeln!(
+            out,
+            "listens for `wharf steer` and `wharf impair` at {}",
+            path.display()
+        ),
         None => Ok(()),
     }
 }

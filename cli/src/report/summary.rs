@@ -7,7 +7,7 @@ use super::drops::DropCounts;
 use super::interval::{Direction, directions_between};
 use super::queues::{Queue, queues_between};
 use super::setup::Setup;
-use crate::control::{FinalRules, Hits, Listing};
+use crate::control::{FinalRules, Hits, ImpairmentEntry, Listing};
 
 /// How the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +38,8 @@ pub struct Summary {
     pub queues: Vec<Queue>,
     /// The rules at the end and what they decided in all.
     pub rules: Listing,
+    /// The impairments at the end and what they did in all.
+    pub impairments: Vec<ImpairmentEntry>,
     pub workers: Vec<WorkerTotals>,
     /// Where the chunks of each worker's memory were at the end.
     pub audits: Vec<ChunkAudit>,
@@ -140,9 +142,18 @@ impl Summary {
             directions: directions_between(&setup, &Snapshot::default(), &end.stats),
             queues: queues_between(&setup, &Snapshot::default(), &end.stats),
             rules: rules.listing(&hits),
+            impairments: Vec::new(),
             workers: end.stats.workers.iter().map(WorkerTotals::of).collect(),
             audits: end.audits.iter().enumerate().map(ChunkAudit::of).collect(),
             setup,
+        }
+    }
+
+    /// The same with what impairments did.
+    pub fn impaired(self, impairments: Vec<ImpairmentEntry>) -> Self {
+        Self {
+            impairments,
+            ..self
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::impairments::write_impaired;
 use super::interval::Direction;
 use super::rules::write_listing;
 use super::summary::{ChunkAudit, Summary};
@@ -12,6 +13,7 @@ use super::units::{bit_rate, frame_rate};
 pub fn write_summary(out: &mut impl Write, summary: &Summary) -> io::Result<()> {
     writeln!(out, "\nafter {:.1} seconds:", summary.elapsed_seconds)?;
     write_directions(out, &summary.directions)?;
+    write_impaired(out, &summary.impairments)?;
     if summary.is_steered() {
         write_listing(out, &summary.rules)?;
     }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::mem;
 
 use super::event::InterfaceEvent;
+use super::impairments::write_impaired;
 use super::interval::Interval;
 use super::renderer::Renderer;
 use super::setup::Setup;
@@ -98,6 +99,7 @@ impl<W: Write + Send> Renderer for Table<W> {
                 writeln!(self.out, "{}", filled(&pieces, "           "))?;
             }
         }
+        write_impaired(&mut self.out, &interval.impairments)?;
         self.out.flush()
     }
 

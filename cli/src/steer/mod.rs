@@ -3,7 +3,6 @@
 //! The input is read and checked first, so that a wrong request is never sent.
 
 mod explain;
-mod find;
 mod flows;
 mod list;
 
@@ -11,9 +10,10 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::args::{FlowCommand, Guard, SteerArgs, SteerCommand};
-use crate::control::{Client, ClientError, Command, Edited};
+use crate::control::{Client, Command, Edited};
 use crate::exit::{Failure, one_line};
 use crate::explain::explain;
+use crate::find;
 use crate::frame_input::Frames;
 use crate::printable;
 use crate::report::{Format, counted};
@@ -138,12 +138,6 @@ fn edited(edited: &Edited) -> String {
     }
     let rules = counted(edited.rules, "rule");
     text + &format!("revision {}, {rules}\n", edited.revision)
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        Self::Run(error.to_string())
-    }
 }
 
 #[cfg(test)]

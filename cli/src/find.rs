@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::control::{Client, directory, running, socket_of};
+use crate::control::{Client, ClientError, directory, running, socket_of};
 use crate::exit::Failure;
 use crate::{printable, privileges};
 
@@ -86,6 +86,12 @@ fn look(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     match running(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         found => found,
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Run(error.to_string())
     }
 }
 

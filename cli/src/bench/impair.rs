@@ -1,0 +1,295 @@
+//! `wharf bench impair`: frames at a steady rate through a wire that delays them, and how
+//! far each is from its time.
+//!
+//! ```text
+//!   client ─── left  engine  right ─── server
+//! ```
+//!
+//! The error of a frame is the time from its sending to its receipt, less the delay. So
+//! it has what sender, kernel and receiver take as well, which the row without an
+//! impairment shows for itself.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use wharf::impairment::{Impairment, Impairments};
+use wharf::{Engine, InterfaceId};
+use wharf_testbed::{FlowChecker, FlowReport, Observation, Pacer, PacketSocket, Testbed, Wire};
+
+use super::header::Header;
+use super::output::{Column, Output, Row};
+use crate::args::BenchImpairArgs;
+use crate::exit::Failure;
+use crate::privileges;
+
+/// Measures without an impairment, and with a delay.
+pub fn run(
+    arguments: &BenchImpairArgs,
+    output: &mut Output,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let wire = Testbed::wire()
+        .map_err(|error| Failure::Run(format!("cannot build the benchmark's network: {error}")))?;
+    let impairments = Impairments::new();
+    let wires = impairments.clone();
+    let builder = Engine::builder()
+        .interface(wire.left().name())
+        .interface(wire.right().name())
+        .promiscuous();
+    let started = wire.forwarder().try_run(move || {
+        let engine = builder.start(move |context| wires.wire(context));
+        engine.map_err(privileges::explain)
+    });
+    let engine = started.map_err(testbed_failed)??;
+    output.header(&Header::of("impair", engine.report()))?;
+
+    let delay = Duration::from_secs_f64(arguments.delay_milliseconds / 1000.0);
+    let mut outcome = Ok(());
+    for delay in [Duration::ZERO, delay] {
+        let text = format!("delay {}us", delay.as_micros());
+        let impairment: Impairment = text.parse().map_err(|error| {
+            Failure::Usage(format!("--delay-milliseconds is too large: {error}"))
+        })?;
+        let is_delayed = !delay.is_zero();
+        (impairments.set(InterfaceId(0), is_delayed.then(|| impairment.clone())))
+            .map_err(|error| Failure::Run(error.to_string()))?;
+        let measured = Measured::on(&wire, arguments, delay, &impairments, stop)?;
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let name = if is_delayed {
+            impairment.to_string()
+        } else {
+            "none".to_owned()
+        };
+        let result = Delayed::of(name, &measured, arguments);
+        output.row(&result)?;
+        outcome = outcome.and(result.verdict());
+    }
+    let summary = engine.stop();
+    summary
+        .outcome
+        .as_ref()
+        .map_err(|error| Failure::Run(error.to_string()))?;
+    if !summary.is_conserved() {
+        return Err(Failure::Run(format!("frames are missing: {summary}")));
+    }
+    outcome
+}
+
+fn testbed_failed(error: wharf_testbed::Error) -> Failure {
+    Failure::Run(error.to_string())
+}
+
+/// What one run found.
+struct Measured {
+    errors: Histogram<u64>,
+    flow: FlowReport,
+    most_held: u64,
+    seconds: f64,
+}
+
+impl Measured {
+    /// Sends from client to server for as long as was asked for.
+    fn on(
+        wire: &Wire,
+        arguments: &BenchImpairArgs,
+        delay: Duration,
+        impairments: &Impairments,
+        stop: &AtomicBool,
+    ) -> Result<Self, Failure> {
+        let rate = arguments.frames_per_second;
+        let count = u64::from(rate) * arguments.seconds;
+        let flow = wire.udp_flow(4000, 4433);
+        // Nobody's address, so that no stack answers.
+        let nobody = wharf_testbed::MacAddress([2, 0, 0, 0, 9, 9]);
+        let flow = flow.macs(flow.source_mac(), nobody);
+        let frames: Vec<Vec<u8>> = flow.sequenced(1, FRAME_PAYLOAD, 0..count).collect();
+        let mut receiver =
+            PacketSocket::open_promiscuous(wire.server_interface()).map_err(testbed_failed)?;
+        let sender = PacketSocket::sender(wire.client_interface()).map_err(testbed_failed)?;
+        let sent_at: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
+        let (begin, is_sent) = (Instant::now(), AtomicBool::new(false));
+        let nanoseconds =
+            |at: Instant| u64::try_from(at.duration_since(begin).as_nanos()).unwrap_or(u64::MAX);
+
+        let mut checker = FlowChecker::new();
+        checker.expect(1, count);
+        let mut errors = Histogram::new(3).expect("three digits are allowed");
+        let mut most_held = 0;
+        thread::scope(|scope| {
+            let sending = scope.spawn(|| {
+                let mut pacer = Pacer::per_second(rate).burst(BURST);
+                for (frames, times) in frames.chunks(BURST).zip(sent_at.chunks(BURST)) {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    pacer.wait(frames.len());
+                    let now = nanoseconds(Instant::now());
+                    times
+                        .iter()
+                        .for_each(|time| time.store(now, Ordering::Relaxed));
+                    sender.send_batch(frames)?;
+                }
+                is_sent.store(true, Ordering::Relaxed);
+                Ok(())
+            });
+            let mut received = 0;
+            let mut over_since = None;
+            while received < count {
+                let limit = Duration::from_millis(100);
+                let handed = receiver.receive_until(limit, |frame| {
+                    let now = nanoseconds(Instant::now());
+                    if let Observation::InOrder(payload) | Observation::Reordered(payload) =
+                        checker.observe_frame(frame)
+                    {
+                        let at = usize::try_from(payload.sequence).unwrap_or(usize::MAX);
+                        let sent = sent_at.get(at).map_or(now, |at| at.load(Ordering::Relaxed));
+                        let due = Duration::from_nanos(sent) + delay;
+                        let error = Duration::from_nanos(now).saturating_sub(due);
+                        let error = u64::try_from(error.as_nanos()).unwrap_or(u64::MAX);
+                        // It grows as needed.
+                        let _ = errors.record(error);
+                    }
+                    received += 1;
+                    if received == count {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                });
+                handed.map_err(testbed_failed)?;
+                most_held = most_held.max(impairments.counts(InterfaceId(0)).held);
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                if is_sent.load(Ordering::Relaxed) {
+                    // What has not come a while after the last one does not come.
+                    let since = *over_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > delay + Duration::from_secs(2) {
+                        break;
+                    }
+                }
+            }
+            let sent: wharf_testbed::Result<()> =
+                sending.join().expect("the sender does not panic");
+            sent.map_err(testbed_failed)
+        })?;
+        Ok(Self {
+            errors,
+            flow: checker.report(1),
+            most_held,
+            seconds: begin.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// A row.
+#[derive(Serialize)]
+struct Delayed {
+    impairment: String,
+    frames_per_second: u32,
+    frames: u64,
+    seconds: f64,
+    /// As seen ten times a second.
+    held_frames_max: u64,
+    lost_frames: u64,
+    reordered_frames: u64,
+    duplicated_frames: u64,
+    error_microseconds: Percentiles,
+}
+
+/// Of the errors.
+#[derive(Serialize)]
+struct Percentiles {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p999: f64,
+    max: f64,
+}
+
+impl Delayed {
+    fn of(impairment: String, measured: &Measured, arguments: &BenchImpairArgs) -> Self {
+        let micros = |nanoseconds: u64| Duration::from_nanos(nanoseconds).as_secs_f64() * 1e6;
+        let at = |quantile| micros(measured.errors.value_at_quantile(quantile));
+        let flow = measured.flow;
+        Self {
+            impairment,
+            frames_per_second: arguments.frames_per_second,
+            frames: flow.expected,
+            seconds: measured.seconds,
+            held_frames_max: measured.most_held,
+            lost_frames: flow.lost,
+            reordered_frames: flow.reordered,
+            duplicated_frames: flow.duplicated,
+            error_microseconds: Percentiles {
+                p50: at(0.5),
+                p90: at(0.9),
+                p99: at(0.99),
+                p999: at(0.999),
+                max: micros(measured.errors.max()),
+            },
+        }
+    }
+
+    /// A delay neither loses nor reorders.
+    fn verdict(&self) -> Result<(), Failure> {
+        let Self {
+            impairment,
+            lost_frames,
+            reordered_frames,
+            duplicated_frames,
+            ..
+        } = self;
+        if lost_frames + reordered_frames + duplicated_frames == 0 {
+            return Ok(());
+        }
+        Err(Failure::Run(format!(
+            "with impairment `{impairment}`, {lost_frames} frames were lost, {reordered_frames} reordered and {duplicated_frames} duplicated: this machine may be too busy or too slow for the rate"
+        )))
+    }
+}
+
+impl Row for Delayed {
+    const TYPE: &'static str = "impair";
+    const COLUMNS: &'static [Column] = &[
+        ("impairment", 12),
+        ("frames", 0),
+        ("held", 0),
+        ("lost", 0),
+        ("swapped", 0),
+        ("p50 us", 0),
+        ("p90 us", 0),
+        ("p99 us", 0),
+        ("p99.9 us", 0),
+        ("max us", 0),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let errors = &self.error_microseconds;
+        let times = [errors.p50, errors.p90, errors.p99, errors.p999, errors.max];
+        let counts = [
+            self.frames,
+            self.held_frames_max,
+            self.lost_frames,
+            self.reordered_frames,
+        ];
+        let counts = counts.iter().map(ToString::to_string);
+        let times = times.iter().map(|time| format!("{time:.0}"));
+        std::iter::once(self.impairment.clone())
+            .chain(counts)
+            .chain(times)
+            .collect()
+    }
+}
+
+/// Frames that are sent at once: what 100,000 a second are in a third of a millisecond.
+const BURST: usize = 32;
+
+/// With headers, frames of 142 bytes.
+const FRAME_PAYLOAD: usize = 100;
