@@ -2,13 +2,16 @@
 //! they had just come in, once, and never come up again.
 
 mod arrival;
+mod pair;
+mod sight;
+mod sources;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wharf::{Application, Attach, Batch, Engine, EngineBuilder, Outbox, Summary};
 use wharf_testbed::{Entered, Pair};
-use wharf_tests::{assert_conserved, in_both_modes};
+use wharf_tests::{assert_conserved, in_both_modes, unanswered};
 
 /// Passes every frame, and counts them.
 #[derive(Clone, Default)]
@@ -43,4 +46,11 @@ fn stop(engine: Engine, passed: u64) -> Summary {
         "{totals:?}"
     );
     summary
+}
+
+/// Frames to the server that nobody answers.
+fn unanswered_frames(pair: &Pair, count: u32) -> Vec<Vec<u8>> {
+    let flow = unanswered(pair.udp_flow(4000, 9));
+    let frames = (0..count).map(|number| flow.frame(&number.to_ne_bytes()));
+    frames.collect()
 }
