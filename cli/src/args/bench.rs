@@ -1,11 +1,13 @@
 //! The arguments of `wharf bench`: one subcommand per benchmark.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::engine::WaitArg;
 use super::impair::BenchImpairArgs;
 use super::notes;
-use super::number::within;
+use super::number::{seconds_within, within};
 use super::size::Size;
 
 /// Arguments of `wharf bench`.
@@ -24,6 +26,9 @@ pub enum BenchCommand {
     /// Show what the benchmarks run on, and measure nothing
     #[command(after_long_help = notes::BENCH_MACHINE)]
     Machine,
+    /// Pass frames to the kernel's stack, and count those that arrive there
+    #[command(after_long_help = notes::BENCH_PASS)]
+    Pass(PassArgs),
     /// Send many messages over many sockets, and verify every byte
     #[command(after_long_help = notes::BENCH_STRESS)]
     Stress(StressArgs),
@@ -33,6 +38,17 @@ pub enum BenchCommand {
     /// Measure how punctual delayed frames are, through an impaired wire
     #[command(after_long_help = notes::BENCH_IMPAIR)]
     Impair(BenchImpairArgs),
+}
+
+/// Arguments of `wharf bench pass`.
+#[derive(Args, Debug)]
+pub struct PassArgs {
+    /// Pass frames of this many bytes
+    #[arg(long, value_name = "BYTES", value_parser = within::<u32>(60..=1514), default_value = "60", allow_negative_numbers = true)]
+    pub size: u32,
+    /// Pass for this time in each run
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_within(0.1..=3600.0), default_value = "3", allow_negative_numbers = true)]
+    pub duration: Duration,
 }
 
 /// Arguments of `wharf bench stress`.

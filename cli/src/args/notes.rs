@@ -160,6 +160,16 @@ Examples:
   sudo wharf bench machine
   sudo wharf bench machine --json | jq .mode";
 
+pub const BENCH_PASS: &str = "\
+Has an application pass frames to the kernel's stack, as if they had just arrived on the \
+interface: frames that it makes, at most 1, 8, 64 and 256 in a round, and frames that it \
+receives. They are datagrams to a socket, and all that were passed have to be in its \
+counters; `lost` is how many are not. `CPU ns each` has the stack's part in it.
+
+Examples:
+  sudo wharf bench pass
+  sudo wharf bench pass --size 1514 --duration 10 --json | jq .frames_per_second";
+
 pub const BENCH_STRESS: &str = "\
 Sends messages in fragments over AF_XDP sockets between two private namespaces, with flow \
 control, because nothing is sent again. The server verifies every byte, and answers each \

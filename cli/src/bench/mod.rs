@@ -21,6 +21,7 @@ mod header;
 mod impair;
 mod machine;
 mod output;
+mod pass;
 mod pattern;
 mod stress;
 mod testbed;
@@ -40,6 +41,7 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
     let mut output = Output::new(arguments.json, Arc::clone(&stop));
     match &arguments.command {
         BenchCommand::Machine => machine::run(&mut output, &stop),
+        BenchCommand::Pass(arguments) => pass::run(arguments, &mut output, &stop),
         BenchCommand::Stress(arguments) => stress::run(arguments, &mut output, &stop),
         BenchCommand::Timers(timers) => timers::run(timers, &mut output, &stop),
         BenchCommand::Impair(arguments) => impair::run(arguments, &mut output, &stop),

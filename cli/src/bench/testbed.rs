@@ -34,6 +34,19 @@ impl Bed {
             .map(|interface| interface.mac().octets())
     }
 
+    /// A frame of so many bytes from the client to a UDP port of the server.
+    pub fn datagram(&self, port: u16, frame_bytes: usize) -> Vec<u8> {
+        let flow = self.pair.udp_flow(CLIENT_PORT, port);
+        let headers = flow.frame(&[]).len();
+        flow.frame(&vec![0x5a; frame_bytes.saturating_sub(headers)])
+    }
+
+    /// A socket that sends frames from the client's interface.
+    pub fn sender(&self) -> Result<PacketSocket, Failure> {
+        let sender = PacketSocket::sender(self.pair.client_interface());
+        sender.map_err(|error| Failure::Run(error.to_string()))
+    }
+
     /// Runs `work` on this thread, in the server's namespace.
     pub fn on_server<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         inside(self.pair.server(), work)
@@ -66,6 +79,9 @@ fn inside<T>(host: &Host, work: impl FnOnce() -> Result<T, Failure>) -> Result<T
         .map_err(|error| Failure::Run(error.to_string()))?;
     work()
 }
+
+/// Of the client's datagrams.
+const CLIENT_PORT: u16 = 4000;
 
 /// For namespaces, for interfaces in them, and for AF_XDP sockets. Loading the XDP
 /// program is covered by `CAP_SYS_ADMIN`, too.
