@@ -171,6 +171,84 @@ fn wrong_numbers_of_a_benchmark_are_wrong_usage() {
 }
 
 #[test]
+fn latency_has_a_row_for_each_server_at_each_rate() {
+    if !require_privileges() {
+        return;
+    }
+    let run = [
+        "latency",
+        "--rate",
+        "100,500",
+        "--seconds",
+        "1",
+        "--size",
+        "100",
+    ];
+
+    let objects = objects(&run);
+
+    let rows = &objects[1..];
+    let named = |row: &Value| {
+        assert_eq!(row["type"], "latency", "{row}");
+        let server = row["server"].as_str().expect("a name").to_owned();
+        (row["requests_per_second"].as_u64().expect("a rate"), server)
+    };
+    let names: Vec<_> = rows.iter().map(named).collect();
+    let servers = ["spin", "adaptive", "poll", "kernel"];
+    let expected = [100, 500].map(|rate| servers.map(|server| (rate, server.to_owned())));
+    assert_eq!(names, expected.concat());
+    for row in rows {
+        assert_eq!(
+            row["sent"], row["requests_per_second"],
+            "a second of them: {row}"
+        );
+        assert_eq!(row["sent"], row["answered"], "{row}");
+        let ranks = ["p50", "p90", "p99", "p99_9", "max"];
+        let values = ranks.map(|rank| row[format!("{rank}_nanoseconds")].as_u64());
+        assert!(values[0] > Some(0) && values.is_sorted(), "{row}");
+    }
+}
+
+#[test]
+fn latency_as_a_table_fits_a_terminal() {
+    if !require_privileges() {
+        return;
+    }
+
+    let text = table(&["latency", "--rate", "200", "--seconds", "0.5"]);
+
+    for server in ["spin", "adaptive", "poll", "kernel"] {
+        assert!(text.contains(&format!("\n{server} ")), "{text}");
+    }
+}
+
+#[test]
+fn latency_at_impossible_rates_or_sizes_is_wrong_usage() {
+    let Ok(host) = Host::new("bench") else {
+        assert!(!require_privileges());
+        return;
+    };
+    for (option, value, word) in [
+        ("--rate", "0", "1 to 1000000"),
+        ("--rate", "1000,,5", "digits"),
+        ("--rate", "1000001", "1 to 1000000"),
+        ("--size", "7", "8 to 1472"),
+        ("--size", "1473", "8 to 1472"),
+        ("--seconds", "0", "seconds"),
+        ("--seconds", "nan", "seconds"),
+    ] {
+        let output = wharf_in(&host)
+            .args(["bench", "latency", option, value])
+            .run_bounded(Duration::from_secs(30))
+            .expect("it ends by itself");
+
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(option) && said.contains(word), "{said}");
+    }
+}
+
+#[test]
 fn unknown_benchmark_is_wrong_usage() {
     let Ok(host) = Host::new("bench") else {
         assert!(!require_privileges());

@@ -23,6 +23,9 @@ pub struct BenchArgs {
 /// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
+    /// Measure round trips at fixed rates, by wait policy and beside a kernel socket
+    #[command(after_long_help = notes::BENCH_LATENCY)]
+    Latency(LatencyArgs),
     /// Show what the benchmarks run on, and measure nothing
     #[command(after_long_help = notes::BENCH_MACHINE)]
     Machine,
@@ -112,4 +115,18 @@ pub struct BenchTimersArgs {
     /// Choose what the worker does when idle
     #[arg(long, value_enum, default_value_t)]
     pub wait: WaitArg,
+}
+
+/// Arguments of `wharf bench latency`.
+#[derive(Args, Debug)]
+pub struct LatencyArgs {
+    /// Send this many requests per second; several rates, e.g. 1000,20000, are measured in turn
+    #[arg(long, value_name = "RATE", value_delimiter = ',', default_value = "1000,20000", value_parser = within::<u32>(1..=1_000_000), allow_negative_numbers = true)]
+    pub rate: Vec<u32>,
+    /// Measure each server at each rate for this long
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds_within(0.1..=3600.0), allow_negative_numbers = true)]
+    pub seconds: Duration,
+    /// Send UDP payloads of this many bytes, 8 to 1472
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = within::<u16>(8..=1472), allow_negative_numbers = true)]
+    pub size: u16,
 }

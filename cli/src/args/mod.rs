@@ -24,7 +24,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit::{Failure, one_line};
-pub use bench::{BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, PassArgs, StressArgs};
+pub use bench::{
+    BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, LatencyArgs, PassArgs, StressArgs,
+};
 pub use engine::EngineArgs;
 pub use impair::{BenchImpairArgs, ImpairArgs, ImpairCommand, ImpairDirection, ImpairmentArgs};
 pub use management::ManagementArgs;

@@ -202,3 +202,19 @@ Sends frames of 142 bytes from one host to another through a wire that delays th
 one direction, and prints how far each was from its time: from sending to receipt, less \
 the delay. The first row is without an impairment. Fails if a frame is lost, reordered \
 or duplicated.";
+
+pub const BENCH_LATENCY: &str = "\
+Sends requests at fixed rates to a server that echoes each, and prints how long the \
+answers took. A request that could not be sent in time counts from when it was due. The \
+servers are an engine with each wait policy (spin, adaptive, poll), and a thread that \
+blocks on a kernel UDP socket, all on one CPU. The client is the same for all: it spins on \
+another. Servers and rates are measured in turn, and again, five times in all if --seconds \
+is 2.5 or more, so that what the machine does meanwhile spoils all alike.
+
+`CPU %` is how busy the server's thread keeps its CPU. The kernel's work for a frame is \
+done by the thread that sends it.
+
+Examples:
+  sudo wharf bench latency
+  sudo wharf bench latency --rate 1000,50000 --seconds 20
+  sudo wharf bench latency --json | jq 'select(.type==\"latency\")'";

@@ -19,6 +19,7 @@ mod ends;
 mod flow;
 mod header;
 mod impair;
+mod latency;
 mod machine;
 mod output;
 mod pass;
@@ -40,6 +41,7 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
     let stop = signals::stop_flag()?;
     let mut output = Output::new(arguments.json, Arc::clone(&stop));
     match &arguments.command {
+        BenchCommand::Latency(arguments) => latency::run(arguments, &mut output, &stop),
         BenchCommand::Machine => machine::run(&mut output, &stop),
         BenchCommand::Pass(arguments) => pass::run(arguments, &mut output, &stop),
         BenchCommand::Stress(arguments) => stress::run(arguments, &mut output, &stop),
