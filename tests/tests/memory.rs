@@ -130,6 +130,45 @@ fn refused_memfd_and_mbind_leave_memory_that_works_and_the_reason() {
 }
 
 #[test]
+fn doctor_says_what_packet_memory_would_be() {
+    if !require_privileges() {
+        return;
+    }
+    let wire = Testbed::wire().expect("a wire");
+    for (refused, state, word) in [
+        (None, "good", "memfd, "),
+        (Some(libc::SYS_memfd_create), "poor", "anonymous, "),
+    ] {
+        let output = wire.forwarder().run(|| {
+            if let Some(call) = refused {
+                forbid(call, None, libc::EPERM);
+            }
+            Command::new("timeout")
+                .args(["-s", "KILL", "60"])
+                .arg(wharf())
+                .args(["doctor", "left", "right", "--json"])
+                .output()
+                .expect("the command can be run")
+        });
+
+        let report = last_line(&output);
+        let checks = report["machine"].as_array().expect("checks");
+        let mut memory = checks
+            .iter()
+            .filter(|check| check["topic"] == "packet memory");
+        let check = memory.next().expect("one of packet memory");
+        assert_eq!(check["state"], state, "{check}");
+        let finding = check["finding"].as_str().expect("text");
+        assert!(finding.starts_with(word), "{finding}");
+        assert_eq!(
+            finding.contains("memfd_create: "),
+            refused.is_some(),
+            "{finding}"
+        );
+    }
+}
+
+#[test]
 fn too_few_huge_pages_are_a_reason_where_they_are_preferred() {
     if !require_privileges() {
         return;

@@ -11,6 +11,7 @@ use wharf::{
 };
 
 use super::check::{Check, State, worst};
+use super::numa;
 use crate::report::counted;
 
 /// One interface, examined.
@@ -38,7 +39,7 @@ impl Examined {
         let management = ManagementReport::of(KeepManagement::Auto, interface)?;
         let checksums = ChecksumsReport::of(Checksums::Auto, interface)?;
         let (driver, modes) = judge_driver(features, chunk.chunks_for_mtu(mtu));
-        let checks = vec![
+        let mut checks = vec![
             state(interface)?,
             judge_frames(interface.link_type()?),
             program(interface)?,
@@ -49,6 +50,7 @@ impl Examined {
             Check::good("bypass", BYPASS),
             Check::good("checksums", done(&checksums)),
         ];
+        checks.extend(numa::examine(name));
         let forward = match worst(&checks).max(machine) {
             State::Bad => "nothing, as it is".to_owned(),
             _ => format!(

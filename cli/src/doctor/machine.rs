@@ -5,9 +5,9 @@ use std::fs;
 
 use rustix::process::{Resource, getrlimit};
 use wharf::{
-    Attach, EngineBuilder, Interface, MemoryGroup, MissingCapabilities, NicQueue, QueueIndex,
-    RingCapacity, Steering, SteeringConfig, Umem, UmemConfig, XskConfig, pinnable_bytes,
-    tightest_memory_group,
+    Attach, EngineBuilder, Interface, MemoryGroup, MemoryReport, MissingCapabilities, NicQueue,
+    QueueIndex, RingCapacity, Steering, SteeringConfig, Umem, UmemConfig, XskConfig,
+    pinnable_bytes, tightest_memory_group,
 };
 use wharf_testbed::Testbed;
 
@@ -23,6 +23,7 @@ pub fn examine() -> Vec<Check> {
         huge_pages(),
     ];
     if has_room_to_try() {
+        checks.push(packet_memory());
         checks.extend(attempts());
     } else {
         checks.push(Check::unknown(
@@ -152,16 +153,49 @@ fn huge_pages() -> Check {
     };
     let topic = "huge pages";
     match (number("HugePages_Free:"), number("Hugepagesize:")) {
-        (Some(0), _) => Check::good(topic, "none free; only `--huge-pages` needs them"),
+        (Some(0), _) => Check::good(topic, "none free; only `--huge-pages=require` needs them"),
         (Some(free), Some(kib)) => Check::good(
             topic,
             format!("{free} of {} MiB free, for `--huge-pages`", kib >> 10),
         ),
         _ => Check::good(
             topic,
-            "this kernel has none; only `--huge-pages` needs them",
+            "this kernel has none; only `--huge-pages=require` needs them",
         ),
     }
+}
+
+/// What memory for packets would be.
+fn packet_memory() -> Check {
+    let topic = "packet memory";
+    match Umem::new(&UmemConfig::new(16)) {
+        Ok(umem) => judge_packet_memory(umem.memory()),
+        Err(error) => Check::bad(topic, error.to_string(), SEE_ABOVE),
+    }
+}
+
+fn judge_packet_memory(memory: &MemoryReport) -> Check {
+    let topic = "packet memory";
+    let numa = &memory.numa;
+    let place = match (numa.got, numa.nodes) {
+        (_, 1) => "one NUMA node".to_owned(),
+        (Some(node), nodes) => format!("NUMA node {node} of {nodes}"),
+        (None, nodes) => format!("unknown which of {nodes} NUMA nodes"),
+    };
+    let found = format!("{}, {place}", memory.source.label());
+    let reasons = [
+        memory.source_fallback.as_deref(),
+        numa.fallback.as_deref().filter(|_| numa.nodes > 1),
+    ];
+    let reasons: Vec<&str> = reasons.into_iter().flatten().collect();
+    if reasons.is_empty() {
+        return Check::good(topic, found);
+    }
+    Check::poor(
+        topic,
+        format!("{found}: {}", reasons.join("; ")),
+        "allow it; forwarding works without",
+    )
 }
 
 /// Does on a veth pair what forwarding does on a NIC.

@@ -12,6 +12,7 @@ mod check;
 mod interface;
 mod kernel;
 mod machine;
+mod numa;
 mod together;
 
 use std::io::{self, IsTerminal, Write};

@@ -45,4 +45,4 @@ pub use setup::Setup;
 pub use summary::tests;
 pub use summary::{ChunkAudit, Ending, Summary};
 pub use summary_text::write_summary;
-pub use text::{counted, filled, grouped};
+pub use text::{counted, filled, grouped, ranges};
