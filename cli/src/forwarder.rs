@@ -41,6 +41,7 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
         .xsks_per_queue(arguments.xsks_per_queue)
         .wait(arguments.wait.into())
         .on_link_down(arguments.on_link_down.into())
+        .transmit_watchdog(arguments.tx_watchdog.0)
         .known_panics(if arguments.risk_kernel_panic {
             wharf::KnownPanics::Risk
         } else {

@@ -73,7 +73,8 @@ pub use runtime::{
     Application, ConfigError, Counters, Discard, DropReason, Drops, Engine, EngineBuilder,
     EngineReport, Error, Event, EventKind, Idle, Interest, InterfaceReport, KeepManagement,
     ManagementReport, OnLinkDown, Outbox, QueueStats, SimulatedWorker, Snapshot, Summary,
-    UnusedCpus, Wait, Waker, WatchToken, WorkerContext, WorkerReport, WorkerStats, XskStats,
+    TransmitStall, UnusedCpus, Wait, Waker, WatchToken, WorkerContext, WorkerReport, WorkerStats,
+    XskStats,
 };
 pub use steering::rules::{
     Action, ActionPlace, DecidedBy, Decision, Explanation, Expression, Flow, IcmpVersion,

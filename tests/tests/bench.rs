@@ -263,3 +263,36 @@ fn unknown_benchmark_is_wrong_usage() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("wharf bench --help"), "{said}");
 }
+
+#[test]
+fn soak_accounts_for_every_frame_and_cookie() {
+    if !require_privileges() {
+        return;
+    }
+
+    for seed in ["1", "2"] {
+        let objects = objects(&["soak", "--seconds", "3", "--seed", seed]);
+        assert_eq!(objects[1]["type"], "interval");
+        let summary = objects.last().expect("a summary");
+        assert_eq!(summary["type"], "summary");
+        let number = |name: &str| summary[name].as_u64().expect("a number");
+        for name in [
+            "frames",
+            "held",
+            "detached",
+            "retransmitted",
+            "limit_changes",
+            "audits",
+            "cookies_returned",
+        ] {
+            assert!(number(name) > 0, "{name}: {summary}");
+        }
+        assert_eq!(
+            number("cookies"),
+            number("cookies_sent") + number("cookies_aborted")
+        );
+        assert_eq!(summary["conserved"], true);
+    }
+    let text = table(&["soak", "--frames", "5000"]);
+    assert!(text.contains("cookies reported twice"), "{text}");
+}

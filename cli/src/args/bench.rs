@@ -9,6 +9,7 @@ use super::impair::BenchImpairArgs;
 use super::notes;
 use super::number::{seconds_within, within};
 use super::size::Size;
+use super::soak::SoakArgs;
 
 /// Arguments of `wharf bench`.
 #[derive(Args, Debug)]
@@ -41,6 +42,9 @@ pub enum BenchCommand {
     /// Measure how punctual delayed frames are, through an impaired wire
     #[command(after_long_help = notes::BENCH_IMPAIR)]
     Impair(BenchImpairArgs),
+    /// Hold, detach, drop and resend frames at full rate, and account for each
+    #[command(after_long_help = notes::BENCH_SOAK)]
+    Soak(SoakArgs),
 }
 
 /// Arguments of `wharf bench pass`.

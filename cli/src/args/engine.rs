@@ -3,7 +3,7 @@
 use clap::{Args, Parser, ValueEnum};
 use wharf::{EngineBuilder, SteeringConfig, UmemConfig};
 
-use super::number::{CpuList, whole, within};
+use super::number::{CpuList, Watchdog, watchdog, whole, within};
 
 /// The engine's settings.
 #[derive(Args, Debug)]
@@ -59,6 +59,12 @@ pub struct EngineArgs {
     /// Choose what to do when an interface is set down
     #[arg(long, hide_short_help = true, value_enum, default_value_t)]
     pub on_link_down: OnLinkDownArg,
+    /// Report it when no sent frame came back for this many seconds, or `off`
+    ///
+    /// Frames that are sent come back when the driver, and whoever they went to, are done
+    /// with them. The kernel is woken once more before.
+    #[arg(long, hide_short_help = true, value_name = "SECONDS", default_value = "5", value_parser = watchdog, allow_negative_numbers = true)]
+    pub tx_watchdog: Watchdog,
     /// Run even on a kernel known to panic
     ///
     /// Linux 6.16 and 6.17 do, on frames sent in copy mode to a stack on the same machine.

@@ -11,6 +11,7 @@ mod notes;
 mod number;
 mod rules;
 mod size;
+mod soak;
 mod steer;
 mod steering;
 
@@ -34,6 +35,7 @@ pub use number::CpuList;
 use number::{seconds, seconds_within};
 pub use rules::{RulesArgs, RulesCommand};
 pub use size::Size;
+pub use soak::SoakArgs;
 pub use steer::{FlowCommand, Guard, SteerArgs, SteerCommand};
 pub use steering::SteeringArgs;
 

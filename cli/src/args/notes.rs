@@ -160,6 +160,17 @@ Examples:
   sudo wharf bench machine
   sudo wharf bench machine --json | jq .mode";
 
+pub const BENCH_SOAK: &str = "\
+Two engines at the ends of a virtual link receive frames, and do with each what comes to \
+mind: hold it, detach it to a thread that keeps it, gives it back or drops it, send it \
+back with a cookie or to be returned, send what came back again, drop it. Meanwhile limits \
+change. Every byte of a frame is compared when somebody lets go of it, every cookie must be \
+reported once, and the audit must balance throughout. Prints a line a second.
+
+Examples:
+  sudo wharf bench soak
+  sudo wharf bench soak --seconds 10 --seed 7 --json | tail -1 | jq .";
+
 pub const BENCH_PASS: &str = "\
 Has an application pass frames to the kernel's stack, as if they had just arrived on the \
 interface: frames that it makes, at most 1, 8, 64 and 256 in a round, and frames that it \

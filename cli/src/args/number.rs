@@ -66,6 +66,20 @@ pub fn seconds_within(
     }
 }
 
+/// A time to wait for something, if there is an end to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watchdog(pub Option<Duration>);
+
+/// Reads the seconds of a watchdog, or `off`.
+pub fn watchdog(text: &str) -> Result<Watchdog, String> {
+    if text == "off" {
+        return Ok(Watchdog(None));
+    }
+    let time = seconds_within(0.1..=86_400.0)(text);
+    time.map(|time| Watchdog(Some(time)))
+        .map_err(|error| format!("{error}, or `off`"))
+}
+
 /// CPUs as `taskset` and the kernel write them: numbers and ranges, e.g. `0-3,6`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CpuList(pub Vec<usize>);

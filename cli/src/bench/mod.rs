@@ -24,6 +24,7 @@ mod machine;
 mod output;
 mod pass;
 mod pattern;
+mod soak;
 mod stress;
 mod testbed;
 mod timers;
@@ -47,5 +48,6 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
         BenchCommand::Stress(arguments) => stress::run(arguments, &mut output, &stop),
         BenchCommand::Timers(timers) => timers::run(timers, &mut output, &stop),
         BenchCommand::Impair(arguments) => impair::run(arguments, &mut output, &stop),
+        BenchCommand::Soak(arguments) => soak::run(arguments, &mut output, &stop),
     }
 }

@@ -85,6 +85,14 @@ impl Output {
         self.print(&text)
     }
 
+    /// Prints a row of the table; JSON does without.
+    pub fn table_row<R: Row>(&mut self, row: &R) -> Result<(), Failure> {
+        if self.is_json {
+            return Ok(());
+        }
+        self.row(row)
+    }
+
     /// Prints an object; a table does without.
     pub fn object<T: Serialize>(&mut self, kind: &'static str, object: &T) -> Result<(), Failure> {
         if !self.is_json {

@@ -55,6 +55,17 @@ pub enum Details {
     CannotSend {
         worker: usize,
     },
+    Transmit {
+        queue: u32,
+        xsk: u8,
+        worker: usize,
+        /// For so long nothing came back.
+        seconds: f64,
+        in_flight: u32,
+        pending: u32,
+        tx_invalid_descs: u64,
+        tx_ring_empty_descs: u64,
+    },
 }
 
 impl InterfaceEvent {
@@ -108,6 +119,25 @@ impl Details {
                 reason: reason.clone(),
             },
             EventKind::WorkerCannotSend { worker } => Self::CannotSend { worker: *worker },
+            EventKind::TransmitStalled {
+                worker,
+                after,
+                stall,
+            }
+            | EventKind::TransmitResumed {
+                worker,
+                after,
+                stall,
+            } => Self::Transmit {
+                queue: stall.queue,
+                xsk: stall.xsk,
+                worker: *worker,
+                seconds: after.as_secs_f64(),
+                in_flight: stall.in_flight,
+                pending: stall.pending,
+                tx_invalid_descs: stall.kernel.tx_invalid_descs,
+                tx_ring_empty_descs: stall.kernel.tx_ring_empty_descs,
+            },
             // Those of links have nothing else, and those that are still to come
             // have their sentence.
             _ => Self::None {},

@@ -45,7 +45,7 @@ pub trait Application {
     ///
     /// It is called once more at the end, when nothing can be sent any more, with what
     /// is [aborted](crate::Outcome::Aborted), so that every transmission that was to be
-    /// reported is, once.
+    /// reported is, once. Then it is called again for as long as it reads any.
     fn completed(&mut self, completions: Completions<'_>, out: &mut Outbox<'_>) {
         let _ = out;
         completions.for_each(drop);

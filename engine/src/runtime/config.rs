@@ -1,5 +1,7 @@
 //! What an engine may be asked for, checked once where it is built.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::kernel::OutOfRange;
@@ -8,6 +10,11 @@ use crate::steering::rules::RulesError;
 
 /// Frames that an application receives at once, where nothing else is asked for.
 pub(crate) const DEFAULT_BATCH_SIZE: u32 = 64;
+
+/// How long no frame in transmit may come back before that is reported, where nothing else
+/// is asked for: as long as the kernel's own watchdog waits (`dev->watchdog_timeo`, five
+/// seconds in `net/sched/sch_generic.c`).
+pub(crate) const DEFAULT_TRANSMIT_WATCHDOG: Duration = Duration::from_secs(5);
 
 /// What a worker does when there is nothing to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

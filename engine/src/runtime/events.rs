@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::kernel::InterfaceId;
 use crate::kernel::interface::InterfaceQueues;
+use crate::kernel::{InterfaceId, KernelStatistics};
 
 /// Something that happened to an interface while the engine ran, and did not end it.
 ///
@@ -92,6 +92,27 @@ pub enum EventKind {
         /// The worker.
         worker: usize,
     },
+    /// Frames are in transmit on a queue, and for as long as
+    /// [`transmit_watchdog`](crate::EngineBuilder::transmit_watchdog) says none came back,
+    /// although the kernel was woken once more: the driver is stuck, or whoever the frames
+    /// went to holds them. Frames go on being sent while there is room.
+    TransmitStalled {
+        /// The worker.
+        worker: usize,
+        /// How long none came back.
+        after: Duration,
+        /// What the xsk is like.
+        stall: TransmitStall,
+    },
+    /// Frames come back again after [`TransmitStalled`](Self::TransmitStalled).
+    TransmitResumed {
+        /// The worker.
+        worker: usize,
+        /// How long none came back.
+        after: Duration,
+        /// What the xsk is like now.
+        stall: TransmitStall,
+    },
     /// No worker drives a queue that appeared.
     QueueNotServed {
         /// The queue's index.
@@ -99,6 +120,22 @@ pub enum EventKind {
         /// Why not, as a clause, such as `the worker has no chunks left`.
         reason: String,
     },
+}
+
+/// What an xsk is like whose frames in transmit do not come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransmitStall {
+    /// The queue's index.
+    pub queue: u32,
+    /// Which of the queue's xsks.
+    pub xsk: u8,
+    /// Frames handed to the kernel that have not come back.
+    pub in_flight: u32,
+    /// Of their descriptors, those that the kernel has not taken from the TX ring.
+    pub pending: u32,
+    /// The kernel's counters.
+    pub kernel: KernelStatistics,
 }
 
 impl EventKind {
@@ -115,6 +152,8 @@ impl EventKind {
             Self::QueuesChanged { .. } => "queues_changed",
             Self::RulesNotRenewed { .. } => "rules_not_renewed",
             Self::WorkerCannotSend { .. } => "worker_cannot_send",
+            Self::TransmitStalled { .. } => "transmit_stalled",
+            Self::TransmitResumed { .. } => "transmit_resumed",
             Self::QueueServed { .. } => "queue_served",
             Self::QueueNotServed { .. } => "queue_not_served",
         }
@@ -183,6 +222,27 @@ impl fmt::Display for Event {
                 f,
                 "worker {worker} has no TX queue of interface `{name}` left, and drops the frames \
                  to it: start again to use fewer workers"
+            ),
+            EventKind::TransmitStalled { after, stall, .. } => {
+                let what = if stall.pending > 0 {
+                    "the kernel does not take"
+                } else {
+                    "the driver, or whoever they went to, holds"
+                };
+                write!(
+                    f,
+                    "queue {} of interface `{name}` has finished none of {} frames for {:.1} s: \
+                     {what} them; look at the interface and at what is behind it",
+                    stall.queue,
+                    stall.in_flight,
+                    after.as_secs_f64()
+                )
+            }
+            EventKind::TransmitResumed { after, stall, .. } => write!(
+                f,
+                "queue {} of interface `{name}` finishes frames again, after {:.1} s",
+                stall.queue,
+                after.as_secs_f64()
             ),
             EventKind::QueueServed { queue, worker } => {
                 write!(
@@ -303,6 +363,18 @@ mod tests {
             source: QueuesSource::Driver,
         };
 
+        let stalled = |pending| EventKind::TransmitStalled {
+            worker: 0,
+            after: Duration::from_millis(5200),
+            stall: TransmitStall {
+                queue: 3,
+                xsk: 0,
+                in_flight: 64,
+                pending,
+                kernel: KernelStatistics::default(),
+            },
+        };
+
         let all = [
             (
                 EventKind::LinkDown,
@@ -346,6 +418,17 @@ mod tests {
                 },
                 "interface `a0` has 4 RX and 1 TX queue, and had 1 RX and 1 TX queue; for up to \
                  12 ms, frames on the new ones went past the rules, uncounted",
+            ),
+            (
+                stalled(0),
+                "queue 3 of interface `a0` has finished none of 64 frames for 5.2 s: the driver, \
+                 or whoever they went to, holds them; look at the interface and at what is \
+                 behind it",
+            ),
+            (
+                stalled(60),
+                "queue 3 of interface `a0` has finished none of 64 frames for 5.2 s: the kernel \
+                 does not take them; look at the interface and at what is behind it",
             ),
             (
                 EventKind::QueueServed {

@@ -23,6 +23,7 @@ mod routes;
 mod shutdown;
 mod simulated;
 mod stats;
+mod transmit_watchdog;
 mod waiting;
 mod waker;
 mod watched;
@@ -38,7 +39,7 @@ pub use engine::{
     UnusedCpus, WorkerReport,
 };
 pub use error::Error;
-pub use events::{Event, EventKind};
+pub use events::{Event, EventKind, TransmitStall};
 pub use outbox::{Discard, Outbox};
 pub use simulated::SimulatedWorker;
 pub use stats::{QueueStats, Snapshot, Summary, WorkerStats, XskStats};

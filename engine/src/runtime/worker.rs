@@ -17,9 +17,11 @@ use crate::runtime::Wait;
 use crate::runtime::application::Application;
 use crate::runtime::attention::Attention;
 use crate::runtime::down_links::DownLinks;
+use crate::runtime::events::{EventKind, Events};
 use crate::runtime::publisher::{Labels, Publisher, SharedCounters, WorkerCounters};
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::stats::WorkerStats;
+use crate::runtime::transmit_watchdog::{Finding, TransmitWatchdog};
 use crate::runtime::waiting::Waiting;
 use crate::runtime::xsk_set::{Round, XskSet};
 use crate::xsk::Xsk;
@@ -52,6 +54,8 @@ pub(crate) struct Worker {
     waiting: Waiting,
     publisher: Publisher,
     links: Arc<DownLinks>,
+    watchdog: TransmitWatchdog,
+    events: Events,
     stats: WorkerStats,
 }
 
@@ -71,6 +75,8 @@ pub(crate) struct WorkerParts {
     pub(crate) wait: Wait,
     pub(crate) shared: SharedCounters,
     pub(crate) links: Arc<DownLinks>,
+    pub(crate) transmit_watchdog: Option<Duration>,
+    pub(crate) events: Events,
 }
 
 impl Worker {
@@ -86,6 +92,8 @@ impl Worker {
             waiting: Waiting::new(parts.wait),
             publisher,
             links: parts.links,
+            watchdog: TransmitWatchdog::new(parts.transmit_watchdog),
+            events: parts.events,
             stats: WorkerStats {
                 worker: parts.worker,
                 cpu: parts.cpu,
@@ -290,6 +298,7 @@ impl Worker {
     fn publish(&mut self) -> Result<(), Error> {
         // As often is often enough.
         self.xsks.even_out();
+        self.watch_transmissions()?;
         let counters = WorkerCounters {
             xsks: self.xsks.counters(self.stats.worker),
             worker: self.worker_stats(),
@@ -299,6 +308,38 @@ impl Worker {
             worker: self.stats.worker,
             message,
         })
+    }
+
+    /// Wakes the kernel where it keeps frames and finishes none, and reports that.
+    fn watch_transmissions(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        let seen = self.xsks.transmissions();
+        let look = |(position, seen)| (position, self.watchdog.look(position, seen, now));
+        let found = seen.enumerate().map(look);
+        let found: Vec<_> = found.filter(|(_, it)| *it != Finding::Nothing).collect();
+        for (position, finding) in found {
+            let worker = self.stats.worker;
+            let (interface, stall) = self.xsks.stall(position);
+            let kind = match finding {
+                Finding::Nothing => continue,
+                Finding::Wake => {
+                    self.xsks.wake_regardless()?;
+                    continue;
+                }
+                Finding::Stalled(after) => EventKind::TransmitStalled {
+                    worker,
+                    after,
+                    stall,
+                },
+                Finding::Resumed(after) => EventKind::TransmitResumed {
+                    worker,
+                    after,
+                    stall,
+                },
+            };
+            self.events.report(interface, kind);
+        }
+        Ok(())
     }
 
     fn worker_stats(&mut self) -> WorkerStats {

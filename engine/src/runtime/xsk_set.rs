@@ -20,11 +20,13 @@ use crate::runtime::attention::Attention;
 use crate::runtime::counters::Counters;
 use crate::runtime::down_links::DownLinks;
 use crate::runtime::drops::{DropReason, Drops};
+use crate::runtime::events::TransmitStall;
 use crate::runtime::outbox::{Outbox, Refusals};
 use crate::runtime::passes::Passes;
 use crate::runtime::routes::{Endpoint, Routes};
 use crate::runtime::shutdown::REMOVED;
 use crate::runtime::stats::XskStats;
+use crate::runtime::transmit_watchdog::Transmissions;
 use crate::xsk::{RxHalf, TxHalf, WakeError, Xsk};
 
 /// What a round did.
@@ -50,6 +52,8 @@ pub(crate) struct XskSet {
     /// refused a frame. Nothing more comes back.
     dead: Vec<bool>,
     refusals: Vec<Refusals>,
+    /// Whether the application may have left completions.
+    has_unread: bool,
     routes: Routes,
     umem: Umem,
     batch_size: u32,
@@ -73,6 +77,7 @@ impl XskSet {
             names: Vec::new(),
             dead: Vec::new(),
             refusals: Vec::new(),
+            has_unread: false,
             routes: Routes::default(),
             umem,
             batch_size,
@@ -233,7 +238,8 @@ impl XskSet {
                 round = Round::Progress;
             }
         }
-        if self.report(application) {
+        // Whatever completes may be of any xsk of its queue.
+        if (round == Round::Progress || self.has_unread) && self.report(application) {
             round = Round::Progress;
         }
         if self.passes.complete() {
@@ -265,11 +271,8 @@ impl XskSet {
     /// Has the application read completions, and returns whether it did.
     #[inline]
     fn report(&mut self, application: &mut impl Application) -> bool {
-        let has_completions = |tx: &mut RefCell<TxHalf>| tx.get_mut().has_completions();
-        if !self.tx.iter_mut().any(has_completions) {
-            return false;
-        }
-        self.report_each(application)
+        self.has_unread = (self.tx.iter_mut()).any(|tx| tx.get_mut().has_completions());
+        self.has_unread && self.report_each(application)
     }
 
     #[inline(never)]
@@ -295,7 +298,8 @@ impl XskSet {
     /// became of them. Nothing is sent any more.
     pub(crate) fn end_transmissions(&mut self, application: &mut impl Application) {
         self.tx.iter_mut().for_each(|tx| tx.get_mut().end());
-        self.report(application);
+        // An application that reads a few at a time has no further round to do it in.
+        while self.report(application) {}
     }
 
     #[inline]
@@ -387,6 +391,32 @@ impl XskSet {
     /// Whether frames are on their way to a stack.
     pub(crate) fn is_passing(&mut self) -> bool {
         self.passes.is_sending()
+    }
+
+    /// What the frames in transmit of each xsk do.
+    pub(crate) fn transmissions(&self) -> impl Iterator<Item = Transmissions> {
+        let all = self.tx.iter().zip(&self.dead);
+        all.map(|(tx, &dead)| {
+            let tx = tx.borrow();
+            Transmissions {
+                in_flight: tx.in_flight(),
+                completed: tx.counters().completed,
+                is_explained: dead || tx.is_down(),
+            }
+        })
+    }
+
+    /// The state of the xsk at `position`, to be reported. Makes a system call.
+    pub(crate) fn stall(&mut self, position: usize) -> (InterfaceId, TransmitStall) {
+        let (rx, tx) = (&self.rx[position], self.tx[position].get_mut());
+        let stall = TransmitStall {
+            queue: rx.queue().get(),
+            xsk: rx.xsk().0,
+            in_flight: tx.in_flight(),
+            pending: tx.pending(),
+            kernel: rx.kernel_statistics().unwrap_or_default(),
+        };
+        (rx.interface(), stall)
     }
 
     /// The receiving halves.

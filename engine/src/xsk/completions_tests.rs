@@ -315,6 +315,34 @@ fn xsk_that_drops_reports_what_it_did_not_finish() {
 }
 
 #[test]
+fn xsk_that_ended_drops_as_any_other() {
+    let (umem, mut xsk, mut nic) = xsk();
+    let queue = xsk.completion_queue();
+    for cookie in 0..4 {
+        xsk.transmit_tagged(small(&umem), cookie).expect("room");
+    }
+    xsk.publish();
+    assert!(nic.transmitted().is_some());
+    xsk.transmit_tagged(small(&umem), 4).expect("room");
+    xsk.transmit(small(&umem)).expect("room");
+
+    for _ in 0..2 {
+        xsk.tx().0.end();
+        let counters = xsk.tx_counters();
+        assert_eq!((counters.frames, counters.completed), (6, 1));
+        assert_eq!((xsk.in_flight(), xsk.outstanding()), (5, 0));
+    }
+    let refused = xsk.transmit_tagged(small(&umem), 5);
+    assert!(matches!(refused, Err(TransmitError::ReceiveOnly(_))));
+    drop((refused, xsk, nic));
+
+    assert_eq!(queue.completions().count(), 5);
+    let audit = umem.audit();
+    assert!(audit.is_balanced(), "{audit:?}");
+    assert_eq!((audit.application, audit.transmit), (0, 0), "{audit:?}");
+}
+
+#[test]
 fn completions_that_nobody_reads_go_with_the_xsk() {
     let (umem, mut xsk, mut nic) = xsk();
     xsk.transmit_returning(small(&umem), 1).expect("room");

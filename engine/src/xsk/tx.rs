@@ -609,6 +609,9 @@ impl TxHalf {
                 _ => {}
             }
         }
+        // They were counted as sent, and now as completed.
+        self.settled = self.ring.next();
+        self.ring.begin_row(0);
     }
 
     /// Ends what was to be reported, as [`abort`](Self::abort) does, and takes no frame

@@ -1,6 +1,7 @@
 //! What an engine is asked for, checked before the machine is touched.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::engine::Engine;
 use super::management::KeepManagement;
@@ -185,6 +186,25 @@ impl EngineBuilder {
     #[must_use]
     pub fn on_link_down(mut self, on_link_down: OnLinkDown) -> Self {
         self.0.on_link_down = on_link_down;
+        self
+    }
+
+    /// Transmissions of an xsk that are to be [reported](crate::Outbox::send_tagged) at a
+    /// time: see [`XskConfig::completions`]. Twice as many as a ring has entries by default.
+    #[must_use]
+    pub fn completions(mut self, places: u32) -> Self {
+        self.0.xsk.completions = Some(places);
+        self
+    }
+
+    /// How long no frame in transmit on a queue may come back, while there are some,
+    /// before the kernel is woken once more and then
+    /// [`EventKind::TransmitStalled`](crate::EventKind::TransmitStalled) says so. Five
+    /// seconds by default, as the kernel's own watchdog; `None` is for ever. Looked at
+    /// about twenty times a second.
+    #[must_use]
+    pub fn transmit_watchdog(mut self, patience: Option<Duration>) -> Self {
+        self.0.transmit_watchdog = patience;
         self
     }
 
@@ -384,6 +404,12 @@ mod tests {
                     queues: 2,
                     xsks: 128,
                     most: 255,
+                },
+            ),
+            (
+                pair().transmit_watchdog(Some(Duration::ZERO)),
+                ConfigError::Zero {
+                    what: "the transmit watchdog's time",
                 },
             ),
             (pair().batch_size(0), ConfigError::Zero { what: "batch" }),

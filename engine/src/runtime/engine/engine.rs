@@ -267,6 +267,7 @@ impl Engine {
                 passages: self.passages.clone(),
                 shared: Arc::clone(&shared),
                 links: Arc::clone(&self.links),
+                events: self.events.clone(),
                 requests: requests.clone(),
                 shutdown: Arc::clone(&self.shutdown),
                 plan: plan.clone(),

@@ -1,11 +1,15 @@
 //! What an engine is asked for, made of what its UMEMs, xsks and steering are.
 
+use std::time::Duration;
+
 use super::management::KeepManagement;
 use crate::kernel::RingCapacity;
 use crate::memory::ledger::XskId;
 use crate::memory::limits::{ChunkLimits, Extent};
 use crate::memory::{LimitsError, UmemConfig};
-use crate::runtime::config::{ConfigError, DEFAULT_BATCH_SIZE, OnLinkDown, Wait};
+use crate::runtime::config::{
+    ConfigError, DEFAULT_BATCH_SIZE, DEFAULT_TRANSMIT_WATCHDOG, OnLinkDown, Wait,
+};
 use crate::steering::{Attach, Steering, SteeringConfig};
 use crate::xsk::XskConfig;
 
@@ -20,6 +24,7 @@ pub(super) struct Settings {
     pub(super) batch_size: u32,
     pub(super) wait: Wait,
     pub(super) on_link_down: OnLinkDown,
+    pub(super) transmit_watchdog: Option<Duration>,
     pub(super) promiscuous: bool,
     pub(super) passing: bool,
     pub(super) keep_management: KeepManagement,
@@ -48,6 +53,7 @@ impl Settings {
             batch_size: DEFAULT_BATCH_SIZE,
             wait: Wait::Adaptive,
             on_link_down: OnLinkDown::Wait,
+            transmit_watchdog: Some(DEFAULT_TRANSMIT_WATCHDOG),
             promiscuous: false,
             passing: false,
             keep_management: KeepManagement::Auto,
@@ -75,6 +81,11 @@ impl Settings {
         if self.steering.xsks_per_queue == 0 {
             return Err(ConfigError::Zero {
                 what: "xsks per queue",
+            });
+        }
+        if self.transmit_watchdog == Some(Duration::ZERO) {
+            return Err(ConfigError::Zero {
+                what: "the transmit watchdog's time",
             });
         }
         if self.batch_size == 0 {

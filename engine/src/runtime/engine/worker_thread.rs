@@ -23,6 +23,7 @@ use crate::runtime::application::{Application, WorkerContext};
 use crate::runtime::attention::Attention;
 use crate::runtime::clock::Clock;
 use crate::runtime::down_links::DownLinks;
+use crate::runtime::events::Events;
 use crate::runtime::guard::guarded;
 use crate::runtime::outbox::Outbox;
 use crate::runtime::passes::Passes;
@@ -47,6 +48,7 @@ pub(super) struct WorkerThread {
     pub(super) passages: Vec<Arc<Passage>>,
     pub(super) shared: SharedCounters,
     pub(super) links: Arc<DownLinks>,
+    pub(super) events: Events,
     pub(super) requests: Requests,
     pub(super) shutdown: Arc<Shutdown>,
 }
@@ -115,6 +117,8 @@ impl WorkerThread {
             wait: self.config.wait,
             shared: Arc::clone(&self.shared),
             links: Arc::clone(&self.links),
+            transmit_watchdog: self.config.transmit_watchdog,
+            events: self.events.clone(),
         };
         let mut worker = match Worker::new(parts) {
             Ok(worker) => worker,
