@@ -70,7 +70,8 @@ pub fn run(
         output.row(&result)?;
         outcome = outcome.and(result.verdict());
     }
-    let summary = engine.stop();
+    let stopped = wire.forwarder().try_run(move || engine.stop());
+    let summary = stopped.map_err(testbed_failed)?;
     summary
         .outcome
         .as_ref()

@@ -118,6 +118,13 @@ pub enum Error {
         output: String,
     },
 
+    /// A link cannot be impaired.
+    #[error("cannot impair the link: {reason}")]
+    Impairment {
+        /// What is wrong, and what to do about it.
+        reason: String,
+    },
+
     /// An awaited state did not come about.
     #[error("interface `{interface}` of host `{host}`: no {awaited} within {limit:?}{remedy}")]
     Timeout {

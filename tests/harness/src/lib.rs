@@ -53,6 +53,13 @@
 //! 256-slot ring unless a queueing discipline is attached, so a `pfifo` is.
 //! IPv6 is off, so hosts send nothing by themselves.
 //!
+//! # Impaired links
+//!
+//! With the feature `impair`, a link made with `LinkBuilder::impairable` delays, loses and
+//! slows down frames as `tc netem` does, on kernels without it too:
+//! `link.impair("delay 20ms loss 1%")`. It runs Wharf's engine in the middle, on a thread
+//! of this process.
+//!
 //! # Privileges
 //!
 //! `CAP_SYS_ADMIN`, `CAP_NET_ADMIN` and `CAP_NET_RAW`: in practice, root.
@@ -70,6 +77,8 @@ mod frames;
 mod host;
 mod huge_pages;
 mod interface;
+#[cfg(feature = "impair")]
+mod line;
 mod link;
 mod mac;
 mod moving;
@@ -99,6 +108,8 @@ pub use frames::{FrameError, UdpFlow, UdpFrame};
 pub use host::{Entered, Host};
 pub use huge_pages::HugePages;
 pub use interface::{Interface, Status};
+#[cfg(feature = "impair")]
+pub use line::LinkEnd;
 pub use link::{Link, LinkBuilder};
 pub use mac::{MacAddress, ParseMacError};
 pub use offloads::Offload;

@@ -12,9 +12,13 @@ use netlink_packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage,
 };
 
+#[cfg(feature = "impair")]
+use crate::error::Error;
 use crate::error::Result;
 use crate::host::Host;
 use crate::interface::Interface;
+#[cfg(feature = "impair")]
+use crate::line::{Line, LinkEnd};
 use crate::mac::MacAddress;
 use crate::offloads::Offload;
 use crate::queueing::Queueing;
@@ -25,6 +29,12 @@ use crate::switch::Switch;
 pub struct Link {
     near: Interface,
     far: Interface,
+    /// What lies between the ends of an impairable link. The engine stops before its
+    /// interfaces go.
+    #[cfg(feature = "impair")]
+    line: Option<Line>,
+    #[cfg(feature = "impair")]
+    halves: Vec<Link>,
 }
 
 /// Settings of a link; see [`Link::between`].
@@ -37,6 +47,8 @@ pub struct LinkBuilder {
     queues: u32,
     offloads: Switch,
     queueing: Queueing,
+    #[cfg(feature = "impair")]
+    is_impairable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +90,8 @@ impl Link {
             queues: 1,
             offloads: Switch::Off,
             queueing: Queueing::Pfifo,
+            #[cfg(feature = "impair")]
+            is_impairable: false,
         }
     }
 
@@ -101,6 +115,69 @@ impl Link {
         &self.far
     }
 
+    /// Delays, loses, duplicates, corrupts, reorders or slows down frames from now on, in
+    /// both directions, in the words of `tc netem`: see
+    /// [`Impairment`](wharf::impairment::Impairment). It takes the place of the one
+    /// before; frames that are held keep their times.
+    ///
+    /// ```no_run
+    /// # fn main() -> wharf_testbed::Result<()> {
+    /// # use wharf_testbed::{Host, Link};
+    /// # let (client, server) = (Host::new("client")?, Host::new("server")?);
+    /// let link = Link::between(&client, &server).impairable().create()?;
+    /// link.impair("delay 20ms loss 1%")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Impairment`] when the words are wrong, when more frames are to be held
+    /// than there is memory for, and when the link is not
+    /// [impairable](LinkBuilder::impairable). Nothing has changed then.
+    #[cfg(feature = "impair")]
+    pub fn impair(&self, impairment: &str) -> Result<()> {
+        self.line()?.set(None, Some(impairment))
+    }
+
+    /// As [`impair`](Self::impair), only what the host at one end sends.
+    ///
+    /// # Errors
+    ///
+    /// As [`impair`](Self::impair).
+    #[cfg(feature = "impair")]
+    pub fn impair_from(&self, end: LinkEnd, impairment: &str) -> Result<()> {
+        self.line()?.set(Some(end), Some(impairment))
+    }
+
+    /// Impairs frames no more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Impairment`] when the link is not
+    /// [impairable](LinkBuilder::impairable).
+    #[cfg(feature = "impair")]
+    pub fn clear_impairment(&self) -> Result<()> {
+        self.line()?.set(None, None)
+    }
+
+    /// What was done so far to frames that the host at one end sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`clear_impairment`](Self::clear_impairment).
+    #[cfg(feature = "impair")]
+    pub fn impaired(&self, end: LinkEnd) -> Result<wharf::impairment::ImpairmentCounts> {
+        Ok(self.line()?.counts(end))
+    }
+
+    #[cfg(feature = "impair")]
+    fn line(&self) -> Result<&Line> {
+        self.line.as_ref().ok_or_else(|| Error::Impairment {
+            reason: "it is a plain veth pair: create it with `impairable`".to_owned(),
+        })
+    }
+
     /// Deletes both ends now; the handle then speaks of an interface that is
     /// gone. Doing so twice is no error.
     ///
@@ -117,6 +194,11 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        #[cfg(feature = "impair")]
+        {
+            drop(self.line.take());
+            self.halves.clear();
+        }
         // When even this fails, the kernel deletes the pair with its hosts.
         let _ = self.delete();
     }
@@ -162,6 +244,18 @@ impl LinkBuilder {
         self
     }
 
+    /// Puts an engine in the middle, in a host of its own, so that
+    /// [`Link::impair`] can impair what crosses the link. Until then it forwards every
+    /// frame.
+    ///
+    /// It is an XDP program and a worker between two veth pairs: so the two ends are no
+    /// peers, and neither notices when the other is set down. Leave offloads off.
+    #[cfg(feature = "impair")]
+    pub fn impairable(mut self) -> Self {
+        self.is_impairable = true;
+        self
+    }
+
     /// Creates the link.
     ///
     /// # Errors
@@ -169,6 +263,44 @@ impl LinkBuilder {
     /// [`Error::Netlink`](crate::Error::Netlink) or
     /// [`Error::Interface`](crate::Error::Interface); nothing is left then.
     pub fn create(self) -> Result<Link> {
+        #[cfg(feature = "impair")]
+        if self.is_impairable {
+            return self.create_impairable();
+        }
+        self.create_pair()
+    }
+
+    /// A pair to each end, and a line between them.
+    #[cfg(feature = "impair")]
+    fn create_impairable(self) -> Result<Link> {
+        let middle = Host::new("line")?;
+        let end = |name: &str| End {
+            host: middle.clone(),
+            name: Some(name.to_owned()),
+            mac: None,
+        };
+        let (near_name, far_name) = self.choose_names()?;
+        let half = |end: &End, name: String, other: End| Self {
+            near: End {
+                name: Some(name),
+                ..end.clone()
+            },
+            far: other,
+            is_impairable: false,
+            ..self.clone()
+        };
+        let near = half(&self.near, near_name, end("left")).create_pair()?;
+        let far = half(&self.far, far_name, end("right")).create_pair()?;
+        let line = Line::start(&middle, &near.far, &far.far)?;
+        Ok(Link {
+            near: self.near.host.interface(near.near.name())?,
+            far: self.far.host.interface(far.near.name())?,
+            line: Some(line),
+            halves: vec![near, far],
+        })
+    }
+
+    fn create_pair(self) -> Result<Link> {
         let (near_name, far_name) = self.choose_names()?;
         let mut far = self.describe(&self.far, &far_name);
         let namespace = self.far.host.as_fd().as_raw_fd();
@@ -189,6 +321,10 @@ impl LinkBuilder {
         let link = Link {
             near: self.near.host.interface(&near_name)?,
             far: self.far.host.interface(&far_name)?,
+            #[cfg(feature = "impair")]
+            line: None,
+            #[cfg(feature = "impair")]
+            halves: Vec::new(),
         };
         for end in [&link.near, &link.far] {
             if self.offloads == Switch::Off {

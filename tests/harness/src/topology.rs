@@ -32,6 +32,8 @@ pub struct TopologyOptions {
     neighbours: Neighbours,
     ipv6: Switch,
     offloads: Switch,
+    #[cfg(feature = "impair")]
+    impairable: Switch,
 }
 
 /// How client and server learn each other's Ethernet address.
@@ -97,6 +99,8 @@ impl Testbed {
             neighbours: Neighbours::Static,
             ipv6: Switch::Off,
             offloads: Switch::Off,
+            #[cfg(feature = "impair")]
+            impairable: Switch::Off,
         }
     }
 }
@@ -133,6 +137,13 @@ impl TopologyOptions {
         self
     }
 
+    /// Makes the link of a [`Pair`] [impairable](LinkBuilder::impairable), or not.
+    #[cfg(feature = "impair")]
+    pub fn impairable(mut self, impairable: Switch) -> Self {
+        self.impairable = impairable;
+        self
+    }
+
     /// Makes a [`Pair`].
     ///
     /// # Errors
@@ -140,8 +151,13 @@ impl TopologyOptions {
     /// As [`Testbed::pair`].
     pub fn pair(self) -> Result<Pair> {
         let (client, server) = (self.host("client")?, self.host("server")?);
-        let link = self
-            .link(&client, &server)
+        let plan = self.link(&client, &server);
+        #[cfg(feature = "impair")]
+        let plan = match self.impairable {
+            Switch::On => plan.impairable(),
+            Switch::Off => plan,
+        };
+        let link = plan
             .names("eth0", "eth0")
             .macs(CLIENT_MAC, SERVER_MAC)
             .create()?;

@@ -4,6 +4,7 @@
 mod changes;
 mod ends;
 mod limits;
+mod links;
 mod traffic;
 
 use std::time::Duration;
