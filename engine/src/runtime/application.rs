@@ -78,7 +78,7 @@ pub trait Application {
     }
 
     /// Called in every round in which a [watched](Outbox::watch) descriptor was seen to be
-    /// ready: at once where the worker sleeps, every few rounds where it is busy. It
+    /// ready: at once where the worker sleeps, every 32 rounds where it is busy. It
     /// comes again until the descriptor is ready no more, or is not watched.
     fn ready(&mut self, token: WatchToken, out: &mut Outbox<'_>) {
         let _ = (token, out);

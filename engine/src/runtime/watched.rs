@@ -1,9 +1,10 @@
 //! Descriptors of the application's own that its worker waits on.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::kernel::sys::epoll::{Epoll, ReadyFor};
 use crate::runtime::Error;
@@ -21,7 +22,8 @@ pub enum Interest {
     Both,
 }
 
-/// Names a [watched](crate::Outbox::watch) descriptor. None is used twice by a worker.
+/// Names a [watched](crate::Outbox::watch) descriptor of one worker. None is used twice in
+/// a process, so that of another worker names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WatchToken(u64);
 
@@ -33,8 +35,10 @@ pub(crate) struct Watched {
     /// Duplicates, so that each is one that the set has, whatever becomes of the
     /// application's.
     descriptors: RefCell<BTreeMap<WatchToken, OwnedFd>>,
-    next: Cell<u64>,
 }
+
+/// The next token of whichever worker.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl Watched {
     /// Watches a duplicate of `fd`.
@@ -56,14 +60,14 @@ impl Watched {
             let _ = self.set.set(Epoll::new()?);
         }
         let set = self.set.get().expect("it was just set");
-        let token = WatchToken(self.next.get());
+        // Relaxed: it says nothing of other memory.
+        let token = WatchToken(NEXT.fetch_add(1, Ordering::Relaxed));
         let what = match interest {
             Interest::Readable => ReadyFor::Reading,
             Interest::Writable => ReadyFor::Writing,
             Interest::Both => ReadyFor::Either,
         };
         set.add(fd.as_fd(), token.0, what)?;
-        self.next.set(token.0 + 1);
         self.descriptors.borrow_mut().insert(token, fd);
         Ok(token)
     }

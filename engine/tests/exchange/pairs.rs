@@ -1,11 +1,14 @@
 //! Each pair of ours that can be exchanged or joined, one by one.
 
 use std::mem::{forget, swap};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Instant;
 
 use wharf::{
-    AppendError, Application, Batch, Frame, InterfaceId, Outbox, Outcome, RingCapacity,
-    SimulatedNic, SimulatedWorker, TransmitError, Umem, UmemConfig, Xsk, XskConfig,
+    AppendError, Application, Batch, Frame, Interest, InterfaceId, Outbox, Outcome, RingCapacity,
+    SimulatedNic, SimulatedWorker, TransmitError, Umem, UmemConfig, WatchToken, WorkerContext, Xsk,
+    XskConfig,
 };
 
 const RING: u32 = 64;
@@ -303,6 +306,70 @@ fn outbox_refuses_the_frames_of_a_worker_inside_its_application() {
     assert!(worker.round());
     assert!(worker.finish().is_conserved());
     umems.iter().for_each(|umem| assert_whole(umem, &[]));
+}
+
+/// Counts what it is called for, and unwatches what it is told.
+#[derive(Default)]
+struct Calls {
+    woken: u32,
+    ticks: u32,
+    ready: u32,
+    unwatch: Option<WatchToken>,
+}
+
+impl Application for Calls {
+    fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
+        batch.for_each(drop);
+    }
+
+    fn tick(&mut self, _: Instant, _: &mut Outbox<'_>) {
+        self.ticks += 1;
+    }
+
+    fn woken(&mut self, out: &mut Outbox<'_>) {
+        self.woken += 1;
+        if let Some(token) = self.unwatch.take() {
+            assert!(!out.unwatch(token), "it is another worker's");
+        }
+    }
+
+    fn ready(&mut self, _: WatchToken, _: &mut Outbox<'_>) {
+        self.ready += 1;
+    }
+}
+
+#[test]
+fn exchanged_contexts_reach_the_worker_they_are_of() {
+    let umems = [umem(), umem()];
+    let worker = |umem| {
+        let (worker, _nics) =
+            SimulatedWorker::new(umem, &[config(1)], Calls::default()).expect("an xsk");
+        worker
+    };
+    let (mut a, mut b) = (worker(&umems[0]), worker(&umems[1]));
+    let (mut of_a, mut of_b) = (a.context().clone(), b.context().clone());
+    let (own, _peer) = UnixStream::pair().expect("a pair");
+    let watch = |context: &WorkerContext| context.watch(&own, Interest::Writable);
+    let tokens = [&of_a, &of_b].map(|context| watch(context).expect("a socket"));
+    assert_ne!(tokens[0], tokens[1]);
+    b.application().unwatch = Some(tokens[0]);
+
+    swap(&mut of_a, &mut of_b);
+    of_a.waker().wake();
+    of_a.tick_at(of_a.now());
+    a.round();
+    b.round();
+
+    let calls = |worker: &mut SimulatedWorker<Calls>| {
+        let calls = worker.application();
+        (calls.woken, calls.ticks, calls.ready)
+    };
+    assert_eq!(calls(&mut a), (0, 0, 1));
+    assert_eq!(calls(&mut b), (1, 1, 1));
+    let waker = of_b.waker();
+    assert!(a.finish().is_conserved());
+    waker.wake();
+    assert!(b.finish().is_conserved());
 }
 
 #[test]

@@ -147,6 +147,37 @@ fn ticks_come_under_load_and_while_the_interface_is_down(attach: Attach) {
     assert_conserved(&stop(engine));
 }
 
+#[test]
+fn worker_sleeps_no_longer_than_idle_returned() {
+    struct Until(Arc<AtomicU64>);
+    impl Application for Until {
+        fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
+            batch.for_each(drop);
+        }
+        fn idle(&mut self, out: &mut Outbox<'_>) -> Idle {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Idle::Until(out.now() + Duration::from_millis(1))
+        }
+    }
+    if !require_privileges() {
+        return;
+    }
+    let pair = Testbed::pair().expect("a pair");
+    let (_inside, builder) = on_server(&pair, Attach::Auto);
+    let idled = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&idled);
+    let builder = builder.wait(Wait::Poll);
+    let started = builder.start(move |_| Until(Arc::clone(&counted)));
+    let engine = started.expect("it starts");
+
+    // Sleeps that go on to the next publication would take longer than the bound.
+    wait_for_ticks(&idled, 500);
+
+    let summary = stop(engine);
+    assert_conserved(&summary);
+    assert!(summary.stats.workers[0].sleeps > 100, "it does not spin");
+}
+
 /// What [`Holds`] noted.
 #[derive(Default)]
 struct Noted {
