@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use wharf_testbed::{Pacer, PacketSocket};
 
 use crate::bench::testbed::Bed;
@@ -28,13 +29,15 @@ impl Load {
         }
     }
 
-    /// Sends until `is_over`, or for `duration` where there is a rate.
+    /// Sends until `is_over`, for `duration` at the most, from a CPU that is not the
+    /// worker's where there is another: else the two would measure the scheduler.
     pub fn start<'scope>(
         self,
         scope: &'scope Scope<'scope, '_>,
         bed: &Bed,
         is_over: &'scope AtomicBool,
         duration: Duration,
+        worker: Option<usize>,
     ) -> Result<Option<Sending<'scope>>, Failure> {
         let rate = match self {
             Self::None => return Ok(None),
@@ -45,6 +48,7 @@ impl Load {
         let burst = vec![bed.frame_to_nobody(&[0xa5; PAYLOAD]); BURST];
         let until = Instant::now() + duration;
         let send = move || {
+            leave_cpu(worker);
             let mut pacer = rate.map(|rate| Pacer::per_second(rate).burst(BURST));
             let mut sent = 0;
             while !is_over.load(Ordering::Relaxed) && Instant::now() < until {
@@ -57,6 +61,18 @@ impl Load {
             Ok(sent)
         };
         Ok(Some(Sending(scope.spawn(send))))
+    }
+}
+
+/// Keeps the calling thread off a CPU. Where it cannot be, it stays where it is.
+fn leave_cpu(cpu: Option<usize>) {
+    let Some(cpu) = cpu else { return };
+    if let Ok(mut cpus) = sched_getaffinity(None)
+        && cpus.count() > 1
+        && cpu < CpuSet::MAX_CPU
+    {
+        cpus.unset(cpu);
+        let _ = sched_setaffinity(None, &cpus);
     }
 }
 

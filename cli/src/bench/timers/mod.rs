@@ -91,11 +91,12 @@ fn one(
         engine.map_err(privileges::explain)
     })?;
     header(&Header::of("timers", engine.report()))?;
+    let cpu = engine.report().workers.first().and_then(|it| it.cpu);
     let waker = next(&wakers)?;
     let duration = Duration::from_secs(arguments.seconds);
     let is_over = AtomicBool::new(false);
     let sent = thread::scope(|scope| {
-        let sending = load.start(scope, bed, &is_over, duration)?;
+        let sending = load.start(scope, bed, &is_over, duration, cpu)?;
         let until = Instant::now() + duration;
         let measured = match measure {
             Measure::Wake => wake_until(until, &waker, &asked, stop),

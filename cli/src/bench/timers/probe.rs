@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use wharf::{Application, Batch, Frame, Outbox, WorkerContext};
+use wharf::{Application, Batch, Frame, InterfaceId, Outbox, WorkerContext};
 
 use super::measure::Measure;
 
@@ -92,6 +92,24 @@ impl Probe {
         }
     }
 
+    /// Sends the frames that are due, as long as there is room.
+    fn let_go(&mut self, now: Instant, out: &mut Outbox<'_>) {
+        while self.held.front().is_some_and(|(due, _)| *due <= now)
+            && let Some((due, frame)) = self.held.pop_front()
+        {
+            if let Err(refused) = out.try_send(frame, InterfaceId(0)) {
+                self.held.push_front((due, refused.into_frame()));
+                out.tick_at(now + FULL_RING);
+                return;
+            }
+            self.note(out.now().duration_since(due));
+            self.held_frames += 1;
+        }
+        if let Some((first, _)) = self.held.front() {
+            out.tick_at(*first);
+        }
+    }
+
     fn note(&mut self, late: Duration) {
         // A histogram that grows takes every value.
         let _ = self.late.record(nanoseconds(late));
@@ -129,18 +147,7 @@ impl Application for Probe {
                 }
                 out.tick_at(self.due);
             }
-            Measure::Hold(_) => {
-                while self.held.front().is_some_and(|(due, _)| *due <= now)
-                    && let Some((due, frame)) = self.held.pop_front()
-                {
-                    out.send_back(frame);
-                    self.note(out.now().duration_since(due));
-                    self.held_frames += 1;
-                }
-                if let Some((first, _)) = self.held.front() {
-                    out.tick_at(*first);
-                }
-            }
+            Measure::Hold(_) => self.let_go(now, out),
         }
     }
 
@@ -156,6 +163,9 @@ impl Application for Probe {
         });
     }
 }
+
+/// What a full TX ring may take to have room again.
+const FULL_RING: Duration = Duration::from_micros(100);
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
