@@ -158,6 +158,6 @@ impl WorkerContext {
     /// [`Error::AlwaysReady`] for a regular file or a directory, and [`Error::System`]
     /// when the kernel cannot watch one more.
     pub fn watch(&self, fd: impl AsFd, interest: Interest) -> Result<WatchToken, Error> {
-        self.attention.watched.add(fd.as_fd(), interest)
+        self.attention.watch(fd.as_fd(), interest)
     }
 }

@@ -2,12 +2,14 @@
 //! wakes it.
 
 use std::cell::Cell;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::runtime::Error;
 use crate::runtime::clock::Clock;
 use crate::runtime::waker::Alarm;
-use crate::runtime::watched::Watched;
+use crate::runtime::watched::{Interest, WatchToken, Watched};
 
 /// Shared on one thread by the worker, its [`Outbox`](crate::Outbox) and the
 /// [`WorkerContext`](crate::WorkerContext), so it changes through cells.
@@ -15,9 +17,13 @@ use crate::runtime::watched::Watched;
 pub(crate) struct Attention {
     pub(crate) alarm: Arc<Alarm>,
     pub(crate) clock: Clock,
-    pub(crate) watched: Watched,
+    watched: Watched,
     /// When the next tick is due.
     tick: Cell<Option<Instant>>,
+    /// When the last call of `idle` is to be repeated.
+    idle_until: Cell<Option<Instant>>,
+    /// Whether there is a tick or a descriptor, so that a round without looks once.
+    is_asked: Cell<bool>,
 }
 
 impl Attention {
@@ -27,6 +33,8 @@ impl Attention {
             clock,
             watched: Watched::default(),
             tick: Cell::new(None),
+            idle_until: Cell::new(None),
+            is_asked: Cell::new(false),
         }
     }
 
@@ -34,6 +42,45 @@ impl Attention {
     pub(crate) fn tick_at(&self, due: Instant) {
         let earliest = self.tick.get().map_or(due, |before| before.min(due));
         self.tick.set(Some(earliest));
+        self.is_asked.set(true);
+    }
+
+    /// Watches a descriptor.
+    pub(crate) fn watch(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: Interest,
+    ) -> Result<WatchToken, Error> {
+        self.is_asked.set(true);
+        self.watched.add(fd, interest)
+    }
+
+    pub(crate) fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
+    /// Notes that `idle` is to be called again at a time, or that it is not.
+    #[inline]
+    pub(crate) fn set_idle_until(&self, until: Option<Instant>) {
+        if until.is_some() || self.idle_until.get().is_some() {
+            self.idle_until.set(until);
+        }
+    }
+
+    /// When the worker is to go on although nothing has come.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.tick
+            .get()
+            .into_iter()
+            .chain(self.idle_until.get())
+            .min()
+    }
+
+    /// Whether the application may have to be called, for a wake, a tick or a
+    /// descriptor: costs next to nothing.
+    #[inline]
+    pub(crate) fn is_any(&self) -> bool {
+        self.is_asked.get() || self.alarm.is_woken()
     }
 
     pub(crate) fn next_tick(&self) -> Option<Instant> {
@@ -50,6 +97,7 @@ impl Attention {
             return None;
         }
         self.tick.set(None);
+        self.is_asked.set(self.watched.is_any());
         Some(now)
     }
 }

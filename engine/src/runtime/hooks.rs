@@ -34,16 +34,39 @@ impl XskSet {
     /// When the kernel cannot be asked.
     #[inline]
     pub(crate) fn take_ready(&mut self, application: &mut impl Application) -> Result<(), Error> {
-        if !self.attention().watched.is_any() {
+        if !self.attention().watched().is_any() {
             return Ok(());
         }
-        for token in self.attention().watched.ready()? {
+        for token in self.attention().watched().ready()? {
             // The call before may have ended it.
-            if self.attention().watched.has(token) {
+            if self.attention().watched().has(token) {
                 self.call(|out| application.ready(token, out));
             }
         }
         Ok(())
+    }
+
+    /// Calls the application for a wake, for a tick that is due, and for descriptors that
+    /// are ready.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel cannot be asked what is ready.
+    #[inline]
+    pub(crate) fn attend(&mut self, application: &mut impl Application) -> Result<(), Error> {
+        if self.attention().is_any() {
+            self.attend_to_all(application)
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn attend_to_all(&mut self, application: &mut impl Application) -> Result<(), Error> {
+        self.take_wake(application);
+        self.take_tick(application);
+        self.take_ready(application)
     }
 
     /// Collects what came back and calls [`finish`](Application::finish).

@@ -363,12 +363,12 @@ impl Outbox<'_> {
     /// [`Error::AlwaysReady`] for a regular file or a directory, and [`Error::System`]
     /// when the kernel cannot watch one more.
     pub fn watch(&mut self, fd: impl AsFd, interest: Interest) -> Result<WatchToken, Error> {
-        self.attention.watched.add(fd.as_fd(), interest)
+        self.attention.watch(fd.as_fd(), interest)
     }
 
     /// Watches a descriptor no more. Returns whether it did.
     pub fn unwatch(&mut self, token: WatchToken) -> bool {
-        self.attention.watched.remove(token)
+        self.attention.watched().remove(token)
     }
 
     /// Borrows the xsk that sends to an interface, in the place of the one before.

@@ -61,8 +61,6 @@ pub struct SimulatedWorker<A> {
     context: WorkerContext,
     rounds: u64,
     started: Instant,
-    /// When the application asked to be called again in its last call of `idle`.
-    idle_until: Option<Instant>,
     has_stopped: bool,
 }
 
@@ -137,7 +135,6 @@ impl<A: Application> SimulatedWorker<A> {
             context,
             rounds: 0,
             started: Instant::now(),
-            idle_until: None,
             has_stopped: false,
         };
         Ok((worker, nics))
@@ -167,16 +164,10 @@ impl<A: Application> SimulatedWorker<A> {
     pub fn round(&mut self) -> bool {
         self.rounds += 1;
         let application = &mut self.application;
-        self.xsks.take_wake(application);
-        self.xsks.take_tick(application);
-        let looked = self.xsks.take_ready(application);
-        looked.expect("the kernel knows what is ready");
+        let attended = self.xsks.attend(application);
+        attended.expect("the kernel knows what is ready");
         let round = self.xsks.round_or_idle(application);
         let round = round.expect("a simulated xsk needs no waking");
-        self.idle_until = match round {
-            Round::Until(at) => Some(at),
-            Round::Progress | Round::Nothing => None,
-        };
         round == Round::Progress || self.due().is_some_and(|due| due <= self.now())
     }
 
@@ -211,8 +202,7 @@ impl<A: Application> SimulatedWorker<A> {
     /// [asked for](crate::Idle::Until).
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        let tick = self.context.attention.next_tick();
-        self.idle_until.into_iter().chain(tick).min()
+        self.context.attention.due()
     }
 
     /// The application.

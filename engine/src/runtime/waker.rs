@@ -110,7 +110,13 @@ impl Alarm {
     /// If so, it is [`reset`](Self::reset).
     #[inline]
     pub(crate) fn take(&self) -> bool {
-        self.woken.load(Ordering::Relaxed) && self.take_wake()
+        self.is_woken() && self.take_wake()
+    }
+
+    /// Whether a [`Waker`] has woken the worker.
+    #[inline]
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Relaxed)
     }
 
     #[cold]

@@ -137,17 +137,11 @@ impl Worker {
             if empty_rounds.is_multiple_of(TICK_ROUNDS) {
                 self.xsks.take_tick(application);
             }
-            let due = match self.xsks.round_or_idle(application)? {
-                Round::Progress => {
-                    self.waiting.progress();
-                    empty_rounds = 0;
-                    continue;
-                }
-                Round::Until(due) => Some(due),
-                Round::Nothing => None,
-            };
-            if self.waiting.sleeps(Instant::now) {
-                self.sleep(due)?;
+            if self.xsks.round_or_idle(application)? == Round::Progress {
+                self.waiting.progress();
+                empty_rounds = 0;
+            } else if self.waiting.sleeps(Instant::now) {
+                self.sleep()?;
                 self.waiting.woke(Instant::now);
                 self.do_duties(duties)?;
                 self.xsks.take_ready(application)?;
@@ -198,7 +192,7 @@ impl Worker {
         let started = Instant::now();
         let mut active = started;
         loop {
-            let round = self.attend(application).and_then(|()| {
+            let round = self.xsks.attend(application).and_then(|()| {
                 // What the hooks sent is woken for here.
                 self.xsks.round(application)
             });
@@ -222,13 +216,6 @@ impl Worker {
         self.xsks.end_transmissions(application);
     }
 
-    /// Calls the application for whatever has come but frames.
-    fn attend(&mut self, application: &mut impl Application) -> Result<(), Error> {
-        self.xsks.take_wake(application);
-        self.xsks.take_tick(application);
-        self.xsks.take_ready(application)
-    }
-
     /// Takes the audit, publishes the last counters and closes the queues. Beside the
     /// audit, an error is what a panic of the `metrics` recorder said.
     pub(crate) fn finish(mut self) -> (Audit, Result<(), String>) {
@@ -240,7 +227,7 @@ impl Worker {
         (audit, self.publisher.publish_last(last))
     }
 
-    /// Sleeps until a frame arrives, `due` or the next tick is due, the worker is woken,
+    /// Sleeps until a frame arrives, a tick is due, the worker is woken,
     /// a watched descriptor is ready, the engine stops, or it is time to look after what
     /// is under way.
     ///
@@ -248,11 +235,12 @@ impl Worker {
     /// swallows the error that reports a lost frame, so a socket whose ring is
     /// not empty is left out; so is one whose frames the application does not
     /// take now, which would end the wait at once.
-    fn sleep(&mut self, due: Option<Instant>) -> Result<(), Error> {
+    fn sleep(&mut self) -> Result<(), Error> {
         let attention = Rc::clone(&self.attention);
         let now = attention.clock.now();
-        let due = due.into_iter().chain(attention.next_tick()).min();
-        let due_in = due.map(|due| due.saturating_duration_since(now));
+        let due_in = attention
+            .due()
+            .map(|due| due.saturating_duration_since(now));
         if due_in == Some(Duration::ZERO) {
             return Ok(());
         }
@@ -268,7 +256,7 @@ impl Worker {
         }
         let alarm = attention.alarm.descriptor();
         let mut descriptors = PollSet::new(alarm.expect("an engine's worker has one"));
-        if let Some(watched) = attention.watched.descriptor() {
+        if let Some(watched) = attention.watched().descriptor() {
             descriptors.push(watched);
         }
         for (rx, tx) in self.xsks.halves() {

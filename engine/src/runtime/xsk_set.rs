@@ -10,7 +10,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Instant;
 
 use crate::kernel::{InterfaceId, KernelStatistics, XskIndex};
 use crate::memory::{Audit, Limits, LimitsError, Umem};
@@ -36,8 +35,6 @@ pub(crate) enum Round {
     Progress,
     /// No xsk had anything, and the application does not ask to go on at once.
     Nothing,
-    /// The same, and the application is to be asked again at this time.
-    Until(Instant),
 }
 
 /// A worker's xsks. Field order is drop order: xsks go before the handle of their
@@ -191,11 +188,15 @@ impl XskSet {
     ) -> Result<Round, Error> {
         let mut round = self.serve(application);
         if round == Round::Nothing {
-            round = match self.call(|out| application.idle(out)) {
-                Idle::Sleep => Round::Nothing,
-                Idle::Again => Round::Progress,
-                Idle::Until(at) => Round::Until(at),
+            let until = match self.call(|out| application.idle(out)) {
+                Idle::Sleep => None,
+                Idle::Until(at) => Some(at),
+                Idle::Again => {
+                    round = Round::Progress;
+                    None
+                }
             };
+            self.attention.set_idle_until(until);
         }
         self.wake()?;
         Ok(round)
