@@ -67,7 +67,7 @@ pub use memory::{
     Amount, AppendError, Audit, ChecksumProtocol, CopyAudit, Copybreak, DetachedFrame,
     FinishedChecksum, ForeignMemory, ForeignMemoryError, Frame, LimitPolicy, Limits, LimitsError,
     MemoryReport, MemorySource, NoRoom, NumaReport, Pages, Segments, SegmentsMut, Umem, UmemConfig,
-    UmemConfigError, UmemError, pinnable_bytes, pinned_bytes,
+    UmemConfigError, UmemError, memory_limit, pinnable_bytes, pinned_bytes, set_memory_limit,
 };
 pub use runtime::{
     Application, ConfigError, Counters, Discard, DropReason, Drops, Engine, EngineBuilder,

@@ -77,11 +77,18 @@ pub enum LimitPolicy {
     /// than the queue has above its floor, frames are dropped as with
     /// [`DropNewest`](Self::DropNewest) to keep the floor.
     Backpressure,
+    /// Frames are copied into ordinary memory beside the UMEM, and counted
+    /// ([`RxCounters::copied_out`](crate::RxCounters::copied_out)), and their chunks go
+    /// back to the kernel. A copy is a [`Frame`](crate::Frame) like any other, and no
+    /// limit but [that on copies](crate::UmemConfig::copies) holds for it. It goes on
+    /// until the application has given back an eighth of what it may hold. What cannot be
+    /// copied is dropped as with [`DropNewest`](Self::DropNewest).
+    CopyOut,
 }
 
 impl LimitPolicy {
     /// Every policy.
-    pub const ALL: [Self; 2] = [Self::DropNewest, Self::Backpressure];
+    pub const ALL: [Self; 3] = [Self::DropNewest, Self::Backpressure, Self::CopyOut];
 
     /// The policy in words, as the command line has it.
     #[must_use]
@@ -89,6 +96,7 @@ impl LimitPolicy {
         match self {
             Self::DropNewest => "drop-newest",
             Self::Backpressure => "backpressure",
+            Self::CopyOut => "copy-out",
         }
     }
 }

@@ -35,7 +35,8 @@ mod copy_tests;
 mod tests;
 
 pub use audit::{Audit, CopyAudit};
-pub use budget::{pinnable_bytes, pinned_bytes};
+pub(crate) use budget::check_budget;
+pub use budget::{memory_limit, pinnable_bytes, pinned_bytes, set_memory_limit};
 pub use checksum::ChecksumProtocol;
 pub use config::{Pages, UmemConfig, UmemConfigError, UmemError};
 pub use copybreak::Copybreak;

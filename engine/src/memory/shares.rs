@@ -42,7 +42,14 @@ pub(crate) struct Share {
     limit: Cell<u32>,
     /// Chunks that stay with the kernel to receive into.
     floor: Cell<u32>,
+    /// As many as the kernel has to keep so that nobody has to look at any limit.
+    easy_floor: Cell<u64>,
+    /// Whether there are limits to look at whatever the kernel keeps.
+    is_watched: Cell<bool>,
 }
+
+/// More chunks than there are, with those of a batch on top.
+const NEVER: u64 = 1 << 40;
 
 /// Chunks that a queue can do with while it has no more.
 const LEAST_CHUNKS: u32 = 64;
@@ -60,13 +67,29 @@ impl Share {
         self.floor.get()
     }
 
+    /// As many chunks as the kernel has to keep so that nobody has to look at any limit.
+    #[inline]
+    pub(crate) fn easy_floor(&self) -> u64 {
+        self.easy_floor.get()
+    }
+
+    /// Has limits looked at for each batch from now on.
+    pub(crate) fn watch(&self) {
+        self.is_watched.set(true);
+        self.easy_floor.set(NEVER);
+    }
+
     fn set_limit(&self, limit: u32) {
         self.limit.set(limit);
-        self.floor.set(match self.asked_floor.get() {
+        let floor = match self.asked_floor.get() {
             Some(floor) if floor < limit => floor,
             Some(floor) => floor.min(limit / 2),
             None => self.usual_floor.min(limit / 2),
-        });
+        };
+        self.floor.set(floor);
+        if !self.is_watched.get() {
+            self.easy_floor.set(floor.into());
+        }
     }
 }
 
@@ -118,6 +141,8 @@ impl Shares {
             usual_floor,
             limit: Cell::new(0),
             floor: Cell::new(0),
+            easy_floor: Cell::new(0),
+            is_watched: Cell::new(false),
         });
         self.members.borrow_mut().push(Rc::clone(&share));
         let target = self.target(&share, ledger);

@@ -223,6 +223,7 @@ impl Umem {
         }
     }
 
+    #[inline]
     pub(crate) fn shared(&self) -> &Rc<UmemState> {
         &self.shared
     }

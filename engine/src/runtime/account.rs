@@ -22,6 +22,7 @@ impl Debug for Counters {
             ("rx_frames", self.rx_frames),
             ("rx_bytes", self.rx_bytes),
             ("rx_held_back", self.rx_held_back),
+            ("rx_copied_out", self.rx_copied_out),
             ("limit_reached", self.limit_reached),
             ("tx_frames", self.tx_frames),
             ("tx_bytes", self.tx_bytes),

@@ -48,6 +48,9 @@ pub struct Counters {
     /// limit allows ([`LimitPolicy::Backpressure`](crate::LimitPolicy::Backpressure)), in
     /// chunks.
     pub rx_held_back: u64,
+    /// Of `rx_frames`, those that were copied because the application held as many as a
+    /// limit allows ([`LimitPolicy::CopyOut`](crate::LimitPolicy::CopyOut)).
+    pub rx_copied_out: u64,
     /// Times that the application held as many as a [limit](crate::Limits) allows; once
     /// until it has given back an eighth.
     pub limit_reached: u64,
@@ -111,6 +114,7 @@ impl AddAssign for Counters {
             rx_frames,
             rx_bytes,
             rx_held_back,
+            rx_copied_out,
             limit_reached,
             tx_frames,
             tx_bytes,
@@ -129,6 +133,7 @@ impl AddAssign for Counters {
         self.rx_frames += rx_frames;
         self.rx_bytes += rx_bytes;
         self.rx_held_back += rx_held_back;
+        self.rx_copied_out += rx_copied_out;
         self.limit_reached += limit_reached;
         self.tx_frames += tx_frames;
         self.tx_bytes += tx_bytes;

@@ -160,7 +160,7 @@ impl Reported {
 }
 
 /// Name, unit, description and value of each counter of an xsk.
-const XSK_COUNTERS: [(&str, Unit, &str, Value); 12] = [
+const XSK_COUNTERS: [(&str, Unit, &str, Value); 15] = [
     (
         "wharf_rx_frames_total",
         Unit::Count,
@@ -170,6 +170,24 @@ const XSK_COUNTERS: [(&str, Unit, &str, Value); 12] = [
     ("wharf_rx_bytes_total", Unit::Bytes, "Bytes received", |s| {
         s.rx_bytes
     }),
+    (
+        "wharf_rx_held_back_total",
+        Unit::Count,
+        "Frames that had to wait because the application held too many",
+        |s| s.rx_held_back,
+    ),
+    (
+        "wharf_rx_copied_out_total",
+        Unit::Count,
+        "Frames that were copied because the application held too many",
+        |s| s.rx_copied_out,
+    ),
+    (
+        "wharf_limit_reached_total",
+        Unit::Count,
+        "Times that the application held as many frames as a limit allows",
+        |s| s.limit_reached,
+    ),
     (
         "wharf_tx_frames_total",
         Unit::Count,

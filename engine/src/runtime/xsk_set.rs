@@ -508,6 +508,7 @@ impl XskSet {
             rx_frames: received.frames,
             rx_bytes: received.bytes,
             rx_held_back: received.held_back,
+            rx_copied_out: received.copied_out,
             limit_reached: received.limited,
             tx_frames: sent
                 .completed

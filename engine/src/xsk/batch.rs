@@ -47,6 +47,10 @@ pub(super) struct Receiving {
     /// Descriptors behind those that are dropped, because the application holds too many
     /// chunks to get them.
     excess: u32,
+    /// Descriptors behind those that are left to take, and copied as they are taken.
+    copies: u32,
+    /// Whether frames are copied that are not among those left to take.
+    is_copying: bool,
     /// Whether a limit was reached, and not enough has been given back since.
     is_limited: bool,
     /// Whether a batch is under way.
@@ -105,7 +109,7 @@ impl<'a> Batch<'a> {
     #[must_use]
     #[inline]
     pub fn len(&self) -> u32 {
-        self.receiving.left - self.receiving.ring.row_used()
+        self.receiving.left + self.receiving.copies - self.receiving.ring.row_used()
     }
 
     /// Whether no frame is left.
@@ -178,6 +182,8 @@ impl Receiving {
             bytes: 0,
             left: 0,
             excess: 0,
+            copies: 0,
+            is_copying: false,
             is_limited: false,
             is_open: false,
             returned: 0,
@@ -215,6 +221,7 @@ impl Receiving {
     #[cold]
     #[inline(never)]
     fn limit(&mut self, member: &Membership, ready: u32) {
+        let was_limited = self.is_limited;
         let mut beyond = ready - self.left;
         if beyond > 0 && !self.is_limited {
             self.is_limited = true;
@@ -226,6 +233,17 @@ impl Receiving {
             LimitPolicy::DropNewest => {
                 member.hold_back(0);
                 self.excess = beyond;
+            }
+            LimitPolicy::CopyOut => {
+                member.hold_back(0);
+                if was_limited && self.is_limited {
+                    // Whole batches, until enough has been given back.
+                    self.left = 0;
+                }
+                self.is_copying = self.is_limited;
+                if self.is_copying {
+                    self.copies = ready - self.left;
+                }
             }
             LimitPolicy::Backpressure => {
                 if !self.assembly.is_idle() {
@@ -312,13 +330,17 @@ impl Receiving {
         self.end_row(umem, member.records());
         let mut found = None;
         let mut goes_on = false;
-        while found.is_none() && (self.left > 0 || (goes_on && !self.assembly.is_idle())) {
+        while found.is_none()
+            && (self.left + self.copies > 0 || (goes_on && !self.assembly.is_idle()))
+        {
             let Some(descriptor) = self.take_one() else {
                 break;
             };
             goes_on = true;
-            match self.left {
-                0 => self.excess = self.excess.saturating_sub(1),
+            let copies = self.left == 0 && self.is_copying;
+            match (self.left, self.copies) {
+                (0, 0) => self.excess = self.excess.saturating_sub(1),
+                (0, _) => self.copies -= 1,
                 _ => {
                     self.left -= 1;
                     // What it becomes, if anything, has a handle of its own.
@@ -329,9 +351,16 @@ impl Receiving {
             self.returned += u64::from(returned);
             match outcome {
                 Outcome::Frame(frame) => {
-                    self.counters.frames += 1;
-                    self.bytes += u64::from(frame.total_len());
-                    found = Some(frame.into_pieces());
+                    let frame = if copies {
+                        self.copy(frame)
+                    } else {
+                        Some(frame)
+                    };
+                    if let Some(frame) = frame {
+                        self.counters.frames += 1;
+                        self.bytes += u64::from(frame.total_len());
+                        found = Some(frame.into_pieces());
+                    }
                 }
                 Outcome::Invalid => self.counters.invalid += 1,
                 Outcome::Nothing => {}
@@ -341,6 +370,21 @@ impl Receiving {
         match self.checksums {
             Checksums::Finish => found.map(finish),
             Checksums::Auto | Checksums::Leave => found,
+        }
+    }
+
+    /// Copies a received frame out of the UMEM. One that cannot be copied is dropped.
+    fn copy(&mut self, frame: Frame) -> Option<Frame> {
+        match frame.copy_out() {
+            Ok(copy) => {
+                self.counters.copied_out += 1;
+                Some(copy)
+            }
+            Err(frame) => {
+                frame.recycle();
+                self.counters.throttled += 1;
+                None
+            }
         }
     }
 
@@ -369,6 +413,8 @@ impl Receiving {
         }
         self.is_open = false;
         self.excess = 0;
+        self.copies = 0;
+        self.is_copying = false;
         self.ring.release();
         self.count_returned(member);
         Handle::release(umem, std::mem::take(&mut self.left));

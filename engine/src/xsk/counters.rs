@@ -17,6 +17,9 @@ pub struct RxCounters {
     /// Frames that had to wait in the RX ring because the application held too many
     /// chunks, in chunks ([`LimitPolicy::Backpressure`](crate::LimitPolicy::Backpressure)).
     pub held_back: u64,
+    /// Of the frames received, those that were copied because the application held too
+    /// many chunks ([`LimitPolicy::CopyOut`](crate::LimitPolicy::CopyOut)).
+    pub copied_out: u64,
     /// Times that the application held too many chunks; once until it has given back
     /// enough.
     pub limited: u64,

@@ -475,8 +475,12 @@ impl Membership {
     /// Limits this xsk.
     pub(super) fn set_own_limits(&self, limits: &ChunkLimits) {
         self.most_held.set(limits.held);
-        self.limits_held
-            .set(limits.held.is_some() || self.queue.most_xsks > 1);
+        if limits.held.is_some() || self.queue.most_xsks > 1 {
+            self.limits_held.set(true);
+            self.queue.share.watch();
+        } else {
+            self.limits_held.set(false);
+        }
         self.policy.set(limits.policy);
     }
 
@@ -504,10 +508,9 @@ impl Membership {
     #[inline]
     pub(super) fn deliverable(&self, ready: u32) -> u32 {
         let queue = &self.queue;
-        // Mostly the kernel keeps enough, whatever becomes of these.
-        if !self.limits_held.get()
-            && queue.with_kernel() >= u64::from(queue.floor()) + u64::from(ready)
-        {
+        // Mostly the kernel keeps enough, whatever becomes of these, and nothing else is
+        // limited.
+        if queue.with_kernel() >= queue.share.easy_floor() + u64::from(ready) {
             return ready;
         }
         ready.min(self.deliverable_at_most())

@@ -237,6 +237,7 @@ impl Ledger {
         let cell = self.expect(chunk, Owner::Pool);
         cell.set(Record::new(owner, QueueId::NONE, of.charged(), of.xsk()));
         self.charge(of.charged(), 1);
+        self.hold(of.xsk(), 1);
     }
 
     /// The record of a frame's chunk.

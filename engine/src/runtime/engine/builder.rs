@@ -250,7 +250,10 @@ impl EngineBuilder {
         self
     }
 
-    /// Bytes of UMEM that this process may pin, all engines together.
+    /// Bytes of UMEM that this process may pin, all engines together, as far as this one
+    /// is concerned: [`set_memory_limit`](crate::set_memory_limit) limits all of them.
+    /// That it suffices for all workers is checked before anything is set up, and so are
+    /// `RLIMIT_MEMLOCK` and the memory control groups.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.0.umem.memory_limit = Some(bytes);

@@ -158,6 +158,7 @@ impl Engine {
         }
         // What is wrong with them is said before an interface is touched.
         let plan = plan::make(&config, &interfaces)?;
+        memory::check_budget(plan.workers.len(), &config.umem)?;
         memory::check_room(plan.workers.len(), &config.umem)?;
         let links = Links::watch(&interfaces)?;
         // Before a program comes, so that no queue appears unseen after it. Without, it
@@ -165,7 +166,11 @@ impl Engine {
         let queue_watch = QueueWatch::open().unwrap_or_default();
         let mut kept = Vec::new();
         let mut engine = Self {
-            report: EngineReport::default(),
+            report: EngineReport {
+                limits: config.xsk.limits,
+                memory_limit: config.umem.memory_limit,
+                ..EngineReport::default()
+            },
             steering: Arc::default(),
             promiscuous: Vec::new(),
             passages: Vec::new(),

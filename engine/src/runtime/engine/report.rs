@@ -3,7 +3,7 @@
 use super::management::ManagementReport;
 use crate::kernel::interface::Interface;
 use crate::kernel::interface_id::InterfaceId;
-use crate::memory::MemoryReport;
+use crate::memory::{Limits, MemoryReport};
 use crate::runtime::Error;
 use crate::runtime::application::WorkerContext;
 use crate::steering::{AttachReport, Steering};
@@ -19,6 +19,10 @@ pub struct EngineReport {
     pub workers: Vec<WorkerReport>,
     /// CPUs without a worker, if the queues are fewer than the CPUs.
     pub unused_cpus: Option<UnusedCpus>,
+    /// The limits that were asked for; [`BindReport::limits`] has those in force.
+    pub limits: Limits,
+    /// Bytes that this process may pin, as asked for.
+    pub memory_limit: Option<u64>,
 }
 
 /// CPUs that were asked for, or that this process may use, and have no worker.
