@@ -11,7 +11,7 @@
 
 use wharf::{ChunkSize, ConfigError, Engine, EngineBuilder, InterfaceId, RingCapacity};
 
-use crate::args::{CpuList, EngineArgs};
+use crate::args::{CpuList, EngineArgs, apply_limits};
 
 /// The two ways through the wire: from the first interface to the second, and
 /// back.
@@ -54,6 +54,7 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
     if let Some(CpuList(cpus)) = &arguments.cpus {
         builder = builder.cpus(cpus.as_slice());
     }
+    builder = apply_limits(&arguments.limits, builder);
     builder.validate()?;
     Ok(builder)
 }

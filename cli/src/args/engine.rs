@@ -3,6 +3,7 @@
 use clap::{Args, Parser, ValueEnum};
 use wharf::{EngineBuilder, SteeringConfig, UmemConfig};
 
+use super::limit::LimitArg;
 use super::number::{CpuList, Watchdog, watchdog, whole, within};
 
 /// The engine's settings.
@@ -42,6 +43,14 @@ pub struct EngineArgs {
     /// pages. Without a value, `require` is meant.
     #[arg(long, hide_short_help = true, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "never", default_missing_value = "require")]
     pub huge_pages: HugePagesArg,
+    /// Limit packet memory, in frames or bytes, e.g. held=1024,transmit=8MiB
+    ///
+    /// `chunks` of each queue, in all; `floor`, those of them that stay with the kernel to
+    /// receive into; `held` by the application; in `transmit`; `policy` for frames beyond
+    /// (drop-newest, backpressure or copy-out); `memory` of all workers together. Separate them by
+    /// commas, or repeat the option.
+    #[arg(long = "limit", hide_short_help = true, value_name = "LIMIT=AMOUNT", value_delimiter = ',', value_parser = str::parse::<LimitArg>)]
+    pub limits: Vec<LimitArg>,
     /// Set the entries of each ring, a power of two from 64
     #[arg(long, hide_short_help = true, value_name = "ENTRIES", value_parser = whole::<u32>, default_value_t = EngineBuilder::DEFAULT_RING_SIZE, allow_negative_numbers = true)]
     pub ring_size: u32,

@@ -6,6 +6,7 @@
 mod bench;
 mod engine;
 mod impair;
+mod limit;
 mod management;
 mod notes;
 mod number;
@@ -30,6 +31,7 @@ pub use bench::{
 };
 pub use engine::EngineArgs;
 pub use impair::{BenchImpairArgs, ImpairArgs, ImpairCommand, ImpairDirection, ImpairmentArgs};
+pub use limit::apply as apply_limits;
 pub use management::ManagementArgs;
 pub use number::CpuList;
 use number::{seconds, seconds_within};
@@ -46,7 +48,12 @@ pub fn parse(
 ) -> Result<Option<Command>, Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     match Cli::try_parse_from(&arguments) {
-        Ok(cli) => Ok(Some(cli.command)),
+        Ok(cli) => {
+            if let Command::Forward(forward) = &cli.command {
+                limit::check(&forward.engine.limits).map_err(Failure::Usage)?;
+            }
+            Ok(Some(cli.command))
+        }
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 // A closed standard output (`wharf --help | head -1`) is fine.

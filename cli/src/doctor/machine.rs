@@ -20,6 +20,7 @@ pub fn examine() -> Vec<Check> {
         descriptors(),
         memory(),
         locked_memory(),
+        limits(),
         huge_pages(),
     ];
     if has_room_to_try() {
@@ -128,21 +129,43 @@ fn locked_memory() -> Check {
 fn judge_locked_memory(needed: u64, limit: Option<u64>) -> Check {
     let topic = "locked memory";
     match limit {
-        None => Check::good(topic, "no limit"),
+        None => Check::good(
+            topic,
+            format!(
+                "no limit (CAP_IPC_LOCK, or RLIMIT_MEMLOCK unlimited); each worker pins {} MiB by default",
+                needed >> 20
+            ),
+        ),
         Some(limit) if limit < needed => Check::bad(
             topic,
-            format!("{limit} bytes, and each worker needs {needed} by default",),
+            format!(
+                "{limit} bytes (RLIMIT_MEMLOCK, for all of this user's processes), and each worker needs {needed} by default"
+            ),
             "grant CAP_IPC_LOCK, raise `ulimit -l`, or ask for fewer --frames",
         ),
         Some(limit) => Check::good(
             topic,
             format!(
-                "{} MiB, of which each worker needs {} MiB by default",
+                "{} MiB (RLIMIT_MEMLOCK, for all of this user's processes): enough for {} worker(s) of {} MiB each",
                 limit >> 20,
+                limit / needed.max(1),
                 needed >> 20
             ),
         ),
     }
+}
+
+/// What one worker's queues may use by default, and what can be limited.
+fn limits() -> Check {
+    let frames = EngineBuilder::DEFAULT_FRAMES;
+    let share = (frames - frames / 8) / 2;
+    let floor = EngineBuilder::DEFAULT_RING_SIZE / 8;
+    Check::good(
+        "limits",
+        format!(
+            "{frames} chunks per worker by default: with two queues {share} each, {floor} of them always to receive into; change it with --frames and --limit"
+        ),
+    )
 }
 
 fn huge_pages() -> Check {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use wharf::{InterfaceId, Snapshot, WorkerStats};
 
 use super::drops::DropCounts;
+use super::limits::{Usage, usage};
 use super::queues::{Queue, queues_between};
 use super::setup::Setup;
 use crate::control::ImpairmentEntry;
@@ -21,6 +22,8 @@ pub struct Interval {
     /// First interface to second, and back.
     pub directions: Vec<Direction>,
     pub queues: Vec<Queue>,
+    /// What is used of the limits on packet memory.
+    pub xsks: Vec<Usage>,
     pub workers: Vec<WorkerLoad>,
     /// What impairments did.
     pub impairments: Vec<ImpairmentEntry>,
@@ -56,6 +59,12 @@ pub struct DirectionCounts {
     /// Of those, frames the engine took from the kernel.
     pub rx_frames: u64,
     pub rx_bytes: u64,
+    /// Frames that had to wait because the application held too many.
+    pub rx_held_back: u64,
+    /// Frames that were copied because it held too many.
+    pub rx_copied_out: u64,
+    /// Times that it held too many.
+    pub limit_reached: u64,
     /// Frames the kernel took to send and did not drop.
     pub tx_frames: u64,
     /// Bytes handed to the kernel to send.
@@ -92,6 +101,7 @@ impl Interval {
             interval_seconds: interval.as_secs_f64(),
             directions: directions_between(setup, before, now),
             queues: queues_between(setup, before, now),
+            xsks: usage(setup, now),
             workers: now
                 .workers
                 .iter()
@@ -138,6 +148,9 @@ fn sums(snapshot: &Snapshot, from: InterfaceId, to: InterfaceId) -> Sums {
         frames_in: source.frames_in,
         rx_frames: source.rx_frames,
         rx_bytes: source.rx_bytes,
+        rx_held_back: source.rx_held_back,
+        rx_copied_out: source.rx_copied_out,
+        limit_reached: source.limit_reached,
         tx_frames: sink.tx_frames,
         tx_bytes: sink.tx_bytes,
         frames_passed_by_application: source.frames_passed_by_application,
@@ -185,6 +198,9 @@ impl DirectionCounts {
             frames_in: self.frames_in.saturating_sub(earlier.frames_in),
             rx_frames: self.rx_frames.saturating_sub(earlier.rx_frames),
             rx_bytes: self.rx_bytes.saturating_sub(earlier.rx_bytes),
+            rx_held_back: self.rx_held_back.saturating_sub(earlier.rx_held_back),
+            rx_copied_out: self.rx_copied_out.saturating_sub(earlier.rx_copied_out),
+            limit_reached: self.limit_reached.saturating_sub(earlier.limit_reached),
             tx_frames: self.tx_frames.saturating_sub(earlier.tx_frames),
             tx_bytes: self.tx_bytes.saturating_sub(earlier.tx_bytes),
             frames_passed_by_application: self

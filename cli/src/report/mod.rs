@@ -19,6 +19,7 @@ mod format;
 mod impairments;
 mod interval;
 mod json;
+mod limits;
 mod prometheus;
 mod queues;
 mod renderer;

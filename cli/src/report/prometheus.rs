@@ -8,8 +8,9 @@ use std::fmt::{Display, Write};
 use metrics_exporter_prometheus::formatting::{
     sanitize_label_value, write_help_line, write_type_line,
 };
-use wharf::{Counters, InterfaceId, Snapshot, WorkerStats};
+use wharf::{Counters, InterfaceId, Snapshot, WorkerStats, pinned_bytes};
 
+use super::limits::{Usage, usage};
 use super::setup::{Interface, Setup};
 use crate::control::{HitCount, ImpairmentEntry, Listing};
 
@@ -48,6 +49,7 @@ pub fn prometheus(
             page.series(&[("interface", &entry.from)], count(entry));
         }
     }
+    limits(&mut page, setup, now);
     page.family(
         "wharf_worker_cpu_seconds_total",
         "counter",
@@ -156,6 +158,54 @@ fn rule_hits(page: &mut Page, listing: &Listing) {
     }
 }
 
+/// What is used of packet memory, and what may be.
+fn limits(page: &mut Page, setup: &Setup, now: &Snapshot) {
+    let all = usage(setup, now);
+    let mut family = |name, help, label, values: fn(&Usage) -> Vec<(&'static str, u32)>| {
+        page.family(name, "gauge", help);
+        for one in &all {
+            let (queue, xsk) = (one.queue.to_string(), one.xsk.map(|xsk| xsk.to_string()));
+            for (what, chunks) in values(one) {
+                let mut labels = vec![("interface", one.interface.as_str()), ("queue", &queue)];
+                labels.extend(xsk.as_deref().map(|xsk| ("xsk", xsk)));
+                labels.push((label, what));
+                page.series(&labels, chunks);
+            }
+        }
+    };
+    family(
+        "wharf_chunks",
+        "Chunks of packet memory that are charged to the queue, held by the application and in transmit",
+        "use",
+        |one| {
+            vec![
+                ("charged", one.charged_chunks),
+                ("held", one.held_chunks),
+                ("transmit", one.transmit_chunks),
+            ]
+        },
+    );
+    family(
+        "wharf_chunks_limit",
+        "Chunks of packet memory that may be, and the floor that stays with the kernel",
+        "limit",
+        |one| {
+            vec![
+                ("chunks", one.limits.chunks),
+                ("floor", one.limits.floor),
+                ("held", one.limits.held),
+                ("transmit", one.limits.transmit),
+            ]
+        },
+    );
+    page.family(
+        "wharf_pinned_bytes",
+        "gauge",
+        "Packet memory that this process has pinned",
+    );
+    page.series(&[], pinned_bytes());
+}
+
 fn worker_cpu(page: &mut Page, worker: &WorkerStats) {
     let number = worker.worker.to_string();
     let cpu = worker.cpu.map(|cpu| cpu.to_string()).unwrap_or_default();
@@ -179,7 +229,11 @@ impl Page {
             .iter()
             .map(|(label, value)| format!("{label}=\"{}\"", sanitize_label_value(value)))
             .collect();
-        writeln!(self.0, "{}{{{}}} {value}", self.1, labels.join(",")).expect("a string takes all");
+        let labels = match labels.as_slice() {
+            [] => String::new(),
+            labels => format!("{{{}}}", labels.join(",")),
+        };
+        writeln!(self.0, "{}{labels} {value}", self.1).expect("a string takes all");
     }
 }
 
@@ -195,6 +249,8 @@ mod tests {
         let mut now = snapshot(4, 100);
         now.xsks[0].counters.frames_passed = 7;
         now.xsks[1].counters.frames_dropped_by_rule = 5;
+        now.xsks[0].usage.held = 9;
+        now.xsks[0].limits.held = 64;
 
         let impaired = ImpairmentEntry {
             from: "eth1".into(),
@@ -221,6 +277,8 @@ mod tests {
             "# TYPE wharf_impaired_held_frames gauge",
             r#"wharf_impaired_held_frames{interface="eth1"} 3"#,
             r#"wharf_impaired_duplicated_total{interface="eth1"} 2"#,
+            r#"wharf_chunks{interface="eth0",queue="0",use="held"} 9"#,
+            r#"wharf_chunks_limit{interface="eth0",queue="0",limit="held"} 64"#,
             r#"wharf_worker_cpu_seconds_total{worker="0",cpu="1"} 1"#,
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
@@ -250,7 +308,7 @@ mod tests {
             "{page}"
         );
         let types = page.lines().filter(|line| line.starts_with("# TYPE"));
-        assert_eq!(types.count(), 11, "{page}");
+        assert_eq!(types.count(), 14, "{page}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use wharf::{
     ManagementReport, RuleSet, WorkerReport,
 };
 
+use super::limits::{Asked, InForce};
 use crate::control::{ForwarderInfo, ImpairmentEntry};
 
 /// The engine as it started.
@@ -19,6 +20,8 @@ pub struct Setup {
     pub unused_cpus: Option<UnusedCpus>,
     pub steering: Steering,
     pub impairments: Vec<Impairment>,
+    /// Limits on packet memory that were asked for.
+    pub limits: Asked,
 }
 
 /// What is done to the frames of a direction, if anything.
@@ -135,6 +138,8 @@ pub struct Queue {
     pub mode_fallback: Option<String>,
     /// Whether frames may lie in several chunks.
     pub multi_buffer: bool,
+    /// Limits on packet memory in force at the start.
+    pub limits: InForce,
 }
 
 impl Setup {
@@ -150,6 +155,7 @@ impl Setup {
             }),
             steering: Steering::default(),
             impairments: Vec::new(),
+            limits: Asked::of(report),
         }
     }
 
@@ -333,6 +339,7 @@ impl Queue {
             mode: report.got.label(),
             mode_fallback: report.fallback.clone(),
             multi_buffer: report.multi_buffer,
+            limits: InForce::of(&report.limits),
         }
     }
 }
@@ -370,6 +377,7 @@ pub mod tests {
             mode: "copy",
             mode_fallback: Some("the driver cannot".into()),
             multi_buffer: false,
+            limits: InForce::default(),
         };
         Setup {
             interfaces: vec![interface("eth0", 2), interface("eth1", 3)],
@@ -400,6 +408,10 @@ pub mod tests {
                 control: Some("/run/wharf/forward-7.sock".into()),
             },
             impairments: Vec::new(),
+            limits: Asked {
+                policy: "drop-newest",
+                ..Asked::default()
+            },
         }
     }
 

@@ -52,6 +52,7 @@ pub fn write_setup(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
         )?;
         write_fallbacks(out, worker)?;
     }
+    write_limits(out, setup)?;
     match &setup.unused_cpus {
         Some(unused) => write_unused(out, unused),
         None => Ok(()),
@@ -82,6 +83,30 @@ fn write_fallbacks(out: &mut impl Write, worker: &Worker) -> io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes each interface's limits once, where some were asked for.
+fn write_limits(out: &mut impl Write, setup: &Setup) -> io::Result<()> {
+    if let Some(bytes) = setup.limits.memory_bytes {
+        writeln!(out, "packet memory: at most {} MiB in all", bytes >> 20)?;
+    }
+    if !setup.limits.is_any() {
+        return Ok(());
+    }
+    let mut written = Vec::new();
+    for queue in setup.workers.iter().flat_map(|worker| &worker.queues) {
+        let line = (&queue.interface, queue.limits);
+        if !written.contains(&line) {
+            writeln!(
+                out,
+                "each queue of {}: {}",
+                queue.interface,
+                queue.limits.describe()
+            )?;
+            written.push(line);
+        }
+    }
+    Ok(())
 }
 
 fn write_unused(out: &mut impl Write, unused: &UnusedCpus) -> io::Result<()> {
@@ -177,6 +202,32 @@ mod tests {
         assert_eq!(
             last,
             "worker 0 on CPU 1: 16 MiB, 4096 chunks of 4096 bytes; eth0 queue 0, eth1 queue 0"
+        );
+    }
+
+    #[test]
+    fn limits_that_were_asked_for_have_a_line_for_each_interface() {
+        let mut setup = setup();
+        setup.limits.held = Some("8 frames".into());
+        setup.limits.memory_bytes = Some(64 << 20);
+        for queue in &mut setup.workers[0].queues {
+            queue.limits.chunks = 512;
+            queue.limits.floor = 64;
+            queue.limits.held = 8;
+            queue.limits.policy = "backpressure";
+        }
+
+        let lines = lines(&setup);
+
+        assert_eq!(
+            lines[lines.len() - 3..],
+            [
+                "packet memory: at most 64 MiB in all",
+                "each queue of eth0: at most 512 chunks, 64 of them to receive into; \
+                 8 held, 0 in transmit; backpressure",
+                "each queue of eth1: at most 512 chunks, 64 of them to receive into; \
+                 8 held, 0 in transmit; backpressure",
+            ]
         );
     }
 

@@ -5,6 +5,7 @@ use wharf::{Audit, Snapshot, WorkerStats};
 
 use super::drops::DropCounts;
 use super::interval::{Direction, directions_between};
+use super::limits::{Usage, usage};
 use super::queues::{Queue, queues_between};
 use super::setup::Setup;
 use crate::control::{FinalRules, Hits, ImpairmentEntry, Listing};
@@ -36,6 +37,8 @@ pub struct Summary {
     pub drops: DropCounts,
     pub directions: Vec<Direction>,
     pub queues: Vec<Queue>,
+    /// What was used of the limits on packet memory at the end.
+    pub xsks: Vec<Usage>,
     /// The rules at the end and what they decided in all.
     pub rules: Listing,
     /// The impairments at the end and what they did in all.
@@ -54,6 +57,12 @@ pub struct Totals {
     pub frames_made: u64,
     pub rx_frames: u64,
     pub rx_bytes: u64,
+    /// Had to wait because the application held too many.
+    pub rx_held_back: u64,
+    /// Were copied because it held too many.
+    pub rx_copied_out: u64,
+    /// Times that it held too many.
+    pub limit_reached: u64,
     pub tx_frames: u64,
     pub tx_bytes: u64,
     /// To the kernel's stack, of those that came in; the forwarder passes none.
@@ -127,6 +136,9 @@ impl Summary {
                 frames_made: totals.frames_made,
                 rx_frames: totals.rx_frames,
                 rx_bytes: totals.rx_bytes,
+                rx_held_back: totals.rx_held_back,
+                rx_copied_out: totals.rx_copied_out,
+                limit_reached: totals.limit_reached,
                 tx_frames: totals.tx_frames,
                 tx_bytes: totals.tx_bytes,
                 frames_passed_by_application: totals.frames_passed_by_application,
@@ -141,6 +153,7 @@ impl Summary {
             drops: DropCounts::from(&totals.drops),
             directions: directions_between(&setup, &Snapshot::default(), &end.stats),
             queues: queues_between(&setup, &Snapshot::default(), &end.stats),
+            xsks: usage(&setup, &end.stats),
             rules: rules.listing(&hits),
             impairments: Vec::new(),
             workers: end.stats.workers.iter().map(WorkerTotals::of).collect(),

@@ -51,6 +51,18 @@ fn dropped_no_xsk(direction: &Direction) -> u64 {
     direction.counts.frames_dropped_no_xsk
 }
 
+fn held_back(direction: &Direction) -> u64 {
+    direction.counts.rx_held_back
+}
+
+fn copied_out(direction: &Direction) -> u64 {
+    direction.counts.rx_copied_out
+}
+
+fn limit_reached(direction: &Direction) -> u64 {
+    direction.counts.limit_reached
+}
+
 fn write_directions(out: &mut impl Write, directions: &[Direction]) -> io::Result<()> {
     let mut rows = vec![(String::new(), headings(directions))];
     let mut row = |label: &str, cell: &dyn Fn(&Direction) -> String| {
@@ -77,6 +89,15 @@ fn write_directions(out: &mut impl Write, directions: &[Direction]) -> io::Resul
             count(label, &frames);
         }
     }
+    for (label, frames) in [
+        ("had to wait", held_back as fn(&Direction) -> u64),
+        ("copied out", copied_out),
+        ("limit reached, times", limit_reached),
+    ] {
+        if directions.iter().any(|direction| frames(direction) > 0) {
+            count(label, &frames);
+        }
+    }
     let reasons = directions.first().map(|direction| direction.drops);
     for (reason, _) in reasons.iter().flat_map(|drops| drops.iter()) {
         let lost = |direction: &Direction| {
@@ -85,7 +106,7 @@ fn write_directions(out: &mut impl Write, directions: &[Direction]) -> io::Resul
                 .map_or(0, |(_, frames)| frames)
         };
         if directions.iter().any(|direction| lost(direction) > 0) {
-            count(&format!("lost: {}", reason.label()), &lost);
+            count(&lost_label(reason.label()), &lost);
         }
     }
     row("frames out per second", &|direction| {
@@ -106,6 +127,15 @@ fn write_directions(out: &mut impl Write, directions: &[Direction]) -> io::Resul
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// `lost: tx_kernel`; without the first word where that would be too wide.
+fn lost_label(reason: &str) -> String {
+    let label = format!("lost: {reason}");
+    if label.len() > WIDEST_LABEL {
+        return reason.to_owned();
+    }
+    label
 }
 
 /// `A -> B` where that is no wider than the widest count, else `from A`.
@@ -146,3 +176,6 @@ fn write_audit(out: &mut impl Write, audit: &ChunkAudit) -> io::Result<()> {
 
 /// The columns of the largest count: twenty digits in groups of three.
 const WIDEST_COUNT: usize = 26;
+
+/// The columns that two counts leave of 80, with two blanks before each.
+const WIDEST_LABEL: usize = 80 - 2 - 2 * (2 + WIDEST_COUNT);
