@@ -183,13 +183,19 @@ mod tests {
         // Capabilities belong to a thread, so a thread of its own gives them up.
         let result = std::thread::spawn(|| {
             caps::clear(None, CapSet::Effective).expect("giving up needs no privilege");
-            (check(Reading::None), can_lock_memory())
+            (check(Reading::None), can_lock_memory(), check_namespaces())
         });
 
-        let (checked, locks) = result.join().expect("the thread ends");
+        let (checked, locks, enters) = result.join().expect("the thread ends");
 
         let names: Vec<_> = checked.expect_err("nothing is held").names().collect();
         assert_eq!(names, ["CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF"]);
         assert!(!locks);
+        let line = enters.expect_err("nothing is held").to_string();
+        assert!(
+            line.starts_with("missing CAP_SYS_ADMIN: run as root"),
+            "{line}"
+        );
+        assert!(line.contains("cap_bpf,cap_sys_admin+ep /"), "{line}");
     }
 }

@@ -243,6 +243,11 @@ mod tests {
              chunks of worker 0: 4000 pool + 96 fill, 4096 in all: balanced\n  \
              conserved: 12 345 frames in = 11 110 out + 1 235 dropped + 0 unaccounted for"
         );
+        let mut passing = summary(11_100);
+        passing.stats.xsks[0].counters.frames_passed_by_application = 10;
+        assert!(passing.to_string().ends_with(
+            "conserved: 12 345 frames in = 11 100 out + 10 passed by the application + 1 235 dropped + 0 unaccounted for"
+        ));
         let lost = summary(11_109).to_string();
         assert!(lost.ends_with(
             "NOT CONSERVED: 12 345 frames in = 11 109 out + 1 235 dropped + 1 unaccounted for"

@@ -17,7 +17,8 @@ use crate::xsk::{Batch, BindReport, Completions};
 /// thread, so it needs no lock and need not be `Send`.
 ///
 /// It receives every frame of the queues that the engine drives, ARP included: the
-/// kernel's own stack on those interfaces hears nothing while it runs. Where
+/// kernel's own stack on those interfaces hears nothing while it runs, but for what
+/// the application [passes](Outbox::pass) to it. Where
 /// [several xsks](crate::EngineBuilder::xsks_per_queue) share a queue, a batch has
 /// the frames of one of them, which [`Batch::xsk`] names.
 ///

@@ -72,6 +72,9 @@ pub(crate) struct Refusals {
     pub(crate) made: u64,
 }
 
+/// Bytes of what the stack takes off a frame before it looks at the rest.
+const ETHERNET_HEADER: usize = 14;
+
 impl<'a> Outbox<'a> {
     /// An outbox for frames that the xsk at `source` received, none of `xsks` being
     /// borrowed.
@@ -215,7 +218,7 @@ impl Outbox<'_> {
     /// they were passed; they overtake those that rules pass. The application never sees
     /// them again. The stack sees
     ///
-    /// - the bytes as they are now, in one chunk or several, up to 65,549 bytes,
+    /// - the bytes as they are now, in one chunk or several, from 14 to 65,549 bytes,
     ///   whatever the interface's MTU. A VLAN tag in them counts as received.
     /// - checksums as they are: undone ones have to be
     ///   [finished](crate::Frame::finish_checksum), which an engine does with what it receives.
@@ -264,6 +267,7 @@ impl Outbox<'_> {
         interface: InterfaceId,
     ) -> Result<(), TransmitError> {
         match self.passes.tx(interface) {
+            Some(_) if frame.len() < ETHERNET_HEADER => Err(TransmitError::ShortFirstChunk(frame)),
             // A borrow for each frame: beside the kernel's part it is nothing, and
             // who passes none pays nothing.
             Some(tx) => tx.borrow_mut().transmit(frame),

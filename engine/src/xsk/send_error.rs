@@ -29,8 +29,10 @@ pub enum TransmitError {
     #[error("the frame lies in {} chunks, more than the xsk sends at once", .0.chunks())]
     TooManyChunks(Frame),
     /// The first of several chunks has less than an Ethernet header, which some
-    /// drivers do not survive.
-    #[error("the first chunk of a frame in several has less than its Ethernet header")]
+    /// drivers do not survive; or so has a frame that is [passed](crate::Outbox::pass).
+    #[error(
+        "the first chunk has less than an Ethernet header, and the frame lies in several, or is to be passed"
+    )]
     ShortFirstChunk(Frame),
     /// The frame is a [copy](Frame::hold), and the UMEM has no free chunk to copy it into.
     #[error("no chunk of the UMEM is free to copy the frame into")]

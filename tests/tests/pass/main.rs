@@ -2,6 +2,7 @@
 //! they had just come in, once, and never come up again.
 
 mod arrival;
+mod example;
 mod pair;
 mod sight;
 mod sources;

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use wharf::{DropReason, Idle, InterfaceId, TransmitError};
+use wharf::{DropReason, Frame, Idle, InterfaceId, TransmitError, Umem, UmemConfig};
 use wharf_testbed::{PacketSocket, SERVER_IPV4, SequencedPayload, Testbed, require_privileges};
 use wharf_tests::{SOON, quiet_flow, wait_until};
 
@@ -224,4 +224,66 @@ fn frames_to_no_interface_or_of_an_engine_that_was_not_asked_are_dropped_and_cou
         let totals = summary.stats.totals();
         assert_eq!(totals.drops.get(DropReason::PassRefused), 100, "{totals:?}");
     }
+}
+
+/// Tries frames of another UMEM, and such as are no Ethernet frames.
+struct PassOdd {
+    is_done: Arc<AtomicU64>,
+}
+
+impl Application for PassOdd {
+    fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
+        batch.for_each(drop);
+    }
+
+    fn idle(&mut self, out: &mut Outbox<'_>) -> Idle {
+        if self.is_done.swap(1, Ordering::Relaxed) == 1 {
+            return Idle::Sleep;
+        }
+        let of = |umem: &Umem, bytes: u32| -> Frame {
+            let mut frame = umem.allocate().expect("there is one");
+            frame.grow_back(bytes).expect("a chunk has room").fill(0xff);
+            frame
+        };
+        let other = Umem::new(&UmemConfig::new(64)).expect("there is memory");
+        let umem = out.umem().clone();
+        for (frame, is_foreign) in [(of(&other, 60), true), (of(&umem, 13), false)] {
+            let refused = out.try_pass_to(frame, InterfaceId(0));
+            let refused = refused.expect_err("it cannot be passed");
+            let is_right = match refused {
+                TransmitError::ForeignUmem(_) => is_foreign,
+                TransmitError::ShortFirstChunk(_) => !is_foreign,
+                _ => false,
+            };
+            assert!(is_right, "{refused}");
+            out.pass_to(refused.into_frame(), InterfaceId(0));
+        }
+        out.pass_to(of(&umem, 14), InterfaceId(0));
+        Idle::Again
+    }
+}
+
+#[test]
+fn frames_that_are_foreign_or_have_no_ethernet_header_are_refused() {
+    if !require_privileges() {
+        return;
+    }
+    let pair = Testbed::pair().expect("a pair");
+    let (_inside, builder) = on_server(&pair, Attach::Auto);
+    let is_done = Arc::new(AtomicU64::new(0));
+    let flag = Arc::clone(&is_done);
+    let start = move |_: &_| PassOdd {
+        is_done: Arc::clone(&flag),
+    };
+
+    let engine = builder.start(start).expect("it starts");
+
+    wait_until("one is passed", SOON, || {
+        engine.stats().totals().frames_passed_by_application == 1
+    });
+    let summary = engine.stop();
+    summary.outcome.as_ref().expect("it was asked to stop");
+    assert_conserved(&summary);
+    let totals = summary.stats.totals();
+    assert_eq!(totals.drops.get(DropReason::PassRefused), 2, "{totals:?}");
 }

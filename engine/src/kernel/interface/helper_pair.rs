@@ -335,3 +335,41 @@ impl std::error::Error for HelperPairError {
         Some(&self.source)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{in_private_network, ip};
+    use super::*;
+
+    #[test]
+    fn error_names_what_the_kernel_lacks() {
+        let error = HelperPairError {
+            interface: "eth0".to_owned(),
+            step: HelperPairStep::Redirect,
+            source: io::Error::from_raw_os_error(libc::ENOENT),
+        };
+
+        assert_eq!(
+            error.to_string(),
+            "frames cannot be passed to the kernel's stack on `eth0`: could not redirect frames from a veth: No such \
+             file or directory (os error 2); passing takes a kernel with CONFIG_NET_CLS_BPF and CONFIG_NET_ACT_MIRRED"
+        );
+    }
+
+    #[test]
+    fn pair_that_cannot_be_finished_is_undone() {
+        in_private_network(|| {
+            ip("link add one type veth peer name two");
+            let one = Interface::by_name("one").expect("it was just added");
+            let before = LinkSocket::open().and_then(|mut socket| socket.names());
+            let no_program = std::fs::File::open("/dev/null").expect("it is there");
+
+            let error = HelperPair::make(&one, 1, no_program.as_fd());
+
+            let error = error.expect_err("that is no program");
+            assert_eq!(error.step(), HelperPairStep::Redirect);
+            let after = LinkSocket::open().and_then(|mut socket| socket.names());
+            assert_eq!(after.expect("an answer"), before.expect("an answer"));
+        });
+    }
+}

@@ -299,3 +299,30 @@ fn queue_receives_through_the_program_that_libbpf_loaded() {
     }
     drop(inside);
 }
+
+/// It matches whatever comes, and an action does the rest.
+#[test]
+fn program_on_the_way_to_the_stack_matches_every_frame() {
+    if !require_privileges() {
+        return;
+    }
+    let mut object = ObjectBuilder::default();
+    let object = object.open_memory(wharf_ebpf::pass::OBJECT);
+    let object = object.expect("libbpf reads the object").load();
+    let object = object.expect("the verifier accepts the program");
+    let classifier = program(&object, wharf_ebpf::pass::PROGRAM);
+    assert_eq!(classifier.prog_type(), ProgramType::SchedCls);
+    assert_eq!(object.maps().count(), 1);
+
+    let unicast = [0x5a; 60];
+    let broadcast = [0xff; 60];
+    let shortest = [0x5a; 14];
+    for frame in [&unicast[..], &broadcast, &shortest] {
+        let input = ProgramInput {
+            data_in: Some(frame),
+            ..ProgramInput::default()
+        };
+        let output = classifier.test_run(input).expect("the kernel runs it");
+        assert_eq!(output.return_value, u32::MAX);
+    }
+}
