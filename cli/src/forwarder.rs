@@ -48,6 +48,9 @@ pub fn builder(a: &str, b: &str, arguments: &EngineArgs) -> Result<EngineBuilder
             wharf::KnownPanics::Refuse
         })
         .promiscuous();
+    if let Some(copybreak) = arguments.copybreak {
+        builder = builder.copybreak(copybreak);
+    }
     if let Some(count) = arguments.queues {
         builder = builder.queues(count);
     }

@@ -296,3 +296,70 @@ fn soak_accounts_for_every_frame_and_cookie() {
     let text = table(&["soak", "--frames", "5000"]);
     assert!(text.contains("cookies reported twice"), "{text}");
 }
+
+#[test]
+fn sweep_prints_a_row_for_each_size() {
+    if !require_privileges() {
+        return;
+    }
+    let few = ["sweep", "--rounds", "3", "--held", "40"];
+    let output = bench(&[&few[..], &["--json"]].concat(), 0);
+    let text = String::from_utf8(output.stdout).expect("text");
+    let object = |line: &str| serde_json::from_str(line).expect("an object per line");
+    let objects: Vec<Value> = text.lines().map(object).collect();
+
+    assert_eq!(objects[0]["benchmark"], "sweep");
+    let (rows, result) = objects[1..].split_at(objects.len() - 2);
+    let sizes: Vec<_> = rows.iter().map(|row| &row["size_bytes"]).collect();
+    assert_eq!(
+        (sizes[0], sizes[sizes.len() - 1]),
+        (&1.into(), &65_536.into())
+    );
+    assert!(sizes.contains(&&Value::from(4096)), "{sizes:?}");
+    for row in rows {
+        assert_eq!(
+            (&row["type"], &row["held_frames"]),
+            (&"sweep".into(), &40.into())
+        );
+        for column in ["copied", "in_place", "auto"] {
+            for unit in ["nanoseconds", "bytes_per_second"] {
+                let figure = row[format!("{column}_{unit}")].as_f64();
+                assert!(figure > Some(0.0), "{column}_{unit}: {row}");
+            }
+        }
+        assert!(row["auto_to_better"].as_f64() > Some(0.0), "{row}");
+    }
+    assert_eq!(result[0]["type"], "result");
+    assert!(
+        result[0]["worst_percent"].as_f64() >= Some(0.0),
+        "{result:?}"
+    );
+
+    let text = table(&[&few[..], &["--max-size", "64", "--copybreak", "32"]].concat());
+    assert!(
+        text.contains("size       copied    in place   ratio"),
+        "{text}"
+    );
+    assert!(
+        text.contains("copybreak") && text.contains("\n32 "),
+        "{text}"
+    );
+}
+
+#[test]
+fn sweep_refuses_what_makes_no_sense() {
+    if !require_privileges() {
+        return;
+    }
+    for wrong in [
+        ["--held", "0"],
+        ["--rounds", "0"],
+        ["--copybreak", "4097"],
+        ["--copybreak", "never"],
+        ["--max-size", "1X"],
+    ] {
+        let output = bench(&[&["sweep"][..], &wrong].concat(), 2);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains(wrong[0]), "{text}");
+    }
+}

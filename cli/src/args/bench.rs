@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use wharf::Copybreak;
+
+use super::copybreak::copybreak;
 use super::engine::WaitArg;
 use super::impair::BenchImpairArgs;
 use super::notes;
@@ -36,6 +39,9 @@ pub enum BenchCommand {
     /// Send many messages over many sockets, and verify every byte
     #[command(after_long_help = notes::BENCH_STRESS)]
     Stress(StressArgs),
+    /// Keep frames of each size, copied and in place, and see which is faster
+    #[command(after_long_help = notes::BENCH_SWEEP)]
+    Sweep(SweepArgs),
     /// Measure how soon a worker is woken, and how punctual its ticks and held frames are
     #[command(after_long_help = notes::BENCH_TIMERS)]
     Timers(BenchTimersArgs),
@@ -56,6 +62,28 @@ pub struct PassArgs {
     /// Pass for this time in each run
     #[arg(long, value_name = "SECONDS", value_parser = seconds_within(0.1..=3600.0), default_value = "3", allow_negative_numbers = true)]
     pub duration: Duration,
+}
+
+/// Arguments of `wharf bench sweep`.
+#[derive(Args, Debug)]
+pub struct SweepArgs {
+    /// Keep N frames at a time
+    #[arg(long, value_name = "N", value_parser = within::<u32>(1..=65_536), default_value = "256", allow_negative_numbers = true)]
+    pub held: u32,
+    /// Measure each size in N turns of each column
+    #[arg(long, value_name = "N", value_parser = within::<u32>(1..=100_000), default_value = "51", allow_negative_numbers = true)]
+    pub rounds: u32,
+    /// Leave out sizes above this one, e.g. 1500 or 4K
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64K",
+        allow_negative_numbers = true
+    )]
+    pub max_size: Size,
+    /// Let the column `auto` copy frames below so many bytes, or `off` [default: the library's]
+    #[arg(long, value_name = "BYTES", value_parser = copybreak, allow_negative_numbers = true)]
+    pub copybreak: Option<Copybreak>,
 }
 
 /// Arguments of `wharf bench stress`.

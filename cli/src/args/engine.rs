@@ -1,8 +1,9 @@
 //! The engine's settings on the command line.
 
 use clap::{Args, Parser, ValueEnum};
-use wharf::{EngineBuilder, SteeringConfig, UmemConfig};
+use wharf::{Copybreak, EngineBuilder, SteeringConfig, UmemConfig};
 
+use super::copybreak::copybreak;
 use super::limit::LimitArg;
 use super::number::{CpuList, Watchdog, watchdog, whole, within};
 
@@ -43,6 +44,11 @@ pub struct EngineArgs {
     /// pages. Without a value, `require` is meant.
     #[arg(long, hide_short_help = true, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "never", default_missing_value = "require")]
     pub huge_pages: HugePagesArg,
+    /// Copy frames below so many bytes out of packet memory if they are held, or `off` [default: the library's]
+    ///
+    /// A forwarder holds frames only for --impair. A copy takes no chunk.
+    #[arg(long, hide_short_help = true, value_name = "BYTES", value_parser = copybreak, allow_negative_numbers = true)]
+    pub copybreak: Option<Copybreak>,
     /// Limit packet memory, in frames or bytes, e.g. held=1024,transmit=8MiB
     ///
     /// `chunks` of each queue, in all; `floor`, those of them that stay with the kernel to

@@ -4,6 +4,7 @@
 //! checked once more as a whole by [`wharf::EngineBuilder::validate`].
 
 mod bench;
+mod copybreak;
 mod engine;
 mod impair;
 mod limit;
@@ -28,6 +29,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::exit::{Failure, one_line};
 pub use bench::{
     BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, LatencyArgs, PassArgs, StressArgs,
+    SweepArgs,
 };
 pub use engine::EngineArgs;
 pub use impair::{BenchImpairArgs, ImpairArgs, ImpairCommand, ImpairDirection, ImpairmentArgs};

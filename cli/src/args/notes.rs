@@ -229,3 +229,17 @@ Examples:
   sudo wharf bench latency
   sudo wharf bench latency --rate 1000,50000 --seconds 20
   sudo wharf bench latency --json | jq 'select(.type==\"latency\")'";
+
+pub const BENCH_SWEEP: &str = "\
+Receives frames on rings in memory, keeps the newest of them, and reads and sends the \
+others. `copied` moves every frame out of the packet memory as it arrives, and back to \
+send it, `in place` none, and `auto` those below the copybreak. The columns take turns; \
+each shows its median. `ratio` is the time copied to that in place. Sizes above 3840 \
+bytes are messages of several frames.
+
+Examples:
+  wharf bench sweep
+  wharf bench sweep --held 4096 --max-size 1500
+  wharf bench sweep --copybreak 256 --json | jq .auto_to_better
+
+Exit codes: 0 no frame got lost; 1 otherwise; 2 wrong usage.";

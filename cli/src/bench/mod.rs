@@ -26,6 +26,7 @@ mod pass;
 mod pattern;
 mod soak;
 mod stress;
+mod sweep;
 mod testbed;
 mod timers;
 
@@ -38,7 +39,10 @@ use output::Output;
 
 /// Runs one benchmark.
 pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
-    privileges::require("a benchmark", testbed::NEEDED)?;
+    // It does without interfaces.
+    if !matches!(arguments.command, BenchCommand::Sweep(_)) {
+        privileges::require("a benchmark", testbed::NEEDED)?;
+    }
     let stop = signals::stop_flag()?;
     let mut output = Output::new(arguments.json, Arc::clone(&stop));
     match &arguments.command {
@@ -49,5 +53,6 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
         BenchCommand::Timers(timers) => timers::run(timers, &mut output, &stop),
         BenchCommand::Impair(arguments) => impair::run(arguments, &mut output, &stop),
         BenchCommand::Soak(arguments) => soak::run(arguments, &mut output, &stop),
+        BenchCommand::Sweep(arguments) => sweep::run(arguments, &mut output, &stop),
     }
 }

@@ -70,6 +70,12 @@ pub struct Totals {
     pub dropped_frames: u64,
     /// With the application at the end; the forwarder holds none.
     pub held_frames: u64,
+    /// Out of the packet memory because they were to stay.
+    pub frames_copied_out: u64,
+    /// For want of room beside it.
+    pub frames_not_copied: u64,
+    /// Into the packet memory again to be sent.
+    pub frames_copied_in: u64,
     /// Left to the kernel's stack, and not among those that came in.
     pub frames_passed: u64,
     /// Dropped because a rule says so, and not among those that came in.
@@ -112,6 +118,17 @@ pub struct ChunkAudit {
     pub stranded: u32,
     pub pooled: u32,
     pub balanced: bool,
+    pub copies: Copies,
+}
+
+/// Where the chunks for copied frames were, beside those of the packet memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Copies {
+    pub total: u32,
+    pub pool: u32,
+    pub application: u32,
+    pub detached: u32,
+    pub parts: u32,
 }
 
 impl Summary {
@@ -144,6 +161,9 @@ impl Summary {
                 frames_passed_by_application: totals.frames_passed_by_application,
                 dropped_frames: totals.drops.total(),
                 held_frames: held,
+                frames_copied_out: totals.frames_copied_out,
+                frames_not_copied: totals.frames_not_copied,
+                frames_copied_in: totals.frames_copied_in,
                 frames_passed: totals.frames_passed,
                 frames_dropped_by_rule: totals.frames_dropped_by_rule,
                 frames_passed_no_xsk: totals.frames_passed_no_xsk,
@@ -241,6 +261,13 @@ impl ChunkAudit {
             stranded: audit.stranded,
             pooled: audit.pooled,
             balanced: audit.is_balanced(),
+            copies: Copies {
+                total: audit.copies.total,
+                pool: audit.copies.pool,
+                application: audit.copies.application,
+                detached: audit.copies.detached,
+                parts: audit.copies.parts,
+            },
         }
     }
 

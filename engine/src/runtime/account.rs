@@ -31,6 +31,9 @@ impl Debug for Counters {
                 "frames_passed_by_application",
                 self.frames_passed_by_application,
             ),
+            ("frames_copied_out", self.frames_copied_out),
+            ("frames_not_copied", self.frames_not_copied),
+            ("frames_copied_in", self.frames_copied_in),
             ("tx_wakeups", self.tx_wakeups),
         ];
         let mut counters = f.debug_struct("Counters");
@@ -177,7 +180,12 @@ impl Display for Chunks<'_> {
         } else {
             "NOT BALANCED"
         };
-        write!(f, ", {} in all: {balanced}", audit.total)
+        write!(f, ", {} in all: {balanced}", audit.total)?;
+        let copies = &audit.copies;
+        match copies.application + copies.detached {
+            0 => Ok(()),
+            held => write!(f, "; {held} copied frames beside them"),
+        }
     }
 }
 

@@ -67,6 +67,14 @@ pub struct Counters {
     /// completion is still to come. Where a worker has several xsks on the interface,
     /// they are with the first.
     pub frames_passed_by_application: u64,
+    /// Frames the xsk received that were [copied out](crate::Frame::hold) of the UMEM. They are in
+    /// no other count for that.
+    pub frames_copied_out: u64,
+    /// Frames the xsk received that were to be copied out, and stayed in their chunks, as
+    /// there were [as many copies](crate::UmemConfig::copies) as there may be.
+    pub frames_not_copied: u64,
+    /// Copies the xsk sent, which were copied into a chunk of the UMEM.
+    pub frames_copied_in: u64,
     /// System calls made to wake the kernel's TX side.
     pub tx_wakeups: u64,
     /// Frames that did not make it.
@@ -120,6 +128,9 @@ impl AddAssign for Counters {
             tx_bytes,
             tx_in_flight,
             frames_passed_by_application,
+            frames_copied_out,
+            frames_not_copied,
+            frames_copied_in,
             tx_wakeups,
             drops,
             kernel,
@@ -139,6 +150,9 @@ impl AddAssign for Counters {
         self.tx_bytes += tx_bytes;
         self.tx_in_flight += tx_in_flight;
         self.frames_passed_by_application += frames_passed_by_application;
+        self.frames_copied_out += frames_copied_out;
+        self.frames_not_copied += frames_not_copied;
+        self.frames_copied_in += frames_copied_in;
         self.tx_wakeups += tx_wakeups;
         self.drops += drops;
         self.kernel += kernel;

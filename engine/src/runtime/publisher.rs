@@ -207,6 +207,24 @@ const XSK_COUNTERS: [(&str, Unit, &str, Value); 15] = [
         |s| s.frames_passed_by_application,
     ),
     (
+        "wharf_frames_copied_out_total",
+        Unit::Count,
+        "Received frames that were copied out of the packet memory, as they stay",
+        |s| s.frames_copied_out,
+    ),
+    (
+        "wharf_frames_not_copied_total",
+        Unit::Count,
+        "Received frames that were to be copied out, with no room for more copies",
+        |s| s.frames_not_copied,
+    ),
+    (
+        "wharf_frames_copied_in_total",
+        Unit::Count,
+        "Copied frames that were copied into the packet memory to be sent",
+        |s| s.frames_copied_in,
+    ),
+    (
         "wharf_tx_wakeups_total",
         Unit::Count,
         "System calls that woke the TX side",

@@ -516,6 +516,9 @@ impl XskSet {
             tx_bytes: sent.bytes,
             tx_in_flight: u64::from(tx.in_flight()),
             drops,
+            frames_copied_out: rx.copied_out().0,
+            frames_not_copied: rx.copied_out().1,
+            frames_copied_in: sent.copied_in,
             tx_wakeups: sent.wakeups,
             kernel,
             // What the XDP program counted is the engine's to add.

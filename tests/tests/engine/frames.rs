@@ -186,3 +186,124 @@ fn frames_on_another_thread_are_held_when_the_engine_stops_and_outlive_it() {
         assert_eq!(frame[..], bytes[..], "the memory is still there");
     }
 }
+
+/// Sends each frame to one of several threads, and what they return back where it came
+/// from.
+struct Distribute {
+    threads: Vec<std::sync::mpsc::Sender<wharf::DetachedFrame>>,
+    returned: std::sync::mpsc::Receiver<wharf::DetachedFrame>,
+}
+
+impl Application for Distribute {
+    fn receive(&mut self, batch: Batch<'_>, _: &mut Outbox<'_>) {
+        for (place, frame) in batch.enumerate() {
+            let thread = &self.threads[place % self.threads.len()];
+            thread.send(frame.detach()).expect("it listens");
+        }
+    }
+
+    fn woken(&mut self, out: &mut Outbox<'_>) {
+        for detached in self.returned.try_iter() {
+            let mut frame = out.umem().attach(detached).expect("its own");
+            frame.swap_mac_addresses();
+            out.send(frame, InterfaceId(0));
+        }
+    }
+}
+
+/// Returns frames in another order than they came in, and keeps every eighth, until
+/// nothing more comes.
+fn shuffle(
+    frames: &std::sync::mpsc::Receiver<wharf::DetachedFrame>,
+    returned: &std::sync::mpsc::Sender<wharf::DetachedFrame>,
+    waker: &wharf::Waker,
+) -> Vec<wharf::DetachedFrame> {
+    let (mut kept, mut waiting) = (Vec::new(), Vec::new());
+    loop {
+        match frames.recv_timeout(Duration::from_millis(1)) {
+            Ok(frame) if (kept.len() + 1) * 8 <= waiting.len() => kept.push(frame),
+            Ok(frame) => waiting.push(frame),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                for frame in waiting.drain(..).rev() {
+                    // The engine may have stopped.
+                    let _ = returned.send(frame);
+                }
+                waker.wake();
+            }
+            Err(_) => {
+                kept.append(&mut waiting);
+                return kept;
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_on_many_threads_come_back_and_outlive_a_stopped_engine() {
+    if !require_privileges() {
+        return;
+    }
+    for copybreak in [wharf::Copybreak::Off, wharf::Copybreak::Below(4096)] {
+        let pair = Testbed::pair().expect("a pair");
+        let mut receiver = PacketSocket::open(pair.client_interface()).expect("a socket");
+        let (_inside, builder) = on_server(&pair, Attach::Auto);
+        let (handles, joined) = std::sync::mpsc::channel();
+        let engine = builder
+            .queues(1)
+            .copybreak(copybreak)
+            .start(move |context| {
+                let (done, returned) = std::sync::mpsc::channel();
+                let threads = (0..6).map(|_| {
+                    let (to, frames) = std::sync::mpsc::channel();
+                    let (done, waker) = (done.clone(), context.waker());
+                    let thread = std::thread::spawn(move || shuffle(&frames, &done, &waker));
+                    handles.send(thread).expect("the test listens");
+                    to
+                });
+                Distribute {
+                    threads: threads.collect(),
+                    returned,
+                }
+            })
+            .expect("it starts");
+        let sender = PacketSocket::sender(pair.client_interface()).expect("a socket");
+        let flow = unanswered(pair.udp_flow(4000, 4433));
+
+        for round in 0..10 {
+            let sent: Vec<_> = flow
+                .sequenced(1, 200, round * 100..(round + 1) * 100)
+                .collect();
+            sender.send_batch(&sent).expect("the link takes them");
+            wait_for_frames_in(&engine, (round + 1) * 100);
+        }
+        wait_until("most frames come back", SOON, || {
+            engine.stats().totals().tx_frames > 500
+        });
+        let returned = receiver
+            .receive_count(500, SOON)
+            .expect("the interface stays");
+        let summary = stop(engine);
+
+        assert_conserved(&summary);
+        for frame in &returned {
+            let parsed = UdpFrame::parse(frame).expect("checksums hold");
+            SequencedPayload::verify(&parsed.payload).expect("intact");
+        }
+        let totals = summary.stats.totals();
+        match copybreak {
+            wharf::Copybreak::Off => assert_eq!(totals.frames_copied_out, 0),
+            _ => {
+                assert_eq!(totals.frames_copied_out, 1000);
+                assert_eq!(totals.frames_copied_in, totals.tx_frames);
+            }
+        }
+        let kept: Vec<_> = joined
+            .iter()
+            .flat_map(|thread: std::thread::JoinHandle<Vec<_>>| thread.join().expect("no panic"))
+            .collect();
+        for frame in &kept {
+            let parsed = UdpFrame::parse(frame).expect("the memory is still there");
+            SequencedPayload::verify(&parsed.payload).expect("intact");
+        }
+    }
+}

@@ -52,16 +52,16 @@ use crate::memory::umem::{Umem, UmemState};
 /// inside them.
 pub struct Frame {
     /// First, as the compiler names the first that keeps a frame on its thread.
-    _thread: CallDetachToSendTheFrame,
+    _thread: PhantomData<dyn CallDetachToSendTheFrame>,
     umem: Handle,
     addr: u64,
     extent: u64,
     claim: Claim,
 }
 
-/// Takes no memory, and is there for its name: the compiler shows it where a frame is sent
-/// to another thread, which [`Frame::detach`] allows.
-struct CallDetachToSendTheFrame(PhantomData<*const ()>);
+/// Is there for its name: the first line of the compiler's error shows it where a frame is
+/// sent to another thread, which [`Frame::detach`] allows (`engine/tests/threads.rs`).
+trait CallDetachToSendTheFrame {}
 
 /// A frame taken apart: what a rare path hands to a busy one, which keeps its own
 /// frames in registers then. A frame from either would be put into memory, and cost
@@ -113,7 +113,7 @@ impl Frame {
         extent: u64,
     ) -> Self {
         Self {
-            _thread: CallDetachToSendTheFrame(PhantomData),
+            _thread: PhantomData,
             umem,
             addr,
             extent,
@@ -436,7 +436,7 @@ impl Frame {
             claim,
         } = pieces;
         Self {
-            _thread: CallDetachToSendTheFrame(PhantomData),
+            _thread: PhantomData,
             umem,
             addr,
             extent,
