@@ -58,15 +58,17 @@ impl Lane {
         Ok(lane)
     }
 
-    /// Handles messages for a few milliseconds.
+    /// Handles messages for a few milliseconds. What a batch takes mostly counts, so that
+    /// it does not matter if the thread loses its CPU in some.
     pub fn take_turn(&mut self) -> Result<(), Failure> {
-        let (mut spent, mut messages) = (Duration::ZERO, 0);
-        while spent < TURN {
-            let (time, count) = self.batch()?;
+        let mut batches = Vec::new();
+        let mut spent = Duration::ZERO;
+        while spent < TURN || batches.len() < LEAST_BATCHES {
+            let (time, messages) = self.batch()?;
             spent += time;
-            messages += count;
+            batches.push(time.as_secs_f64() * 1e9 / messages as f64);
         }
-        self.turns.push(spent.as_secs_f64() * 1e9 / messages as f64);
+        self.turns.extend(median(&mut batches));
         Ok(())
     }
 
@@ -107,10 +109,13 @@ impl Lane {
         if self.received != self.sent + held || !audit.is_balanced() || audit.held() != held {
             return Err(lost("the frames do not add up"));
         }
-        self.turns.sort_by(f64::total_cmp);
-        let median = self.turns.get(self.turns.len() / 2);
-        median.copied().ok_or_else(|| lost("there was no turn"))
+        median(&mut self.turns).ok_or_else(|| lost("there was no turn"))
     }
+}
+
+fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// What an application does with a payload at the least.
@@ -133,3 +138,4 @@ const RING_ENTRIES: u32 = 256;
 const BATCH: usize = 64;
 /// How long a column is measured until it is another's turn.
 const TURN: Duration = Duration::from_millis(2);
+const LEAST_BATCHES: usize = 9;
