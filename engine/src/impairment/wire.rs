@@ -105,7 +105,7 @@ impl ImpairedWire {
                             flip(&mut copy, bit);
                         }
                         counts.reordered += u64::from(sending.is_early);
-                        held.push(sending.until, copy);
+                        held.push(sending.until, copy.hold());
                     }
                     None => counts.not_duplicated += 1,
                 }
@@ -126,7 +126,7 @@ impl ImpairedWire {
                         flip(&mut frame, bit);
                     }
                     counts.reordered += u64::from(sending.is_early);
-                    held.push(sending.until, frame);
+                    held.push(sending.until, frame.hold());
                 }
             }
         }
