@@ -160,7 +160,7 @@ impl Reported {
 }
 
 /// Name, unit, description and value of each counter of an xsk.
-const XSK_COUNTERS: [(&str, Unit, &str, Value); 15] = [
+const XSK_COUNTERS: [(&str, Unit, &str, Value); 18] = [
     (
         "wharf_rx_frames_total",
         Unit::Count,
