@@ -149,6 +149,68 @@ fn stress_in_short_frames_is_a_table() {
 }
 
 #[test]
+fn backstore_returns_every_block_as_it_was_written() {
+    if !require_privileges() {
+        return;
+    }
+    let arguments = [
+        "backstore",
+        "--jobs",
+        "2",
+        "--depth",
+        "3",
+        "--requests",
+        "60",
+    ];
+    for more in [["--size", "1"], ["--size", "20000"], ["--size", "256K"]] {
+        let objects = objects(&[&arguments[..], &more].concat());
+
+        let rows = &objects[1..];
+        let handlings: Vec<_> = rows.iter().map(|row| row["handling"].as_str()).collect();
+        assert_eq!(
+            handlings,
+            [Some("copied_out"), Some("store_copies"), Some("in_place")]
+        );
+        let fields = [
+            "corrupt_answers",
+            "unanswered_requests",
+            "lost_messages",
+            "lost_frames",
+        ];
+        assert_intact(rows, &fields);
+        for row in rows {
+            assert_eq!(
+                (&row["type"], &row["requests"]),
+                (&"backstore".into(), &60.into())
+            );
+        }
+    }
+}
+
+#[test]
+fn backstore_in_short_frames_is_a_table() {
+    if !require_privileges() {
+        return;
+    }
+    let arguments = [
+        "backstore",
+        "--requests",
+        "40",
+        "--mtu",
+        "1500",
+        "--window",
+        "16",
+    ];
+
+    let text = table(&[&arguments[..], &["--size", "16K"]].concat());
+
+    assert!(
+        text.contains("in place         4      8    16K        40"),
+        "{text}"
+    );
+}
+
+#[test]
 fn wrong_numbers_of_a_benchmark_are_wrong_usage() {
     if !require_privileges() {
         return;

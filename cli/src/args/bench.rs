@@ -51,6 +51,40 @@ pub enum BenchCommand {
     /// Hold, detach, drop and resend frames at full rate, and account for each
     #[command(after_long_help = notes::BENCH_SOAK)]
     Soak(SoakArgs),
+    /// Run a block server over frames, and compare handling in place with copies
+    #[command(after_long_help = notes::BENCH_BACKSTORE)]
+    Backstore(BackstoreArgs),
+}
+
+/// Arguments of `wharf bench backstore`.
+#[derive(Args, Debug)]
+pub struct BackstoreArgs {
+    /// Use N jobs, each with a socket, a thread and blocks of its own at the server
+    #[arg(long, value_name = "N", value_parser = within::<u32>(1..=64), default_value = "4", allow_negative_numbers = true)]
+    pub jobs: u32,
+    /// Keep N requests of each job under way
+    #[arg(long, value_name = "N", value_parser = within::<u32>(1..=256), default_value = "8", allow_negative_numbers = true)]
+    pub depth: u32,
+    /// Write and read blocks of this size, e.g. 4096 or 256K
+    #[arg(long, value_name = "SIZE", value_parser = block_size, default_value = "256K", allow_negative_numbers = true)]
+    pub size: Size,
+    /// Make N requests in each run, half of them writes
+    #[arg(long, value_name = "N", value_parser = within::<u64>(1..=100_000_000), default_value = "4000", allow_negative_numbers = true)]
+    pub requests: u64,
+    /// Set the MTU of the interfaces
+    #[arg(long, value_name = "BYTES", value_parser = within::<u32>(576..=65_000), default_value = "30000", allow_negative_numbers = true)]
+    pub mtu: u32,
+    /// Let at most N frames be under way to an end of a socket
+    #[arg(long, value_name = "N", value_parser = within::<u32>(8..=4096), default_value = "64", allow_negative_numbers = true)]
+    pub window: u32,
+}
+
+/// A block has bytes, and a message with one has a head beside it.
+fn block_size(text: &str) -> Result<Size, String> {
+    match text.parse()? {
+        Size(0) => Err("a block has one byte at least".to_owned()),
+        size => Ok(size),
+    }
 }
 
 /// Arguments of `wharf bench pass`.
@@ -110,10 +144,10 @@ pub struct StressArgs {
     #[arg(long, value_enum, default_value_t)]
     pub handling: HandlingArg,
     /// Set the MTU of the interfaces
-    #[arg(long, value_name = "BYTES", value_parser = within::<u32>(576..=65_000), default_value = "9000", allow_negative_numbers = true)]
+    #[arg(long, value_name = "BYTES", value_parser = within::<u32>(576..=65_000), default_value = "30000", allow_negative_numbers = true)]
     pub mtu: u32,
     /// Let at most N frames be under way to an end of a socket
-    #[arg(long, value_name = "N", value_parser = within::<u32>(8..=4096), default_value = "256", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = within::<u32>(8..=4096), default_value = "64", allow_negative_numbers = true)]
     pub window: u32,
 }
 

@@ -30,6 +30,8 @@ use crate::exit::{Failure, one_line};
 pub use bench::{
     BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, LatencyArgs, PassArgs, StressArgs,
     SweepArgs,
+    BackstoreArgs, BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, LatencyArgs, PassArgs,
+    StressArgs,
 };
 pub use engine::EngineArgs;
 pub use impair::{BenchImpairArgs, ImpairArgs, ImpairCommand, ImpairDirection, ImpairmentArgs};

@@ -243,3 +243,17 @@ Examples:
   wharf bench sweep --copybreak 256 --json | jq .auto_to_better
 
 Exit codes: 0 no frame got lost; 1 otherwise; 2 wrong usage.";
+
+pub const BENCH_BACKSTORE: &str = "\
+Writes blocks to a server in another private namespace, reads each one back and verifies \
+it. Runs three times. `copied out`: the server copies payloads to a buffer of the \
+request and from there to its store, and back. `store copies`: it copies between frames \
+and store. `in place`: the frames that a block was written in are the store, and a read \
+sends these frames. `ratio` is the throughput against the first run, `ns/KiB` the CPU \
+time of all threads, `server` that of the server's.
+
+Examples:
+  sudo wharf bench backstore
+  sudo wharf bench backstore --jobs 1 --depth 1 --size 4K --requests 20000
+
+Exit codes: 0 every block came back as it was written; 1 otherwise; 2 wrong usage.";

@@ -175,6 +175,18 @@ impl<P: Payload> Channel<P> {
         self.submit_scatter(number, scatter, returning)
     }
 
+    /// A message to be sent in the frames that it lies in.
+    pub fn submit_message<Q>(
+        &mut self,
+        number: u64,
+        message: Message<Q>,
+        returning: Returning,
+    ) -> Result<(), Failure> {
+        let scatter = Scatter::of_message(number, message, self.headers)
+            .map_err(|(_, error)| Failure::Run(error.to_string()))?;
+        self.submit_scatter(number, scatter, returning)
+    }
+
     fn submit_scatter(
         &mut self,
         number: u64,
@@ -208,11 +220,11 @@ impl<P: Payload> Channel<P> {
             return;
         };
         let headers = UdpHeaders::BYTES as usize;
-        let len = UdpHeaders::BYTES + GRANT_BYTES as u32;
+        let len = UdpHeaders::BYTES + GRANT_BYTES;
         let Ok(bytes) = frame.grow_back(len) else {
             return;
         };
-        wharf::message::Headers::write(&self.headers, &mut bytes[..headers], GRANT_BYTES as u32);
+        wharf::message::Headers::write(&self.headers, &mut bytes[..headers], GRANT_BYTES);
         bytes[headers..].copy_from_slice(&Flow::grant_payload(received));
         if self.xsk.transmit(frame).is_ok() {
             self.flow.was_told(received);

@@ -59,8 +59,8 @@ impl Flow {
     }
 
     /// The payload of a frame that grants.
-    pub fn grant_payload(received: u64) -> [u8; GRANT_BYTES] {
-        let mut payload = [0; GRANT_BYTES];
+    pub fn grant_payload(received: u64) -> [u8; GRANT_BYTES as usize] {
+        let mut payload = [0; GRANT_BYTES as usize];
         payload[..8].copy_from_slice(MARK);
         payload[8..].copy_from_slice(&received.to_be_bytes());
         payload
@@ -74,7 +74,7 @@ impl Flow {
 }
 
 /// Bytes of a grant's payload.
-pub const GRANT_BYTES: usize = 16;
+pub const GRANT_BYTES: u32 = 16;
 
 /// No fragment of a message begins so.
 const MARK: &[u8; 8] = b"WG\x01grant";

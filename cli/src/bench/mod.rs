@@ -14,7 +14,9 @@
 //! every wait, and fails where something got lost: a figure of a broken run is worth
 //! nothing.
 
+mod backstore;
 mod channel;
+mod cpu_time;
 mod ends;
 mod flow;
 mod header;
@@ -49,6 +51,7 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Failure> {
         BenchCommand::Latency(arguments) => latency::run(arguments, &mut output, &stop),
         BenchCommand::Machine => machine::run(&mut output, &stop),
         BenchCommand::Pass(arguments) => pass::run(arguments, &mut output, &stop),
+        BenchCommand::Backstore(arguments) => backstore::run(arguments, &mut output, &stop),
         BenchCommand::Stress(arguments) => stress::run(arguments, &mut output, &stop),
         BenchCommand::Timers(timers) => timers::run(timers, &mut output, &stop),
         BenchCommand::Impair(arguments) => impair::run(arguments, &mut output, &stop),

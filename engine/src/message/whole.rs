@@ -50,6 +50,18 @@ impl<P> Message<P> {
         copied
     }
 
+    /// The same message of another peer, or of one named otherwise.
+    #[must_use]
+    pub fn with_peer<Q>(self, peer: Q) -> Message<Q> {
+        Message {
+            peer,
+            number: self.number,
+            len: self.len,
+            stride: self.stride,
+            frames: self.frames,
+        }
+    }
+
     /// The frames, in order. Each has payload bytes only.
     #[must_use]
     pub fn into_frames(self) -> Vec<Frame> {
