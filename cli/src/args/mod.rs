@@ -28,10 +28,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::exit::{Failure, one_line};
 pub use bench::{
-    BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, LatencyArgs, PassArgs, StressArgs,
-    SweepArgs,
     BackstoreArgs, BenchArgs, BenchCommand, BenchTimersArgs, HandlingArg, LatencyArgs, PassArgs,
-    StressArgs,
+    StressArgs, SweepArgs,
 };
 pub use engine::EngineArgs;
 pub use impair::{BenchImpairArgs, ImpairArgs, ImpairCommand, ImpairDirection, ImpairmentArgs};
