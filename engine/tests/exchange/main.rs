@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod copies;
+mod impairment;
 mod messages;
 mod pairs;
 mod random;
