@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use wharf::impairment::{Impairment, Impairments};
-use wharf::{Engine, InterfaceId};
+use wharf::impairment::{Impairment, Impairments, chunks_for};
+use wharf::{Engine, EngineBuilder, InterfaceId};
 use wharf_testbed::{FlowChecker, FlowReport, Observation, Pacer, PacketSocket, Testbed, Wire};
 
 use super::header::Header;
@@ -39,7 +39,8 @@ pub fn run(
     let builder = Engine::builder()
         .interface(wire.left().name())
         .interface(wire.right().name())
-        .promiscuous();
+        .promiscuous()
+        .frames(frames(arguments).max(EngineBuilder::DEFAULT_FRAMES));
     let started = wire.forwarder().try_run(move || {
         let engine = builder.start(move |context| wires.wire(context));
         engine.map_err(privileges::explain)
@@ -79,8 +80,20 @@ pub fn run(
     if !summary.is_conserved() {
         return Err(Failure::Run(format!("frames are missing: {summary}")));
     }
-    outcome
+    // Where the frames were lost is what to look at.
+    outcome.map_err(|what| Failure::Run(format!("{what}; {summary}")))
 }
+
+/// Chunks to hold twice as many frames as come in the time of the delay, so that a sender
+/// that has to catch up meets no limit.
+fn frames(arguments: &BenchImpairArgs) -> u32 {
+    let held = f64::from(arguments.frames_per_second) * arguments.delay_milliseconds / 1000.0;
+    let held = Duration::try_from_secs_f64(held * 2.0).map_or(u64::MAX, |held| held.as_secs());
+    chunks_for(u32::try_from(held).unwrap_or(u32::MAX), QUEUES)
+}
+
+/// Of the engine's worker.
+const QUEUES: u32 = 2;
 
 fn testbed_failed(error: wharf_testbed::Error) -> Failure {
     Failure::Run(error.to_string())
@@ -91,6 +104,8 @@ struct Measured {
     errors: Histogram<u64>,
     flow: FlowReport,
     most_held: u64,
+    /// Frames that arrived and found no room in the receiver's socket.
+    missed: u64,
     seconds: f64,
 }
 
@@ -184,6 +199,7 @@ impl Measured {
             errors,
             flow: checker.report(1),
             most_held,
+            missed: receiver.kernel_drops().map_err(testbed_failed)?,
             seconds: begin.elapsed().as_secs_f64(),
         })
     }
@@ -199,6 +215,8 @@ struct Delayed {
     /// As seen ten times a second.
     held_frames_max: u64,
     lost_frames: u64,
+    /// Of those, frames that crossed the wire and that the receiver was too slow for.
+    missed_frames: u64,
     reordered_frames: u64,
     duplicated_frames: u64,
     error_microseconds: Percentiles,
@@ -226,6 +244,7 @@ impl Delayed {
             seconds: measured.seconds,
             held_frames_max: measured.most_held,
             lost_frames: flow.lost,
+            missed_frames: measured.missed,
             reordered_frames: flow.reordered,
             duplicated_frames: flow.duplicated,
             error_microseconds: Percentiles {
@@ -243,6 +262,7 @@ impl Delayed {
         let Self {
             impairment,
             lost_frames,
+            missed_frames,
             reordered_frames,
             duplicated_frames,
             ..
@@ -251,7 +271,7 @@ impl Delayed {
             return Ok(());
         }
         Err(Failure::Run(format!(
-            "with impairment `{impairment}`, {lost_frames} frames were lost, {reordered_frames} reordered and {duplicated_frames} duplicated: this machine may be too busy or too slow for the rate"
+            "with impairment `{impairment}`, {lost_frames} frames were lost ({missed_frames} of them to the receiver), {reordered_frames} reordered and {duplicated_frames} duplicated: this machine may be too busy or too slow for the rate"
         )))
     }
 }

@@ -170,7 +170,7 @@ impl Impairments {
     }
 
     /// Frames that can be held for a direction at a time, whichever worker and queue they
-    /// come in on: three quarters of a queue's share of the chunks, as the rest is there
+    /// come in on: seven eighths of a queue's share of the chunks, as the rest is there
     /// to receive into. `None` while there are no workers.
     #[must_use]
     pub fn capacity(&self) -> Option<u32> {
@@ -217,12 +217,12 @@ impl Impairments {
 }
 
 /// Frames that a direction can hold on a worker with so many chunks and queues. An eighth
-/// of the chunks are for copies and frames that are made; of the share of each queue, a
-/// quarter stays to receive into, and to send from.
+/// of the chunks are for copies and frames that are made; of the share of each queue, an
+/// eighth stays to receive into, and to send from.
 #[must_use]
 pub fn capacity(chunks: u32, queues: u32) -> u32 {
     let share = (chunks - chunks / 8) / queues.max(1);
-    share - share / 4
+    share - share / 8
 }
 
 /// The fewest chunks with which a worker with so many queues has a
@@ -231,7 +231,7 @@ pub fn capacity(chunks: u32, queues: u32) -> u32 {
 pub fn chunks_for(frames: u32, queues: u32) -> u32 {
     let (frames, queues) = (u64::from(frames), u64::from(queues.max(1)));
     // Rounded up, as each of the divisions above rounds down.
-    let share = (frames * 4).div_ceil(3) + 1;
+    let share = (frames * 8).div_ceil(7) + 1;
     let chunks = (share * queues * 8).div_ceil(7) + 8;
     u32::try_from(chunks).unwrap_or(u32::MAX)
 }
