@@ -71,6 +71,26 @@ impl Tags {
         });
     }
 
+    /// Remembers a frame in one chunk.
+    #[inline]
+    pub(super) fn remember_plain(&self, chunk: u32, (addr, extent): (u64, u64)) {
+        self.returning()[chunk as usize].set(Returning {
+            first: chunk,
+            left: 1,
+            addr,
+            extent,
+        });
+    }
+
+    /// The address and the extent of the frame that the chunk is all of.
+    #[inline]
+    pub(super) fn plain(&self, chunk: u32) -> Option<(u64, u64)> {
+        let frame = self.returning().get(chunk as usize)?.get();
+        // Of one in several, the chunk that is left may be any.
+        let is_plain = frame.first == chunk && frame.extent >> 32 == 0;
+        is_plain.then_some((frame.addr, frame.extent))
+    }
+
     /// The first chunk of the frame that `chunk` is one of.
     pub(super) fn first(&self, chunk: u32) -> u32 {
         self.returning()[chunk as usize].get().first

@@ -202,7 +202,7 @@ impl Log {
         self.capacity - self.room() - self.unread()
     }
 
-    #[cold]
+    #[inline]
     fn frames(&self) -> &[Cell<Option<Frame>>] {
         let places = self.entries.get().map_or(0, |entries| entries.len());
         let make = || (0..places).map(|_| Cell::default()).collect();

@@ -21,6 +21,7 @@ use super::config::XskConfig;
 use super::ring::{CompletionRing, FillRing};
 use super::rings::{remap_completion, remap_fill};
 use crate::kernel::XskIndex;
+use crate::memory::Frame;
 use crate::memory::crossing::CompletedChunk;
 use crate::memory::ledger::{QueueId, Record, XskId, XskRecords};
 use crate::memory::limits::{ChunkLimits, Extent};
@@ -359,11 +360,8 @@ impl QueueState {
             CompletedChunk::Tagged(record, cookie) => {
                 all.frames += 1 + self.complete_tagged(ring, record, cookie);
             }
-            CompletedChunk::Returned(xsk, cookie, frame) => {
-                all.frames += 1;
-                if let Some(log) = self.members.borrow().completions_of(xsk) {
-                    log.push_frame(cookie, Outcome::Sent, frame);
-                }
+            CompletedChunk::Returned(record, cookie, frame) => {
+                all.frames += 1 + self.complete_returning(ring, record, cookie, frame);
             }
             CompletedChunk::Part | CompletedChunk::Stranded => {}
             CompletedChunk::Violation => all.invalid += 1,
@@ -395,6 +393,31 @@ impl QueueState {
             })
         };
         self.umem.end_run(record, chunks)
+    }
+
+    /// As [`complete_tagged`](Self::complete_tagged), for frames that come back.
+    fn complete_returning(
+        &self,
+        ring: &mut CompletionRing,
+        record: Record,
+        cookie: u64,
+        frame: Frame,
+    ) -> u32 {
+        let members = self.members.borrow();
+        let Some(log) = members.completions_of(record.xsk()) else {
+            return 0;
+        };
+        log.push_frame(cookie, Outcome::Sent, frame);
+        // It has a place for each chunk that is in transmit.
+        let most = self.umem.free_space();
+        let chunks = ring.take(most, |addr, _| {
+            let returned = self.umem.take_returned(addr, record);
+            returned.is_some_and(|(cookie, frame)| {
+                log.push_frame(cookie, Outcome::Sent, frame);
+                true
+            })
+        });
+        self.umem.end_returned_run(record, chunks)
     }
 
     /// Entries that wait in the completion ring.

@@ -290,7 +290,21 @@ impl TxHalf {
         frame: Frame,
         cookie: u64,
     ) -> Result<(), TransmitError> {
-        self.transmit_reported(frame, cookie, Report::Frame)
+        if !self.completions.has_room() {
+            return self.transmit_reported(frame, cookie, Report::Frame);
+        }
+        let Some(slot) = self.ring.give() else {
+            return self.transmit_reported(frame, cookie, Report::Frame);
+        };
+        match self.transmitter.run_returning(frame, cookie) {
+            Ok(descriptor) => {
+                slot.put(descriptor);
+                self.bytes += u64::from(descriptor.len());
+                self.completions.reserve();
+                Ok(())
+            }
+            Err(frame) => self.transmit_reported(frame, cookie, Report::Frame),
+        }
     }
 
     /// Sends a frame of any kind, whose end is reported.

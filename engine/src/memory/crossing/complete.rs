@@ -17,7 +17,7 @@ pub(crate) enum CompletedChunk {
     /// As `Frame`, with the cookie that is to be reported.
     Tagged(Record, u64),
     /// The last chunk that the kernel had of a frame that comes back.
-    Returned(XskId, u64, Frame),
+    Returned(Record, u64, Frame),
     /// A chunk of a frame in several, but not its last.
     Part,
     /// A frame of an xsk that has closed.
@@ -172,9 +172,34 @@ impl UmemState {
                 let (addr, extent) = self.tags.frame(first);
                 let claim = self.ledger.resume(first);
                 let frame = Frame::resumed(self, claim, addr, extent);
-                CompletedChunk::Returned(record.xsk(), self.tags.cookie(first), frame)
+                CompletedChunk::Returned(record, self.tags.cookie(first), frame)
             }
         }
+    }
+
+    /// TX ring → application, for a frame in one chunk that comes back, if its record is
+    /// `record`. It counts when the run [ends](Self::end_returned_run).
+    #[inline]
+    pub(crate) fn take_returned(
+        self: &Rc<Self>,
+        addr: u64,
+        record: Record,
+    ) -> Option<(u64, Frame)> {
+        let chunk = self.geometry.place(addr)?.chunk;
+        let (addr, extent) = self.tags.plain(chunk)?;
+        let claim = self.ledger.take_returned(chunk, record)?;
+        let frame = Frame::resumed(self, claim, addr, extent);
+        Some((self.tags.cookie(chunk), frame))
+    }
+
+    /// Counts `chunks` of a run of frames that came back and had `record`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a UMEM has a u32 of chunks"
+    )]
+    pub(crate) fn end_returned_run(&self, record: Record, chunks: usize) -> u32 {
+        self.ledger.settle(record, chunks as u32);
+        chunks as u32
     }
 
     /// Writes off what the kernel has from the TX ring of `xsk`, except what

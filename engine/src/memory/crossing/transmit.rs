@@ -103,6 +103,19 @@ impl Transmitter {
         Ok(descriptor)
     }
 
+    /// As [`run_tagged`](Self::run_tagged), and has the frame come back with it.
+    #[inline]
+    pub(crate) fn run_returning(&self, frame: Frame, cookie: u64) -> Result<Descriptor, Frame> {
+        let (chunk, place) = (frame.chunk(), (frame.addr(), frame.extent()));
+        let Some(cookie_place) = self.cookies.get(chunk as usize) else {
+            return Err(frame);
+        };
+        let descriptor = self.run_to(frame, self.to.returning())?;
+        cookie_place.set(cookie);
+        self.umem.tags.remember_plain(chunk, place);
+        Ok(descriptor)
+    }
+
     #[inline(always)]
     fn run_to(&self, frame: Frame, to: Record) -> Result<Descriptor, Frame> {
         if frame.pointer() != self.pointer || !frame.is_plain() {

@@ -334,6 +334,18 @@ impl Ledger {
         Ok(record)
     }
 
+    /// TX ring → application, for a chunk that is all of a frame that returns, if it has
+    /// `record`. The caller [settles](Self::settle) it.
+    #[inline]
+    pub(crate) fn take_returned(&self, chunk: u32, record: Record) -> Option<Claim> {
+        let cell = self.records.get(chunk as usize)?;
+        if cell.get() != record {
+            return None;
+        }
+        cell.set(Record::bare(Owner::Application));
+        Some(Claim(chunk))
+    }
+
     /// Makes a part the application's as a frame that it made.
     pub(crate) fn resume(&self, chunk: u32) -> Claim {
         let cell = self.expect(chunk, Owner::Part);

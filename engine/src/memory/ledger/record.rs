@@ -143,6 +143,12 @@ impl Record {
         self.charged() == QueueId::NONE
     }
 
+    /// The record of a chunk in transmit, which comes back to the application.
+    #[inline]
+    pub(crate) fn returning(self) -> Self {
+        Self(self.0 ^ (Owner::Transmit as u32 ^ Owner::Returning as u32))
+    }
+
     pub(super) fn owner(self) -> Owner {
         let owner = |&owner: &Owner| self.is_owned_by(owner);
         Owner::ALL
