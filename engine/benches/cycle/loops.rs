@@ -85,6 +85,14 @@ pub(crate) const MADE: Kind = Kind::per_frame("made", "made_cycle", |_| {
     Box::new(OneXsk::new(Serve::Send, made_cycle))
 });
 
+pub(crate) const TAGGED: Kind = Kind::per_frame("tagged", "tagged_cycle", |_| {
+    Box::new(OneXsk::new(Serve::Both, tagged_cycle))
+});
+
+pub(crate) const RETURNING: Kind = Kind::per_frame("returning", "returning_cycle", |_| {
+    Box::new(Returning(OneXsk::new(Serve::Send, returning_cycle)))
+});
+
 pub(crate) const FINISHING: Kind = Kind::per_frame("finishing", "owned_cycle", |_| {
     Box::new(OneXsk::finishing(Serve::Both, owned_cycle))
 });
@@ -148,6 +156,44 @@ fn made_cycle(umem: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
         let mut frame = umem.allocate().expect("most chunks are free");
         frame.grow_back(LEN).expect("a chunk has room");
         frames += u32::from(xsk.transmit(black_box(frame)).is_ok());
+    }
+    xsk.wake().expect("a simulated xsk has nothing to wake");
+    frames
+}
+
+/// As [`owned_cycle`], with a cookie reported for each frame.
+#[inline(never)]
+fn tagged_cycle(_: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
+    xsk.recycle();
+    for completion in xsk.completions() {
+        black_box(completion.cookie);
+    }
+    let mut frames = 0;
+    let (mut rx, mut tx) = xsk.split();
+    for frame in rx.receive(batch) {
+        let cookie = u64::from(frames);
+        frames += u32::from(tx.transmit_tagged(black_box(frame), cookie).is_ok());
+    }
+    xsk.wake().expect("a simulated xsk has nothing to wake");
+    frames
+}
+
+/// Sends again what comes back, and what is received, which is only the first batch.
+#[inline(never)]
+fn returning_cycle(_: &Umem, xsk: &mut Xsk, batch: u32) -> u32 {
+    xsk.recycle();
+    let mut frames = 0;
+    let completions = xsk.completion_queue();
+    for completion in completions.completions() {
+        if let Some(frame) = completion.frame {
+            frames += u32::from(xsk.transmit_returning(black_box(frame), 1).is_ok());
+        }
+    }
+    if frames < batch {
+        let (mut rx, mut tx) = xsk.split();
+        for frame in rx.receive(batch - frames) {
+            frames += u32::from(tx.transmit_returning(frame, 1).is_ok());
+        }
     }
     xsk.wake().expect("a simulated xsk has nothing to wake");
     frames
@@ -249,6 +295,24 @@ impl Loop for OneXsk {
 
     fn cycle(&mut self, batch: u32) -> u32 {
         (self.cycle)(&self.umem, &mut self.xsk, batch)
+    }
+}
+
+/// A loop whose frames come back, so that the NIC delivers a batch once.
+struct Returning(OneXsk);
+
+impl Loop for Returning {
+    fn serve(&mut self, batch: u32) {
+        self.0.serve(batch);
+        if self.0.xsk.rx_counters().frames == 0 {
+            for _ in 0..batch {
+                self.0.nic.deliver_blank(LEN);
+            }
+        }
+    }
+
+    fn cycle(&mut self, batch: u32) -> u32 {
+        self.0.cycle(batch)
     }
 }
 

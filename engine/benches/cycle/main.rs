@@ -29,13 +29,15 @@ const ROUND: u32 = 500;
 const ROUNDS: usize = 101;
 
 /// All loops, in the order in which they are printed.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     loops::OWNED,
     loops::FORWARD,
     loops::OUTBOX,
     loops::DROPPED,
     loops::TOUCHED,
     loops::MADE,
+    loops::TAGGED,
+    loops::RETURNING,
     loops::UNALIGNED,
     loops::FINISHING,
     loops::EMPTY,
