@@ -8,7 +8,8 @@ use std::process::Command;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, openat};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use serde_json::Value;
 use wharf::{Attach, ChunkSize, ForeignMemory, MemorySource, Pages, Umem, UmemConfig};
 use wharf_testbed::{HugePages, Testbed, require_privileges, require_program};
@@ -340,4 +341,65 @@ fn frames_travel_in_huge_pages_of_other_owners(attach: Attach) {
     assert_eq!((from.memory().bytes, from.chunks()), (12 << 20, 4096));
 
     cross(&track, &layout, from, to);
+}
+
+/// A file of so many bytes in a file system of its own, which is mounted nowhere.
+fn file_in(file_system: &str, bytes: u64) -> File {
+    let context = fsopen(file_system, FsOpenFlags::FSOPEN_CLOEXEC).expect("the kernel has it");
+    fsconfig_create(&context).expect("there are no options");
+    let mount = fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::empty(),
+    );
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC;
+    let mount = mount.expect("it can be mounted");
+    let file = openat(&mount, "memory", flags, Mode::RUSR | Mode::WUSR).expect("a new file");
+    let file = File::from(file);
+    file.set_len(bytes).expect("memory");
+    file
+}
+
+#[test]
+fn files_of_memory_file_systems_are_adopted_if_they_are_vouched_for() {
+    const BYTES: u64 = 4 << 20;
+    if !require_privileges() {
+        return;
+    }
+    let Some(_pages) = HugePages::reserve(2) else {
+        return;
+    };
+    let layout = UmemConfig::new(1024);
+    for (file_system, page_bytes) in [("tmpfs", 4096), ("hugetlbfs", 2 << 20)] {
+        let file = file_in(file_system, BYTES);
+        let as_memfd = ForeignMemory::Memfd {
+            file: file.try_clone().expect("a descriptor").into(),
+            offset: 0,
+        };
+        // SAFETY: nobody else has this file.
+        let refused = unsafe { Umem::adopt(&layout, as_memfd) }.expect_err("no seals");
+        assert!(refused.to_string().contains("F_SEAL_SEAL"), "{refused}");
+        let as_file = |offset| ForeignMemory::File {
+            file: file.try_clone().expect("a descriptor").into(),
+            offset,
+        };
+        // SAFETY: as above.
+        let refused = unsafe { Umem::adopt(&layout, as_file(4096)) }.expect_err("too small");
+        let word = match page_bytes {
+            4096 => "the memory has 4190208",
+            _ => "the offset 0x1000 is not a multiple of the page size, 2097152 bytes",
+        };
+        assert!(refused.to_string().contains(word), "{refused}");
+
+        let umem = adopt(&layout, as_file(0));
+
+        let memory = umem.memory();
+        assert_eq!(memory.source, MemorySource::ForeignFile);
+        assert_eq!((memory.bytes, memory.page_bytes), (BYTES, page_bytes));
+        let mut frames: Vec<_> = std::iter::from_fn(|| umem.allocate()).collect();
+        assert_eq!(frames.len(), 1024);
+        for frame in &mut frames {
+            frame.grow_back(64).expect("room").fill(7);
+        }
+    }
 }

@@ -223,10 +223,11 @@ another. Servers and rates are measured in turn, and again, five times in all if
 is 2.5 or more, so that what the machine does meanwhile spoils all alike.
 
 `CPU %` is how busy the server's thread keeps its CPU. The kernel's work for a frame is \
-done by the thread that sends it.
+done by the thread that sends it. On a busy machine, real-time priority keeps others out.
 
 Examples:
   sudo wharf bench latency
+  sudo chrt -f 10 wharf bench latency --seconds 1
   sudo wharf bench latency --rate 1000,50000 --seconds 20
   sudo wharf bench latency --json | jq 'select(.type==\"latency\")'";
 

@@ -190,6 +190,23 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_there_once_it_was_touched() {
+        let page = usize::try_from(page_size()).expect("a page size fits usize");
+        let mapping = Mapping::anonymous(3 * page).expect("three pages");
+
+        mapping.touch_zeroed();
+
+        for place in 0..3 {
+            // SAFETY: the page is inside the mapping.
+            let start = unsafe { mapping.start().add(place * page) };
+            let mut is_there = [0_u8];
+            // SAFETY: the range is a page of the mapping, and one byte is written for it.
+            let done = unsafe { libc::mincore(start.as_ptr().cast(), page, is_there.as_mut_ptr()) };
+            assert_eq!((done, is_there[0] & 1), (0, 1), "page {place}");
+        }
+    }
+
+    #[test]
     fn empty_mapping_is_an_error() {
         assert!(Mapping::anonymous(0).is_err());
     }
