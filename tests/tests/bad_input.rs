@@ -334,6 +334,69 @@ fn mtu_that_takes_more_chunks_than_a_frame_can_have_is_refused() {
     case.assert_refused(&output, RUN, &needles);
 }
 
+#[test]
+fn limits_that_cannot_be_kept_are_refused() {
+    for (limits, needles) in [
+        ("held=0", ["held frames must not be 0", "leave it out"]),
+        ("transmit=4095B", ["less than one chunk", "raise the limit"]),
+        ("chunks=16385", ["more than the 16384 chunks", "lower it"]),
+        (
+            "memory=1MiB",
+            ["exceed the memory limit", "raise the limit"],
+        ),
+        (
+            "chunks=512,floor=512",
+            ["leaves none of the 512 chunks", "lower the floor"],
+        ),
+        (
+            "chunks=512,held=513",
+            ["held chunks exceeds the 512 chunks", "lower it"],
+        ),
+        ("floor=8192", ["4096 entries", "lower the floor"]),
+        ("held=many", ["`many` is no amount", "8MiB"]),
+        ("policy=lossy", ["no policy `lossy`", "copy-out"]),
+        ("held=1,held=2", ["held twice", "give it once"]),
+    ] {
+        let code = if limits.starts_with("memory") {
+            RUN
+        } else {
+            USAGE
+        };
+        assert_options_refused(&format!("--limit {limits}"), code, &needles);
+    }
+}
+
+#[test]
+fn limits_that_can_be_kept_are_shown() {
+    let Some(case) = Case::new() else { return };
+
+    let output = case.run(
+        "--limit chunks=512,floor=64 --limit held=8MiB,policy=copy-out --limit \
+         transmit=100,memory=1GiB --json",
+    );
+
+    // 8 MiB are more than 512 chunks.
+    case.assert_refused(&output, USAGE, &["2048 held chunks", "512"]);
+    let output = case.run(
+        "--limit chunks=512,floor=64 --limit held=1MiB,policy=copy-out --limit \
+         transmit=100,memory=1GiB --json",
+    );
+    assert!(output.status.success(), "{output:?}");
+    let setup = String::from_utf8_lossy(&output.stderr);
+    for text in [
+        "packet memory: at most 1024 MiB in all",
+        "each queue of left: at most 512 chunks, 64 of them to receive into; 256 held, 100 in transmit; copy-out",
+    ] {
+        assert!(setup.contains(text), "{text} is not in\n{setup}");
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let last = text.lines().last().expect("a summary");
+    let summary: serde_json::Value = serde_json::from_str(last).expect("an object");
+    assert_eq!(summary["setup"]["limits"]["held"], "1 MiB");
+    assert_eq!(summary["xsks"][0]["limits"]["transmit"], 100);
+    assert_eq!(summary["xsks"][0]["charged_chunks"], 512);
+}
+
 /// Gives up capabilities, for this command and whatever it runs.
 fn without(capabilities: &'static [&'static str]) -> Option<Case> {
     let mut wrapper = vec!["setpriv"];
