@@ -311,7 +311,7 @@ fn program_on_the_way_to_the_stack_matches_every_frame() {
     let object = object.expect("libbpf reads the object").load();
     let object = object.expect("the verifier accepts the program");
     let classifier = program(&object, wharf_ebpf::pass::PROGRAM);
-    assert_eq!(classifier.prog_type(), ProgramType::SchedCls);
+    assert!(matches!(classifier.prog_type(), ProgramType::SchedCls));
     assert_eq!(object.maps().count(), 1);
 
     let unicast = [0x5a; 60];
