@@ -76,6 +76,13 @@ impl Attention {
             .min()
     }
 
+    /// Whether the worker is to go on now although nothing has come.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        let may_be_due = self.is_asked.get() || self.idle_until.get().is_some();
+        may_be_due && self.due().is_some_and(|due| due <= self.clock.now())
+    }
+
     /// Whether the application may have to be called, for a wake, a tick or a
     /// descriptor: costs next to nothing.
     #[inline]

@@ -95,6 +95,12 @@ impl Passes {
         frame.recycle();
     }
 
+    /// Whether the engine was not asked for passing.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Takes back what the kernel is done with, and returns whether there was any.
     #[inline]
     pub(crate) fn complete(&mut self) -> bool {
@@ -113,6 +119,7 @@ impl Passes {
     /// # Errors
     ///
     /// When a helper pair is gone.
+    #[inline(never)]
     pub(crate) fn wake_with(
         &mut self,
         wake: impl Fn(&mut TxHalf) -> Result<(), WakeError>,

@@ -161,6 +161,7 @@ impl<A: Application> SimulatedWorker<A> {
     ///
     /// When the application does, or the kernel cannot say which watched descriptors
     /// are ready.
+    #[inline]
     pub fn round(&mut self) -> bool {
         self.rounds += 1;
         let application = &mut self.application;
@@ -168,7 +169,7 @@ impl<A: Application> SimulatedWorker<A> {
         attended.expect("the kernel knows what is ready");
         let round = self.xsks.round_or_idle(application);
         let round = round.expect("a simulated xsk needs no waking");
-        round == Round::Progress || self.due().is_some_and(|due| due <= self.now())
+        round == Round::Progress || self.context.attention.is_due()
     }
 
     /// The application's call when the engine stops ([`Application::finish`]), once.

@@ -182,6 +182,7 @@ impl XskSet {
     /// # Errors
     ///
     /// When an interface is gone.
+    #[inline]
     pub(crate) fn round_or_idle(
         &mut self,
         application: &mut impl Application,
@@ -232,6 +233,7 @@ impl XskSet {
     }
 
     /// A round but for the wake-ups.
+    #[inline]
     fn serve(&mut self, application: &mut impl Application) -> Round {
         let mut round = Round::Nothing;
         for tx in &mut self.tx {
@@ -325,7 +327,11 @@ impl XskSet {
         &mut self,
         wake: impl Fn(&mut TxHalf) -> Result<(), WakeError>,
     ) -> Result<(), Error> {
-        let mut outcome = self.passes.wake_with(&wake);
+        let mut outcome = if self.passes.is_empty() {
+            Ok(())
+        } else {
+            self.passes.wake_with(&wake)
+        };
         for (position, tx) in self.tx.iter_mut().enumerate() {
             let tx = tx.get_mut();
             // Once it has said no, asking again does harm: Linux 6.18 adds an

@@ -58,6 +58,8 @@ pub(super) struct Receiving {
     /// Posted chunks that came back by the start of the row, and which the queue does
     /// not know of.
     returned: u64,
+    /// Chunks taken by the start of the row that the ledger does not count as held.
+    held: u32,
     /// Whether frames lack checksums, and get them: what is known at the bind.
     checksums: Checksums,
     /// The frame whose descriptors are coming, if frames have several.
@@ -187,6 +189,7 @@ impl Receiving {
             is_limited: false,
             is_open: false,
             returned: 0,
+            held: 0,
             assembly: Assembly::Idle,
             counters: RxCounters::default(),
         }
@@ -206,20 +209,27 @@ impl Receiving {
     }
 
     fn open(&mut self, umem: &Rc<UmemState>, member: &Membership, ready: u32) {
-        let left = member.deliverable(ready);
         self.is_open = true;
-        self.left = left;
-        if left < ready || self.is_limited {
-            self.limit(member, ready);
+        self.left = member.deliverable(ready);
+        if self.left < ready || self.is_limited {
+            self.open_limited(umem, member, ready);
+        } else {
+            Handle::reserve(umem, ready);
+            self.begin_row();
         }
+    }
+
+    /// Opens a batch of which the application may not have all, or has not lately.
+    #[cold]
+    #[inline(never)]
+    fn open_limited(&mut self, umem: &Rc<UmemState>, member: &Membership, ready: u32) {
+        self.limit(member, ready);
         Handle::reserve(umem, self.left);
         self.begin_row();
     }
 
     /// Decides what becomes of those of the `ready` descriptors that the application may
     /// not have.
-    #[cold]
-    #[inline(never)]
     fn limit(&mut self, member: &Membership, ready: u32) {
         let was_limited = self.is_limited;
         let mut beyond = ready - self.left;
@@ -276,14 +286,14 @@ impl Receiving {
         self.ring.begin_row(left);
     }
 
-    /// Counts what the busy path took of the row as held, and leaves no row.
+    /// Counts what the busy path took of the row, and leaves no row.
     #[inline]
-    fn end_row(&mut self, umem: &UmemState, records: &XskRecords) {
+    fn end_row(&mut self) {
         let taken = self.ring.end_row();
         self.left -= taken;
+        self.held += taken;
         self.returned += u64::from(taken);
         self.counters.frames += u64::from(taken);
-        umem.ledger.hold(records.xsk, taken);
     }
 
     /// Takes the next frame of the row, if it lies in one chunk.
@@ -306,7 +316,7 @@ impl Receiving {
         }
         self.ring.begin_row(1);
         let next = self.next_unaligned(umem, records);
-        self.end_row(umem, records);
+        self.end_row();
         next.map(finish)
     }
 
@@ -327,7 +337,15 @@ impl Receiving {
                 return next;
             }
         }
-        self.end_row(umem, member.records());
+        self.next_of_any_kind(umem, member)
+    }
+
+    /// As [`next_slowly`](Self::next_slowly), for what is not a frame in one chunk, or is
+    /// one beyond a limit. Not inlined, so that the others need fewer registers.
+    #[cold]
+    #[inline(never)]
+    fn next_of_any_kind(&mut self, umem: &Rc<UmemState>, member: &Membership) -> Option<Pieces> {
+        self.end_row();
         let mut found = None;
         let mut goes_on = false;
         while found.is_none()
@@ -407,23 +425,28 @@ impl Receiving {
 
     #[inline(never)]
     fn close_batch(&mut self, umem: &Rc<UmemState>, member: &Membership) {
-        self.end_row(umem, member.records());
-        if self.left == 0 && self.excess > 0 {
-            self.drop_excess(umem, member);
+        self.end_row();
+        let held = std::mem::take(&mut self.held);
+        umem.ledger.hold(member.records().xsk, held);
+        if self.is_limited {
+            self.end_limited(umem, member);
         }
         self.is_open = false;
-        self.excess = 0;
-        self.copies = 0;
-        self.is_copying = false;
         self.ring.release();
         self.count_returned(member);
         Handle::release(umem, std::mem::take(&mut self.left));
     }
 
-    /// Drops the newest frames, which the application holds too many chunks to get.
+    /// Drops the newest frames, which the application holds too many chunks to get, if it
+    /// has taken the others; and forgets what was to become of frames beyond a limit.
     #[cold]
-    fn drop_excess(&mut self, umem: &Rc<UmemState>, member: &Membership) {
-        for _ in 0..self.excess {
+    #[inline(never)]
+    fn end_limited(&mut self, umem: &Rc<UmemState>, member: &Membership) {
+        let excess = std::mem::take(&mut self.excess);
+        self.copies = 0;
+        self.is_copying = false;
+        let excess = if self.left == 0 { excess } else { 0 };
+        for _ in 0..excess {
             let Some(descriptor) = self.take_one() else {
                 break;
             };
@@ -494,7 +517,7 @@ impl Receiving {
 
     /// Frames that were taken of a batch that was forgotten, and are not counted.
     pub(super) fn taken(&self) -> u32 {
-        self.ring.row_used()
+        self.held + self.ring.row_used()
     }
 
     #[cfg(feature = "fault-injection")]

@@ -190,7 +190,7 @@ impl EngineBuilder {
     }
 
     /// Transmissions of an xsk that are to be [reported](crate::Outbox::send_tagged) at a
-    /// time: see [`XskConfig::completions`]. Twice as many as a ring has entries by default.
+    /// time: see [`XskConfig::completions`](crate::XskConfig::completions). Twice as many as a ring has entries by default.
     #[must_use]
     pub fn completions(mut self, places: u32) -> Self {
         self.0.xsk.completions = Some(places);
