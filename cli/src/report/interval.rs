@@ -6,9 +6,9 @@ use serde::Serialize;
 use wharf::{InterfaceId, Snapshot, WorkerStats};
 
 use super::drops::DropCounts;
-use super::limits::{Usage, usage};
 use super::queues::{Queue, queues_between};
 use super::setup::Setup;
+use super::usage::{Usage, usage};
 use crate::control::ImpairmentEntry;
 use crate::forwarder::DIRECTIONS;
 

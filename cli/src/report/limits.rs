@@ -1,9 +1,7 @@
-//! Limits on packet memory, and what is used of them.
+//! Limits on packet memory.
 
 use serde::Serialize;
-use wharf::{Amount, EngineReport, Limits, Snapshot, XskLimits, XskStats};
-
-use super::setup::Setup;
+use wharf::{Amount, EngineReport, Limits, XskLimits};
 
 /// What was asked for, in the words of the command line. `None` is the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -25,23 +23,6 @@ pub struct InForce {
     pub held: u32,
     pub transmit: u32,
     pub policy: &'static str,
-}
-
-/// What an xsk and its queue use, in chunks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Usage {
-    pub interface: String,
-    pub queue: u32,
-    /// Where queues have several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub xsk: Option<u8>,
-    /// Charged to the queue, all its xsks together.
-    pub charged_chunks: u32,
-    pub held_chunks: u32,
-    pub transmit_chunks: u32,
-    /// Whether the application holds too many now.
-    pub limited: bool,
-    pub limits: InForce,
 }
 
 impl Asked {
@@ -98,20 +79,4 @@ impl InForce {
             "at most {chunks} chunks, {floor} of them to receive into; {held} held, {transmit} in transmit; {policy}"
         )
     }
-}
-
-/// What all xsks use.
-pub fn usage(setup: &Setup, now: &Snapshot) -> Vec<Usage> {
-    let several = now.xsks.iter().any(|stats| stats.xsk > 0);
-    let of = |stats: &XskStats| Usage {
-        interface: setup.interface_name(stats.interface),
-        queue: stats.queue,
-        xsk: several.then_some(stats.xsk),
-        charged_chunks: stats.usage.charged,
-        held_chunks: stats.usage.held,
-        transmit_chunks: stats.usage.in_transmit,
-        limited: stats.usage.is_limited,
-        limits: InForce::of(&stats.limits),
-    };
-    now.xsks.iter().map(of).collect()
 }

@@ -31,6 +31,7 @@ mod summary_text;
 mod table;
 mod text;
 mod units;
+mod usage;
 
 pub use event::InterfaceEvent;
 pub use explained::ExplainedFrames;

@@ -10,8 +10,8 @@ use metrics_exporter_prometheus::formatting::{
 };
 use wharf::{Counters, InterfaceId, Snapshot, WorkerStats, pinned_bytes};
 
-use super::limits::{Usage, usage};
 use super::setup::{Interface, Setup};
+use super::usage::{Usage, usage};
 use crate::control::{HitCount, ImpairmentEntry, Listing};
 
 /// All families, each with its series. Without `listing`, those of rules are left out.

@@ -5,9 +5,9 @@ use wharf::{Audit, Snapshot, WorkerStats};
 
 use super::drops::DropCounts;
 use super::interval::{Direction, directions_between};
-use super::limits::{Usage, usage};
 use super::queues::{Queue, queues_between};
 use super::setup::Setup;
+use super::usage::{Usage, usage};
 use crate::control::{FinalRules, Hits, ImpairmentEntry, Listing};
 
 /// How the run ended.
