@@ -247,17 +247,20 @@ impl Shares {
     fn available(&self, ledger: &Ledger) -> u32 {
         let members = self.members.borrow();
         let others = members.iter().filter(|it| !it.receives.get());
-        let elsewhere: u32 = others.map(|it| ledger.charged(it.queue)).sum();
         let shared = self.chunks.saturating_sub(self.set_aside.get());
-        shared.saturating_sub(elsewhere)
+        // One by one: what is charged is any number while the kernel lies.
+        others.fold(shared, |left, it| {
+            left.saturating_sub(ledger.charged(it.queue))
+        })
     }
 
     /// Those of them that no queue has or may have.
     fn unspoken(&self, ledger: &Ledger) -> u32 {
         let members = self.members.borrow();
         let receiving = members.iter().filter(|it| it.receives.get());
-        let spoken_for = receiving.map(|it| ledger.charged(it.queue).max(it.limit()));
-        self.available(ledger).saturating_sub(spoken_for.sum())
+        receiving.fold(self.available(ledger), |left, it| {
+            left.saturating_sub(ledger.charged(it.queue).max(it.limit()))
+        })
     }
 
     /// Queues to come, with the last that came.

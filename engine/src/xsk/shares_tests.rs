@@ -159,3 +159,29 @@ fn queue_that_has_gone_gets_no_chunks_until_it_is_back() {
     assert_eq!([limit(&first), second_limit(&second)], [100, 100]);
     assert_eq!(limit(&usual), 696);
 }
+
+#[test]
+fn queue_joins_others_whose_charges_a_lying_kernel_made_nonsense() {
+    let umem = umem();
+    let mut made: Vec<Frame> = std::iter::from_fn(|| umem.allocate()).collect();
+    let mut liars = [(); 2].map(|()| bind(&umem, Limits::default()));
+    assert_eq!(umem.audit().fill, 0, "nothing is charged");
+
+    for (chunk, (xsk, nic)) in [0_u64, 8].into_iter().zip(&mut liars) {
+        for (chunk, mut frame) in (chunk..).zip(made.drain(..8)) {
+            frame.grow_back(60).expect("room").fill(1);
+            xsk.transmit(frame).expect("a slot");
+            // It never had the frame, and most are not even charged yet.
+            assert!(nic.inject_completion(chunk * 4096));
+        }
+        assert_eq!(xsk.tx().complete(), 8);
+    }
+    let _new = bind(&umem, Limits::default());
+
+    let usage = |(xsk, _): &mut (Xsk, SimulatedNic)| {
+        xsk.publish();
+        xsk.usage()
+    };
+    assert!(liars.iter_mut().map(usage).all(|usage| usage.charged == 0));
+    assert!(umem.audit().is_balanced());
+}
