@@ -5,7 +5,8 @@
 use std::fs::File;
 use std::io;
 use std::mem::{forget, swap};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::ptr::NonNull;
@@ -76,7 +77,6 @@ impl Mapped {
     }
 
     fn of(bytes: u64, file: Option<&File>, protection: i32) -> (Self, Arc<AtomicBool>) {
-        use std::os::fd::AsRawFd;
         let len = usize::try_from(bytes).expect("it is small");
         let (flags, fd) = match file {
             Some(file) => (libc::MAP_SHARED, file.as_raw_fd()),
@@ -375,6 +375,49 @@ fn mappings_that_are_not_for_writing_or_have_gaps_are_refused_with_the_address()
             assert!(is_set(&dropped), "the owner has it back");
         }
     }
+}
+
+#[test]
+fn mappings_beside_one_of_a_file_whose_name_is_no_text_are_taken() {
+    let name = std::ffi::OsStr::from_bytes(b"wharf-\xff-");
+    let path = std::env::temp_dir().join(name);
+    let path = path.with_extension(std::process::id().to_string());
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .expect("a new file");
+    std::fs::remove_file(&path).expect("it is there");
+    file.set_len(CHUNK).expect("a page");
+    let (_named, _) = Mapped::of(CHUNK, Some(&file), libc::PROT_READ);
+    let (mapped, _) = Mapped::new(BYTES);
+
+    let umem = adopt(mapped.into_memory()).expect("memory like any other");
+
+    assert_eq!(umem.audit().pool, CHUNKS);
+}
+
+#[test]
+fn mapping_that_has_the_same_pages_twice_is_refused() {
+    let file = sealable(BYTES / 2);
+    let (mapped, _) = Mapped::of(BYTES, Some(&file), libc::PROT_READ | libc::PROT_WRITE);
+    // The second half, which lies behind the end of the file, becomes the first once more.
+    let half = mapped.len / 2;
+    let second = mapped.start.as_ptr().wrapping_add(half).cast();
+    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the range is this mapping's, and nobody looks at it.
+    let again = unsafe { libc::mmap(second, half, protection, flags, file.as_raw_fd(), 0) };
+    assert_eq!(again, second);
+
+    let error = refused(adopt(mapped.into_memory()));
+
+    let text = error.to_string();
+    assert!(
+        text.contains(&format!("{second:?} is mapped a second time")),
+        "{text}"
+    );
 }
 
 #[test]

@@ -26,12 +26,8 @@ impl InUse {
     /// `None` if some of `ranges` is in use.
     pub(super) fn mark(ranges: Vec<(Space, Range<u64>)>) -> Option<Self> {
         let mut all = all();
-        let overlap = |(space, range): &(Space, Range<u64>)| {
-            let same = all.iter().filter(|(other, _)| other == space);
-            let mut ranges = same.map(|(_, other)| other);
-            ranges.any(|other| range.start < other.end && other.start < range.end)
-        };
-        if ranges.iter().any(overlap) {
+        let is_taken = |range| all.iter().any(|other| overlap(range, other));
+        if ranges.iter().any(is_taken) {
             return None;
         }
         all.extend(ranges.iter().cloned());
@@ -43,6 +39,14 @@ impl Drop for InUse {
     fn drop(&mut self) {
         all().retain(|range| !self.0.contains(range));
     }
+}
+
+/// Whether two ranges are of the same memory, and have some of it in common.
+pub(super) fn overlap(
+    (space, range): &(Space, Range<u64>),
+    (other_space, other): &(Space, Range<u64>),
+) -> bool {
+    space == other_space && range.start < other.end && other.start < range.end
 }
 
 fn all() -> MutexGuard<'static, Vec<(Space, Range<u64>)>> {

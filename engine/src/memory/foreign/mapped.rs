@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 use super::areas::{Area, areas};
 use super::error::ForeignMemoryError;
-use super::in_use::{InUse, Space};
+use super::in_use::{InUse, Space, overlap};
 use crate::kernel::sys::memory::{advise, fault_in, page_size};
 use crate::memory::region::Memory;
 
@@ -69,8 +69,10 @@ impl Candidate {
                 page_bytes,
             });
         }
-        let text = fs::read_to_string("/proc/self/smaps")
+        let text = fs::read("/proc/self/smaps")
             .map_err(ForeignMemoryError::of("reading /proc/self/smaps"))?;
+        // It has the names of all mapped files, and those are any bytes.
+        let text = String::from_utf8_lossy(&text);
         let areas = areas(&text, &addresses(start, len as u64));
         Ok(Self {
             start,
@@ -104,7 +106,7 @@ impl Candidate {
             .filter(|area| area.addresses.start < range.end)
             .collect();
         check(&areas, &range)?;
-        let in_use = InUse::mark(ranges(&areas, &range)).ok_or(ForeignMemoryError::InUse)?;
+        let in_use = InUse::mark(ranges(&areas, &range)?).ok_or(ForeignMemoryError::InUse)?;
         fault_in(self.start, len).map_err(|source| ForeignMemoryError::NoPages { source })?;
         let was_in_children = areas.iter().any(|area| !area.is_left_out_of_children);
         if was_in_children {
@@ -155,26 +157,32 @@ fn check(areas: &[&Area], range: &Range<u64>) -> Result<(), ForeignMemoryError> 
     Ok(())
 }
 
-/// By what the memory is known: its addresses, and the files that it is of.
-fn ranges(areas: &[&Area], range: &Range<u64>) -> Vec<(Space, Range<u64>)> {
+/// By what the memory is known: its addresses, and the files that it is of. An error
+/// where some pages of a file are in it twice: two chunks would have the same bytes.
+fn ranges(
+    areas: &[&Area],
+    range: &Range<u64>,
+) -> Result<Vec<(Space, Range<u64>)>, ForeignMemoryError> {
     let mut ranges = vec![(Space::Addresses, range.clone())];
-    ranges.extend(
-        areas
-            .iter()
-            .filter(|area| area.shared && area.inode != 0)
-            .map(|area| {
-                let start = range.start.max(area.addresses.start);
-                let end = range.end.min(area.addresses.end);
-                let first = area.offset + (start - area.addresses.start);
-                let space = Space::File {
-                    major: area.major,
-                    minor: area.minor,
-                    inode: area.inode,
-                };
-                (space, first..first + (end - start))
-            }),
-    );
-    ranges
+    for area in areas.iter().filter(|area| area.shared && area.inode != 0) {
+        let start = range.start.max(area.addresses.start);
+        let end = range.end.min(area.addresses.end);
+        let first = area.offset + (start - area.addresses.start);
+        let space = Space::File {
+            major: area.major,
+            minor: area.minor,
+            inode: area.inode,
+        };
+        let found = (space, first..first + (end - start));
+        if ranges.iter().any(|before| overlap(before, &found)) {
+            return Err(ForeignMemoryError::Unsuitable {
+                address: start,
+                what: "mapped a second time",
+            });
+        }
+        ranges.push(found);
+    }
+    Ok(ranges)
 }
 
 impl Drop for MappedMemory {

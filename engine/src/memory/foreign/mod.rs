@@ -118,9 +118,10 @@ impl Umem {
     ///   with it that it reads only while this process does not write.
     /// - They stay there: nobody truncates a [`ForeignMemory::File`], or punches holes
     ///   into any file.
-    /// - A [`ForeignMemory::Mapping`] has all its `len` bytes in memory that the pointer
-    ///   may be used for, and stays mapped there, readable and writable, until `owner`
-    ///   drops. Moving `owner` does not claim the bytes, as moving a `Box` of them would.
+    /// - A [`ForeignMemory::Mapping`] has all its `len` bytes, initialised, in memory that
+    ///   the pointer may be used for, and stays mapped there, readable and writable, until
+    ///   `owner` drops. Moving `owner` does not claim the bytes, as moving a `Box` of them
+    ///   would.
     ///
     /// And for another second, bytes in shared memory (a file, a shared mapping) may
     /// change: the kernel tears sockets down after they are closed, and in zero-copy
