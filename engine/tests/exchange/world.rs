@@ -18,6 +18,8 @@ use crate::tagged::{self, Tagged};
 const UMEMS: usize = 3;
 /// Chunks of each.
 const CHUNKS: u32 = 192;
+/// Entries of a ring.
+const RING: u32 = 64;
 /// Xsks at a time, at most.
 const XSKS: usize = 8;
 /// Frames that the application holds at most.
@@ -101,7 +103,7 @@ impl World {
 
     /// Does something, and checks that all is still right.
     pub fn step(&mut self) {
-        match self.random.below(43) {
+        match self.random.below(47) {
             0..=5 => self.deliver(),
             6..=9 => self.receive(),
             10..=13 => self.transmit(),
@@ -133,8 +135,12 @@ impl World {
                 _ => self.recycle(),
             },
             39..=40 => self.hold_on(),
+            41 => self.make_room_behind(),
+            42 => self.change_limits(),
+            43 => self.complete_everything(),
             _ => self.recycle(),
         }
+        self.xsks.iter().for_each(|xsk| self.check_counts(xsk));
         for umem in &self.umems {
             let audit = umem.audit();
             assert!(audit.is_balanced(), "{audit:?}");
@@ -399,6 +405,59 @@ impl World {
         }
     }
 
+    /// For more bytes at the end, which moves copies out of small chunks.
+    fn make_room_behind(&mut self) {
+        for _ in 0..self.random.below(6) {
+            let Some(Tagged { mut frame, tag }) = self.take_held() else {
+                return;
+            };
+            let by = self.random.small(3000);
+            let has_room = frame.ensure_tailroom(by).is_ok();
+            assert_eq!(has_room, frame.tailroom() >= by);
+            self.held.push(Tagged { frame, tag });
+        }
+    }
+
+    fn change_limits(&mut self) {
+        let (Some(xsk), limits) = (self.xsk(), self.limits()) else {
+            return;
+        };
+        let before = self.xsks[xsk].limits();
+        if self.xsks[xsk].set_limits(&limits).is_err() {
+            assert_eq!(self.xsks[xsk].limits(), before);
+        }
+    }
+
+    /// Completes what the kernel has, what it was never given, and what nobody sent.
+    fn complete_everything(&mut self) {
+        let (Some(nic), Kernel::Lying) = (self.nic(), self.kernel) else {
+            return;
+        };
+        let stride = [4096, 3000][self.random.below(2)];
+        for chunk in 0..u64::from(CHUNKS) {
+            self.nics[nic].inject_completion(chunk * stride);
+        }
+        if let Some(xsk) = self.xsk() {
+            self.xsks[xsk].tx().complete();
+        }
+    }
+
+    /// Nothing that is counted wraps, whatever the kernel says; and only if it lies, it
+    /// makes no sense.
+    fn check_counts(&self, xsk: &Xsk) {
+        let (usage, limits) = (xsk.usage(), xsk.limits());
+        let in_flight = xsk.in_flight();
+        let (received, sent) = (xsk.rx_counters(), xsk.tx_counters());
+        assert!(limits.chunks <= CHUNKS && limits.floor <= limits.chunks);
+        assert!(in_flight <= usage.in_transmit && usage.in_transmit <= RING);
+        assert!(sent.completed <= sent.frames);
+        if self.kernel == Kernel::Honest {
+            assert!(usage.charged <= CHUNKS, "{usage:?}");
+            assert!(usage.held <= CHUNKS, "{usage:?}");
+            assert_eq!((received.invalid, sent.invalid), (0, 0));
+        }
+    }
+
     fn attach(&mut self) {
         let back: Vec<_> = self.back.try_iter().take(6).collect();
         let first = self.random.below(UMEMS);
@@ -592,7 +651,7 @@ impl World {
             xsks: 3,
             limits: self.limits(),
             multi_buffer: MultiBuffer::Always,
-            ..XskConfig::new(RingCapacity::new(64).expect("a power of two"))
+            ..XskConfig::new(RingCapacity::new(RING).expect("a power of two"))
         };
         match Xsk::simulated(&self.umems[umem], &config) {
             Ok((xsk, nic)) => {
