@@ -218,6 +218,17 @@ pub enum UmemError {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// The machine has less memory left, and the kernel would kill.
+    #[error(
+        "{request} bytes of UMEM exceed the {available} bytes of memory that this machine has left: ask for \
+         fewer frames (`--frames`), or end what uses it"
+    )]
+    Machine {
+        /// Bytes asked for.
+        request: u64,
+        /// Bytes that are left.
+        available: u64,
+    },
     /// A control group would exceed its memory limit, and the kernel would kill.
     #[error(
         "{request} bytes of UMEM, and the {beside} that starting takes beside, exceed what the control group \

@@ -1,10 +1,12 @@
-//! Whether the control groups of this process have room for the memory of UMEMs, and
-//! its address space.
+//! Whether the machine, the control groups of this process and its address space have
+//! room for the memory of UMEMs.
 //!
 //! It is looked at before the memory is asked for: a group that exceeds its limit is not
 //! refused, the kernel kills one of its processes (`mem_cgroup_oom` in
-//! `mm/memcontrol.c`). Huge pages are not counted there. A process that meets
-//! `RLIMIT_AS` is refused, but ends on the spot if it was for a few bytes.
+//! `mm/memcontrol.c`). Nor is who asks for more than the machine has, if it is for a memfd:
+//! that reserves nothing (`VM_NORESERVE` in `mm/memfd.c`). Huge pages are counted in
+//! neither. A process that meets `RLIMIT_AS` is refused, but ends on the spot if it was
+//! for a few bytes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use super::huge::HugePages;
 use super::{Pages, UmemConfig, UmemError};
-use crate::kernel::limits::{MemoryGroup, address_space, tightest_memory_group};
+use crate::kernel::limits::{MemoryGroup, address_space, available_memory, tightest_memory_group};
 
 /// Held until the memory is mapped, so that no other thread of this process is told of
 /// the same room meanwhile.
 #[derive(Debug)]
 pub(super) struct Room {
-    _turn: Option<MutexGuard<'static, ()>>,
+    _turn: MutexGuard<'static, ()>,
 }
 
 /// An error where there is no room for `umems` UMEMs of `config` and for what else it
@@ -44,10 +46,10 @@ pub(super) fn take_room(config: &UmemConfig) -> Result<Room, UmemError> {
 }
 
 fn look(umems: usize, config: &UmemConfig, needs: &Needs) -> Result<Room, UmemError> {
-    if tightest_memory_group().is_none() {
-        return Ok(Room { _turn: None });
-    }
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(available) = available_memory() {
+        judge_machine(umems as u64, config, available)?;
+    }
     let deadline = Instant::now() + PATIENCE;
     loop {
         let judged = match tightest_memory_group() {
@@ -55,11 +57,19 @@ fn look(umems: usize, config: &UmemConfig, needs: &Needs) -> Result<Room, UmemEr
             None => Ok(()),
         };
         match judged {
-            Ok(()) => return Ok(Room { _turn: Some(turn) }),
+            Ok(()) => return Ok(Room { _turn: turn }),
             Err(error) if Instant::now() >= deadline => return Err(error),
             Err(_) => thread::sleep(Duration::from_millis(10)),
         }
     }
+}
+
+fn judge_machine(umems: u64, config: &UmemConfig, available: u64) -> Result<(), UmemError> {
+    let request = umems.saturating_mul(config.len_bytes());
+    if request <= available {
+        return Ok(());
+    }
+    Err(UmemError::Machine { request, available })
 }
 
 fn judge_address_space(
@@ -187,6 +197,32 @@ mod tests {
         assert!(text.contains("`--frames 4096`"), "{text}");
         let fewer = UmemConfig::new(u32::try_from(frames).expect("a small number"));
         assert!(judge(2, &fewer, &USE, &group).is_ok());
+    }
+
+    #[test]
+    fn machine_has_to_have_the_memory_of_all_umems() {
+        let config = UmemConfig::new(1024);
+
+        assert!(judge_machine(2, &config, 8 << 20).is_ok());
+        let error = judge_machine(2, &config, (8 << 20) - 1).expect_err("a byte");
+        assert!(
+            error.to_string().contains("8388607 bytes of memory"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn umem_that_no_machine_has_is_refused_before_its_pages_are_taken() {
+        // As much as a UMEM may have, many times over.
+        let error = check_room(1 << 20, &UmemConfig::new(1 << 23)).expect_err("32 PiB");
+
+        assert!(
+            matches!(
+                error,
+                UmemError::Machine { .. } | UmemError::AddressSpace { .. }
+            ),
+            "{error}"
+        );
     }
 
     #[test]

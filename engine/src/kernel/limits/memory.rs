@@ -1,7 +1,8 @@
 //! How much memory the control groups of this process allow it.
 //!
 //! Who exceeds such a limit gets no error: the kernel kills a process of the group
-//! without a word. So memory is asked for only where there is room.
+//! without a word. So memory is asked for only where there is room. The machine as a
+//! whole is no different.
 
 use std::fs;
 use std::path::PathBuf;
@@ -71,6 +72,13 @@ pub(crate) fn address_space() -> Option<(u64, u64)> {
     Some((limit, pages.unwrap_or(0).saturating_mul(page_bytes)))
 }
 
+/// Bytes that the machine has for who asks, those included that it gets back from caches
+/// and swap space; `None` where `/proc` does not say.
+pub(crate) fn available_memory() -> Option<u64> {
+    let available = meminfo("MemAvailable:")?;
+    Some(available.saturating_add(free_swap()))
+}
+
 /// The group of this process, or above it, whose limit has been met.
 pub(super) fn met_memory_limit() -> Option<MemoryGroup> {
     let met = |group: &Group| {
@@ -112,10 +120,15 @@ fn reclaimable(group: &Group, free_swap: u64) -> u64 {
 }
 
 fn free_swap() -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("SwapFree:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) << 10
+    meminfo("SwapFree:").unwrap_or(0)
+}
+
+/// The bytes that `/proc/meminfo` has behind `name`.
+fn meminfo(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib = line.split_whitespace().next()?.parse::<u64>().ok()?;
+    Some(kib << 10)
 }
 
 #[cfg(test)]

@@ -11,6 +11,6 @@ mod memory;
 mod refusal;
 
 pub use kernel_call::KernelCall;
-pub(crate) use memory::address_space;
 pub use memory::{MemoryGroup, tightest_memory_group};
+pub(crate) use memory::{address_space, available_memory};
 pub use refusal::explain_refusal;
