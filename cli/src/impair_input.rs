@@ -93,8 +93,15 @@ pub fn check(impairments: &Impairments, report: &EngineReport) -> Result<(), Fai
         let queues = workers.map(|worker| worker.queues.len()).max().unwrap_or(1);
         let queues = u32::try_from(queues).unwrap_or(u32::MAX);
         let chunks = chunks_for(needed, queues);
+        let limits = &report.limits;
+        let (what, remedy) = if [limits.chunks, limits.floor, limits.held] == [None; 3] {
+            ("the packet memory has room for", format!("use --frames {chunks}"))
+        } else {
+            let remedy = format!("let --limit hold more, with --frames {chunks} or more");
+            ("memory and --limit have room for", remedy)
+        };
         Failure::Usage(format!(
-            "the impairment may hold {needed} frames per direction, and the packet memory has room for {capacity}: use --frames {chunks}, or `limit {capacity}` in the impairment"
+            "the impairment may hold {needed} frames per direction, and {what} {capacity}: {remedy}, or `limit {capacity}` in the impairment"
         ))
     })
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::model::Model;
 use super::settings::Impairment;
-use crate::InterfaceId;
+use crate::{InterfaceId, LimitPolicy, XskLimits};
 
 /// What is done to the frames of an [`ImpairedWire`](super::ImpairedWire), for each direction: a handle to
 /// change it while the wire runs, from any thread.
@@ -25,6 +25,9 @@ struct Shared {
     /// The fewest frames that a worker can hold in one direction; the largest number
     /// until there are workers.
     capacity: AtomicU32,
+    /// The fewest frames that an xsk's [limits](crate::Limits) let an application hold; the
+    /// largest number likewise.
+    allowed: AtomicU32,
 }
 
 /// From one of the two interfaces to the other.
@@ -70,10 +73,10 @@ pub struct ImpairmentCounts {
     pub reordered: u64,
 }
 
-/// An impairment that the workers have too little memory for.
+/// An impairment that the workers have too little memory for, or may hold too little.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "`{impairment}` may hold {needed} frames, and a worker's packet memory has room for {capacity} per direction: give it more frames, or say `limit {capacity}`"
+    "`{impairment}` may hold {needed} frames, and a worker's packet memory has room for {capacity} per direction: give it more frames or a higher limit on held ones, or say `limit {capacity}`"
 )]
 #[non_exhaustive]
 pub struct TooManyHeld {
@@ -140,7 +143,7 @@ impl Impairments {
 
     /// The limit of an impairment that has none of its own is what can be held.
     fn checked_limit(&self, impairment: Option<&Impairment>) -> Result<u32, TooManyHeld> {
-        let capacity = self.0.capacity.load(Ordering::Relaxed);
+        let capacity = self.room();
         let Some(impairment) = impairment else {
             return Ok(u32::MAX);
         };
@@ -171,11 +174,17 @@ impl Impairments {
 
     /// Frames that can be held for a direction at a time, whichever worker and queue they
     /// come in on: seven eighths of a queue's share of the chunks, as the rest is there
-    /// to receive into. `None` while there are no workers.
+    /// to receive into, or what [limits](crate::Limits) allow at the start if that is less.
+    /// `None` while there are no workers.
     #[must_use]
     pub fn capacity(&self) -> Option<u32> {
-        let capacity = self.0.capacity.load(Ordering::Relaxed);
+        let capacity = self.room();
         (capacity != u32::MAX).then_some(capacity)
+    }
+
+    fn room(&self) -> u32 {
+        let capacity = self.0.capacity.load(Ordering::Relaxed);
+        capacity.min(self.0.allowed.load(Ordering::Relaxed))
     }
 
     /// What is done to frames that come in on an interface.
@@ -205,12 +214,21 @@ impl Impairments {
         self.0.capacity.fetch_min(frames, Ordering::Relaxed);
     }
 
+    /// Notes what limits let an application hold of an xsk: the least counts.
+    pub(super) fn note_allowed(&self, limits: &XskLimits) {
+        // Copies take no chunk, so what is to be held beyond the limit can be.
+        if limits.policy != LimitPolicy::CopyOut {
+            self.0.allowed.fetch_min(limits.held, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn direction(&self, InterfaceId(from): InterfaceId) -> &Direction {
         assert!(from < 2, "a wire has two interfaces");
         &self.0.directions[from]
     }
 
-    /// The limit that holds, whatever was said.
+    /// The limit that holds, whatever was said. Frames beyond what an xsk may hold are not
+    /// the impairment's to drop: a [policy](LimitPolicy) says what becomes of them.
     pub(super) fn limit(&self, current: &Current) -> u32 {
         current.limit.min(self.0.capacity.load(Ordering::Relaxed))
     }
@@ -241,6 +259,7 @@ impl Default for Shared {
         Self {
             directions: Default::default(),
             capacity: AtomicU32::new(u32::MAX),
+            allowed: AtomicU32::new(u32::MAX),
         }
     }
 }
@@ -288,6 +307,30 @@ mod tests {
         assert_eq!(impairments.check(), Ok(()));
         let nothing_is_held = impairment("loss 1% limit 10000");
         assert_eq!(impairments.set(InterfaceId(1), nothing_is_held), Ok(()));
+    }
+
+    #[test]
+    fn impairment_that_needs_more_than_may_be_held_is_refused() {
+        let impairments = Impairments::new();
+        impairments.note_capacity(6000);
+        let limits = |held, policy| XskLimits {
+            chunks: 7000,
+            floor: 256,
+            held,
+            in_transmit: 2048,
+            policy,
+        };
+        let set = || impairments.set(InterfaceId(0), impairment("delay 1ms limit 101"));
+
+        impairments.note_allowed(&limits(100, LimitPolicy::CopyOut));
+        assert_eq!((set(), impairments.capacity()), (Ok(()), Some(6000)));
+
+        impairments.note_allowed(&limits(100, LimitPolicy::Backpressure));
+        let error = set().expect_err("one too many");
+        assert_eq!((error.needed, error.capacity), (101, 100));
+        assert_eq!(impairments.capacity(), Some(100));
+        let fits = impairments.set(InterfaceId(0), impairment("delay 1ms limit 100"));
+        assert_eq!(fits, Ok(()));
     }
 
     #[test]

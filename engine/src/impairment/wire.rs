@@ -56,6 +56,9 @@ impl Impairments {
         let queues = u32::try_from(context.queues.len()).unwrap_or(u32::MAX);
         let room = capacity(context.umem.chunks(), queues);
         self.note_capacity(room);
+        for xsk in &context.queues {
+            self.note_allowed(&xsk.limits);
+        }
         ImpairedWire::new(self.clone())
     }
 }

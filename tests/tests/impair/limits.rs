@@ -80,3 +80,29 @@ fn more_held_frames_than_fit_the_memory_are_the_impairments_drops() {
     assert_eq!(report.dropped("impaired_limit"), 500);
     assert_eq!(report.dropped("rx_throttled"), 0);
 }
+
+#[test]
+fn impairment_that_needs_more_than_a_limit_allows_is_refused() {
+    let Some(wire) = wire() else { return };
+    let impair = ["--impair", "delay 1ms limit 101"];
+    for limit in ["held=100", "chunks=356,floor=256"] {
+        let refused = Forward::refused(&wire, &[&impair[..], &["--limit", limit]].concat());
+        let errors = String::from_utf8_lossy(&refused.stderr);
+
+        assert_eq!(refused.status.code(), Some(2), "{errors}");
+        for needle in ["--limit have room for 100", "`limit 100`"] {
+            assert!(errors.contains(needle), "no `{needle}`: {errors}");
+        }
+    }
+    for options in [
+        ["held=101", "delay 1ms limit 101"],
+        ["held=100,policy=copy-out", "delay 1ms limit 101"],
+        // What comes beyond is the policy's.
+        ["held=100,policy=backpressure", "delay 1ms"],
+    ] {
+        let [limit, impairment] = options;
+        let options = ["--limit", limit, "--impair", impairment];
+        let forward = Forward::start(&wire, Attach::Native, &options);
+        forward.stop().assert_conserved();
+    }
+}
