@@ -32,6 +32,7 @@ pub fn run(
     output: &mut Output,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
+    check(arguments)?;
     let wire = Testbed::wire()
         .map_err(|error| Failure::Run(format!("cannot build the benchmark's network: {error}")))?;
     let impairments = Impairments::new();
@@ -84,6 +85,22 @@ pub fn run(
     outcome.map_err(|what| Failure::Run(format!("{what}; {summary}")))
 }
 
+/// Frames are made before they are sent, so there has to be memory for them.
+fn check(arguments: &BenchImpairArgs) -> Result<(), Failure> {
+    let BenchImpairArgs {
+        frames_per_second,
+        seconds,
+        ..
+    } = arguments;
+    let frames = u64::from(*frames_per_second) * seconds;
+    if frames <= MOST_FRAMES {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{frames_per_second} frames per second are {frames} in {seconds} seconds, which are made before they are sent: use --frames-per-second and --seconds for at most {MOST_FRAMES}"
+    )))
+}
+
 /// Chunks to hold twice as many frames as come in the time of the delay, so that a sender
 /// that has to catch up meets no limit.
 fn frames(arguments: &BenchImpairArgs) -> u32 {
@@ -124,7 +141,10 @@ impl Measured {
         // Nobody's address, so that no stack answers.
         let nobody = wharf_testbed::MacAddress([2, 0, 0, 0, 9, 9]);
         let flow = flow.macs(flow.source_mac(), nobody);
-        let frames: Vec<Vec<u8>> = flow.sequenced(1, FRAME_PAYLOAD, 0..count).collect();
+        let frames = flow.sequenced(1, FRAME_PAYLOAD, 0..count);
+        let frames: Vec<Vec<u8>> = frames
+            .take_while(|_| !stop.load(Ordering::Relaxed))
+            .collect();
         let mut receiver =
             PacketSocket::open_promiscuous(wire.server_interface()).map_err(testbed_failed)?;
         let sender = PacketSocket::sender(wire.client_interface()).map_err(testbed_failed)?;
@@ -140,19 +160,21 @@ impl Measured {
         thread::scope(|scope| {
             let sending = scope.spawn(|| {
                 let mut pacer = Pacer::per_second(rate).burst(BURST);
-                for (frames, times) in frames.chunks(BURST).zip(sent_at.chunks(BURST)) {
+                let mut bursts = frames.chunks(BURST).zip(sent_at.chunks(BURST));
+                let sent = bursts.try_for_each(|(frames, times)| {
                     if stop.load(Ordering::Relaxed) {
-                        break;
+                        return Ok(());
                     }
                     pacer.wait(frames.len());
                     let now = nanoseconds(Instant::now());
                     times
                         .iter()
                         .for_each(|time| time.store(now, Ordering::Relaxed));
-                    sender.send_batch(frames)?;
-                }
+                    sender.send_batch(frames)
+                });
+                // After an error as well: nothing more comes then, either.
                 is_sent.store(true, Ordering::Relaxed);
-                Ok(())
+                sent
             });
             let mut received = 0;
             let mut over_since = None;
@@ -287,7 +309,7 @@ impl Row for Delayed {
         ("p50 us", 0),
         ("p90 us", 0),
         ("p99 us", 0),
-        ("p99.9 us", 0),
+        ("p99.9", 0),
         ("max us", 0),
     ];
 
@@ -312,5 +334,30 @@ impl Row for Delayed {
 /// Frames that are sent at once: what 100,000 a second are in a third of a millisecond.
 const BURST: usize = 32;
 
+/// Some 2 GB.
+const MOST_FRAMES: u64 = 10_000_000;
+
 /// With headers, frames of 142 bytes.
 const FRAME_PAYLOAD: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_that_would_fill_the_memory_are_not_made() {
+        let arguments = |frames_per_second, seconds| BenchImpairArgs {
+            delay_milliseconds: 50.0,
+            frames_per_second,
+            seconds,
+        };
+
+        assert_eq!(check(&arguments(100_000, 60)), Ok(()));
+        assert_eq!(check(&arguments(10_000_000, 1)), Ok(()));
+        let failure = check(&arguments(10_000_000, 60)).expect_err("600,000,000");
+        assert!(
+            failure.to_string().contains("at most 10000000"),
+            "{failure}"
+        );
+    }
+}

@@ -55,7 +55,12 @@ impl Soaked {
             made: 0,
             random: Random::new(seed, stream),
             held: VecDeque::with_capacity(HELD),
-            far: Far::new(FAR_THREADS, seed + stream, &context.waker(), tally),
+            far: Far::new(
+                FAR_THREADS,
+                seed.wrapping_add(stream),
+                &context.waker(),
+                tally,
+            ),
             cookies: Cookies::new(),
             batches: 0,
             tally: Arc::clone(tally),

@@ -40,10 +40,14 @@ impl Far {
         }
     }
 
-    /// Hands a frame to the next thread, or drops it if that has as many as it takes.
+    /// Hands a frame to the next thread, or drops it if that has as many as it takes, or
+    /// has ended: frames still arrive while an engine ends.
     pub fn take(&mut self, frame: DetachedFrame) {
-        self.next = (self.next + 1) % self.threads.len();
-        if let Err(TrySendError::Full(frame)) = self.threads[self.next].0.try_send(frame) {
+        self.next += 1;
+        let next = self.next.checked_rem(self.threads.len());
+        if let Some((thread, _)) = next.and_then(|next| self.threads.get(next))
+            && let Err(TrySendError::Full(frame)) = thread.try_send(frame)
+        {
             drop(frame);
         }
     }
@@ -94,5 +98,37 @@ fn run(
                 waker.wake();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf::{RingCapacity, SimulatedWorker, Umem, UmemConfig, XskConfig};
+
+    use super::*;
+
+    struct Idle;
+
+    impl wharf::Application for Idle {
+        fn receive(&mut self, _: wharf::Batch<'_>, _: &mut wharf::Outbox<'_>) {}
+    }
+
+    #[test]
+    fn frames_that_come_after_the_end_are_dropped() {
+        let umem = Umem::new(&UmemConfig::new(256)).expect("memory");
+        let config = XskConfig::new(RingCapacity::new(64).expect("a power of two"));
+        let mut far = None;
+        let made = SimulatedWorker::new_with(&umem, &[config], |context| {
+            far = Some(Far::new(2, u64::MAX, &context.waker(), &Arc::default()));
+            Idle
+        });
+        let (_worker, _nics) = made.expect("an xsk");
+        let mut far = far.expect("it was made");
+
+        far.end();
+        far.take(umem.allocate().expect("a chunk").detach());
+
+        assert!(umem.audit().is_balanced());
+        assert_eq!(umem.audit().held(), 0);
     }
 }
