@@ -16,6 +16,7 @@ use super::soak::SoakArgs;
 
 /// Arguments of `wharf bench`.
 #[derive(Args, Debug)]
+#[command(subcommand_required = true, arg_required_else_help = false)]
 pub struct BenchArgs {
     /// Print one JSON object per line
     #[arg(long, global = true)]
@@ -27,31 +28,31 @@ pub struct BenchArgs {
 /// The benchmarks.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Measure round trips at fixed rates, by wait policy and beside a kernel socket
+    /// Measure round trips by wait policy, beside a kernel socket
     #[command(after_long_help = notes::BENCH_LATENCY)]
     Latency(LatencyArgs),
     /// Show what the benchmarks run on, and measure nothing
     #[command(after_long_help = notes::BENCH_MACHINE)]
     Machine,
-    /// Pass frames to the kernel's stack, and count those that arrive there
+    /// Pass frames to the kernel's stack, and count what arrives
     #[command(after_long_help = notes::BENCH_PASS)]
     Pass(PassArgs),
     /// Send many messages over many sockets, and verify every byte
     #[command(after_long_help = notes::BENCH_STRESS)]
     Stress(StressArgs),
-    /// Keep frames of each size, copied and in place, and see which is faster
+    /// Compare copying frames that stay with keeping them in place
     #[command(after_long_help = notes::BENCH_SWEEP)]
     Sweep(SweepArgs),
-    /// Measure how soon a worker is woken, and how punctual its ticks and held frames are
+    /// Measure how late wakes, ticks and held frames are
     #[command(after_long_help = notes::BENCH_TIMERS)]
     Timers(BenchTimersArgs),
     /// Measure how punctual delayed frames are, through an impaired wire
     #[command(after_long_help = notes::BENCH_IMPAIR)]
     Impair(BenchImpairArgs),
-    /// Hold, detach, drop and resend frames at full rate, and account for each
+    /// Hold, detach, drop and resend frames, and account for each
     #[command(after_long_help = notes::BENCH_SOAK)]
     Soak(SoakArgs),
-    /// Run a block server over frames, and compare handling in place with copies
+    /// Run a block server over frames, in place and with copies
     #[command(after_long_help = notes::BENCH_BACKSTORE)]
     Backstore(BackstoreArgs),
 }
@@ -66,7 +67,7 @@ pub struct BackstoreArgs {
     #[arg(long, value_name = "N", value_parser = within::<u32>(1..=256), default_value = "8", allow_negative_numbers = true)]
     pub depth: u32,
     /// Write and read blocks of this size, e.g. 4096 or 256K
-    #[arg(long, value_name = "SIZE", value_parser = block_size, default_value = "256K", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIZE", value_parser = size_above_zero, default_value = "256K", allow_negative_numbers = true)]
     pub size: Size,
     /// Make N requests in each run, half of them writes
     #[arg(long, value_name = "N", value_parser = within::<u64>(1..=100_000_000), default_value = "4000", allow_negative_numbers = true)]
@@ -79,10 +80,10 @@ pub struct BackstoreArgs {
     pub window: u32,
 }
 
-/// A block has bytes, and a message with one has a head beside it.
-fn block_size(text: &str) -> Result<Size, String> {
+/// Reads a size of at least a byte.
+fn size_above_zero(text: &str) -> Result<Size, String> {
     match text.parse()? {
-        Size(0) => Err("a block has one byte at least".to_owned()),
+        Size(0) => Err("it must be at least 1".to_owned()),
         size => Ok(size),
     }
 }
@@ -108,14 +109,9 @@ pub struct SweepArgs {
     #[arg(long, value_name = "N", value_parser = within::<u32>(1..=100_000), default_value = "51", allow_negative_numbers = true)]
     pub rounds: u32,
     /// Leave out sizes above this one, e.g. 1500 or 4K
-    #[arg(
-        long,
-        value_name = "SIZE",
-        default_value = "64K",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "SIZE", value_parser = size_above_zero, default_value = "64K", allow_negative_numbers = true)]
     pub max_size: Size,
-    /// Let the column `auto` copy frames below so many bytes, or `off` [default: the library's]
+    /// Let the column `auto` copy frames below so many bytes, or `off` [default: off]
     #[arg(long, value_name = "BYTES", value_parser = copybreak, allow_negative_numbers = true)]
     pub copybreak: Option<Copybreak>,
 }

@@ -41,10 +41,10 @@ pub struct EngineArgs {
     /// Put packet memory on huge pages
     ///
     /// Reserve them beforehand with `sysctl vm.nr_hugepages=N`. Each worker takes whole
-    /// pages. Without a value, `require` is meant.
+    /// pages. Without a value, it is `require`.
     #[arg(long, hide_short_help = true, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_value = "never", default_missing_value = "require")]
     pub huge_pages: HugePagesArg,
-    /// Copy frames below so many bytes out of packet memory if they are held, or `off` [default: the library's]
+    /// Copy frames below so many bytes out of packet memory if they are held, or `off` [default: off]
     ///
     /// A forwarder holds frames only for --impair. A copy takes no chunk.
     #[arg(long, hide_short_help = true, value_name = "BYTES", value_parser = copybreak, allow_negative_numbers = true)]

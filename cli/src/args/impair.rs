@@ -74,7 +74,7 @@ pub enum ImpairCommand {
         #[arg(required = true, value_name = "IMPAIRMENT", allow_hyphen_values = true)]
         impairment: Vec<String>,
     },
-    /// Impair frames no more
+    /// Stop impairing frames of both directions, or of one
     ///
     /// Frames that are held keep their times.
     #[command(visible_aliases = ["rm", "del"], alias = "delete")]

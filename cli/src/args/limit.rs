@@ -72,6 +72,10 @@ fn policy(text: &str) -> Result<LimitPolicy, String> {
 fn amount(text: &str) -> Result<Amount, String> {
     let end = text.find(|c: char| !c.is_ascii_digit());
     let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+    if digits.is_empty() {
+        let reason = whole::<u64>(text).err().unwrap_or_default();
+        return Err(explained(text, &reason));
+    }
     let number: Result<u64, _> = whole(digits);
     let shift = match unit.trim() {
         "" => {
@@ -162,7 +166,8 @@ mod tests {
             ("hold=1", "there is no limit `hold`: use chunks"),
             ("held=", "`` is no amount"),
             ("held=many", "`many` is no amount"),
-            ("held=-1", "`-1` is no amount"),
+            ("held=-1", "`-1` is no amount: it must not be negative"),
+            ("held=ä", "digits only"),
             ("held=1.5MiB", "the unit is B, KiB"),
             ("held=8MB", "the unit is B, KiB, MiB or GiB"),
             ("held=MiB", "digits only"),

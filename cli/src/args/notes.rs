@@ -59,6 +59,7 @@ Examples:
   sudo wharf forward eth0 eth1 --quiet --metrics 127.0.0.1:9100
   sudo wharf forward eth0 eth1 --impair 'delay 20ms 2ms loss 0.5% rate 100mbit'
   sudo wharf forward eth0 eth1 --impair-from eth0 'delay 20ms'
+  sudo wharf forward eth0 eth1 --limit held=1024,policy=backpressure
 
 Exit codes: 0 stopped as asked and every frame accounted for, 1 it could not start or \
 failed, 2 wrong usage.";
@@ -161,11 +162,11 @@ Examples:
   sudo wharf bench machine --json | jq .mode";
 
 pub const BENCH_SOAK: &str = "\
-Two engines at the ends of a virtual link receive frames, and do with each what comes to \
-mind: hold it, detach it to a thread that keeps it, gives it back or drops it, send it \
-back with a cookie or to be returned, send what came back again, drop it. Meanwhile limits \
-change. Every byte of a frame is compared when somebody lets go of it, every cookie must be \
-reported once, and the audit must balance throughout. Prints a line a second.
+Two engines at the ends of a virtual link receive frames, and choose at random what to do \
+with each: hold it, detach it to a thread that keeps it, gives it back or drops it, send \
+it back with a cookie or to be returned, send what came back again, or drop it. Meanwhile \
+limits change. Fails if a byte of a frame changed while somebody had it, a cookie is not \
+reported exactly once, or an audit does not balance. Prints a line a second.
 
 Examples:
   sudo wharf bench soak
@@ -212,7 +213,11 @@ pub const BENCH_IMPAIR: &str = "\
 Sends frames of 142 bytes from one host to another through a wire that delays them in \
 one direction, and prints how far each was from its time: from sending to receipt, less \
 the delay. The first row is without an impairment. Fails if a frame is lost, reordered \
-or duplicated.";
+or duplicated.
+
+Examples:
+  sudo wharf bench impair
+  sudo wharf bench impair --delay-milliseconds 5 --seconds 10 --json";
 
 pub const BENCH_LATENCY: &str = "\
 Sends requests at fixed rates to a server that echoes each, and prints how long the \
@@ -236,12 +241,13 @@ Receives frames on rings in memory, keeps the newest of them, and reads and send
 others. `copied` moves every frame out of the packet memory as it arrives, and back to \
 send it, `in place` none, and `auto` those below the copybreak. The columns take turns; \
 each shows its median. `ratio` is the time copied to that in place. Sizes above 3840 \
-bytes are messages of several frames.
+bytes are messages of several frames. Needs no privileges but CAP_IPC_LOCK, and not even \
+that where `ulimit -l` is 16384 or more.
 
 Examples:
-  wharf bench sweep
-  wharf bench sweep --held 4096 --max-size 1500
-  wharf bench sweep --copybreak 256 --json | jq .auto_to_better
+  sudo wharf bench sweep
+  sudo wharf bench sweep --held 4096 --max-size 1500
+  sudo wharf bench sweep --copybreak 256 --json | jq .auto_to_better
 
 Exit codes: 0 no frame got lost; 1 otherwise; 2 wrong usage.";
 
