@@ -23,6 +23,8 @@ pub(crate) struct Shares {
     set_aside: Cell<u32>,
     /// Receiving queues that there will be soon, with those that there are.
     expected: Cell<u32>,
+    /// Chunks for each of those to come, while there are too few for all shares.
+    for_each: Cell<u32>,
     /// Whether some have another limit yet than their share.
     is_uneven: Cell<bool>,
 }
@@ -101,6 +103,7 @@ impl Shares {
             members: RefCell::default(),
             set_aside: Cell::new(0),
             expected: Cell::new(0),
+            for_each: Cell::new(0),
             is_uneven: Cell::new(false),
         }
     }
@@ -112,15 +115,18 @@ impl Shares {
 
     /// Leaves shares for as many receiving queues as there are, and `more`.
     pub(crate) fn expect(&self, more: u32, ledger: &Ledger) {
-        let receiving = count_receiving(&self.members.borrow());
+        let receiving = self.here();
         self.expected.set(receiving.saturating_add(more));
         self.even_out(ledger);
+        let half = self.unspoken(ledger) / 2;
+        self.for_each.set(half / more.max(1));
     }
 
     /// Adds a queue, whose floor is `usual_floor` unless `limits` has another.
     ///
-    /// Where the chunks do not suffice for all shares yet, it gets half of what is not
-    /// spoken for, so that there is something for the next one, too.
+    /// Where the chunks do not suffice for all shares yet, it and the others that are
+    /// expected get half of what is not spoken for, so that there is something for those
+    /// that come after them, too.
     ///
     /// # Errors
     ///
@@ -151,8 +157,12 @@ impl Shares {
             return Err(error);
         }
         if !self.even_out(ledger) && receives {
-            let half = self.unspoken(ledger) / 2 / self.to_come();
-            share.set_limit(half.max(LEAST_CHUNKS).min(target));
+            let some = if self.here() <= self.expected.get() {
+                self.for_each.get()
+            } else {
+                self.unspoken(ledger) / 2
+            };
+            share.set_limit(some.max(LEAST_CHUNKS).min(target));
         }
         Ok(share)
     }
@@ -225,7 +235,9 @@ impl Shares {
         let target = |share: &Share| target(share, equal);
         let receiving = members.iter().filter(|it| it.receives.get());
         let needed = receiving.map(|it| u64::from(ledger.charged(it.queue).max(target(it))));
-        let suffices = needed.sum::<u64>() <= self.available(ledger).into();
+        let to_come = (self.expected.get()).saturating_sub(count_receiving(&members));
+        let needed = needed.sum::<u64>() + u64::from(to_come) * u64::from(equal);
+        let suffices = needed <= self.available(ledger).into();
         for share in members.iter() {
             let target = target(share);
             share.set_limit(if suffices {
@@ -263,10 +275,9 @@ impl Shares {
         })
     }
 
-    /// Queues to come, with the last that came.
-    fn to_come(&self) -> u32 {
-        let here = count_receiving(&self.members.borrow());
-        self.expected.get().saturating_sub(here) + 1
+    /// Queues that receive.
+    fn here(&self) -> u32 {
+        count_receiving(&self.members.borrow())
     }
 
     /// The share of a receiving queue without a limit of its own.

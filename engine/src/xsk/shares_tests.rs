@@ -91,6 +91,22 @@ fn queues_that_appear_leave_chunks_for_those_that_follow() {
 }
 
 #[test]
+fn queues_that_appear_together_get_the_same() {
+    let umem = Umem::new(&UmemConfig::new(4096)).expect("there is memory");
+    umem.set_an_eighth_aside();
+    umem.expect_queues(2);
+    let mut all = Vec::from([(); 2].map(|()| bind(&umem, Limits::default())));
+
+    for half in [768, 384] {
+        umem.expect_queues(3);
+        let new = [(); 3].map(|()| bind(&umem, Limits::default()));
+
+        assert_eq!(new.each_ref().map(limit), [half / 3; 3]);
+        all.extend(new);
+    }
+}
+
+#[test]
 fn shares_are_even_once_what_was_posted_came_back() {
     let umem = umem();
     umem.set_an_eighth_aside();
