@@ -2,6 +2,7 @@
 //! figures nobody looks at.
 
 use std::process::Output;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,6 +11,9 @@ use wharf_tests::wharf_in;
 
 /// Runs a benchmark, which is to end by itself with this exit code.
 fn bench(arguments: &[&str], code: i32) -> Output {
+    // The threads of one benchmark would starve another's.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let host = Host::new("bench").expect("a host");
     let before = host.interface_names().expect("the kernel answers");
     let output = wharf_in(&host)

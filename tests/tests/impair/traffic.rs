@@ -17,8 +17,9 @@ fn ping(wire: &wharf_testbed::Wire, count: u32) -> (Vec<f64>, String) {
     ping.args([
         "-i",
         "0.05",
-        "-W",
-        "3",
+        // Until as many have come back: without, it waits for two round trips only.
+        "-w",
+        "10",
         "-c",
         &count,
         &SERVER_IPV4.to_string(),
@@ -47,11 +48,12 @@ fn pings_take_the_delay_of_both_directions(attach: Attach) {
 
     let (times, said) = ping(&wire, 5);
 
-    assert_eq!(times.len(), 5, "{said}");
+    assert!(times.len() >= 5, "{said}");
     assert!(times.iter().all(|time| *time >= 50.0), "{said}");
     let report = forward.stop();
     report.assert_nothing_dropped();
-    assert_eq!(report.total("frames_in"), 10);
+    // It asks on while answers are on their way.
+    assert!(report.total("frames_in") >= 10);
 }
 
 #[test]
