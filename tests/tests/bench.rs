@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use wharf_testbed::{Host, require_privileges};
-use wharf_tests::wharf_in;
+use wharf_testbed::{Host, require_privileges, require_program};
+use wharf_tests::{keep_sockets_apart, wharf, wharf_in};
 
 /// Runs a benchmark, which is to end by itself with this exit code.
 fn bench(arguments: &[&str], code: i32) -> Output {
@@ -273,6 +273,28 @@ fn latency_has_a_row_for_each_server_at_each_rate() {
         let values = ranks.map(|rank| row[format!("{rank}_nanoseconds")].as_u64());
         assert!(values[0] > Some(0) && values.is_sorted(), "{row}");
     }
+}
+
+#[test]
+fn backstore_ends_where_there_is_memory_for_one_job_only() {
+    if !require_privileges() || !require_program("prlimit") {
+        return;
+    }
+    let host = Host::new("bench").expect("a host");
+    let mut command = host.command("prlimit");
+    command
+        .arg("--as=900000000")
+        .arg(wharf().display().to_string())
+        .args(["bench", "backstore", "--requests", "4"])
+        .args(["--jobs", "2", "--depth", "32", "--size", "4M"]);
+    keep_sockets_apart(&mut command);
+
+    let output = command.run_bounded(Duration::from_secs(60));
+
+    let output = output.expect("it ends by itself");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("RLIMIT_AS"), "{said}");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn measure(
         let serve = |job| {
             let bound = bound.clone();
             scope.spawn(move || {
-                bed.on_server(|| server::run(server, job, bed.macs(), plan, is_over, &bound))
+                bed.on_server(|| server::run(server, job, bed.macs(), plan, is_over, bound))
             })
         };
         let serving: Vec<_> = (0..plan.jobs).map(serve).collect();

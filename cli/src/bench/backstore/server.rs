@@ -19,14 +19,14 @@ pub struct Served {
     pub lost_frames: u64,
 }
 
-/// Serves until it is over.
+/// Says that it is ready, and serves until it is over.
 pub fn run(
     end: &End,
     job: u32,
     macs: [[u8; 6]; 2],
     plan: &Plan,
     is_over: &AtomicBool,
-    ready: &Sender<()>,
+    ready: Sender<()>,
 ) -> Result<Served, Failure> {
     let chunks = plan.channel.chunks()?.saturating_add(block_chunks(plan)?);
     let (umem, xsks, _) = end.bind([job], chunks, plan.channel.ring_entries())?;
@@ -35,6 +35,8 @@ pub fn run(
     let mut store = Store::new(plan.handling);
     let begin = thread_cpu_time();
     let _ = ready.send(());
+    // Others that fail to start are noticed by the end of all senders.
+    drop(ready);
     let mut requests = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
         let came = channel.receive(|message| requests.push(message));
