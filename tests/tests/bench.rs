@@ -298,6 +298,29 @@ fn backstore_ends_where_there_is_memory_for_one_job_only() {
 }
 
 #[test]
+fn root_of_a_user_namespace_is_told_so_in_one_line() {
+    if !require_privileges() || !require_program("unshare") {
+        return;
+    }
+    let host = Host::new("bench").expect("a host");
+    let mut command = host.command("unshare");
+    command
+        .arg("--user")
+        .arg("--map-root-user")
+        .arg(wharf().display().to_string())
+        .args(["bench", "pass"]);
+    keep_sockets_apart(&mut command);
+
+    let output = command.run_bounded(Duration::from_secs(60));
+
+    let output = output.expect("it ends by itself");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("Operation not permitted"), "{said}");
+}
+
+#[test]
 fn latency_as_a_table_fits_a_terminal() {
     if !require_privileges() {
         return;

@@ -164,11 +164,17 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`Error::Namespace`] when the host cannot be entered.
+    /// [`Error::Namespace`] when the host cannot be entered, or not left for where the
+    /// thread is.
     pub fn enter(&self) -> Result<Entered> {
-        let previous = File::open("/proc/thread-self/ns/net")
+        let previous: OwnedFd = File::open("/proc/thread-self/ns/net")
             .map_err(|source| self.namespace_error("note the namespace to return to", source))?
             .into();
+        // Where it is already: what would not let it back refuses this as well, such as a
+        // user namespace of its own.
+        move_into_link_name_space(previous.as_fd(), Some(LinkNameSpaceType::Network)).map_err(
+            |error| self.namespace_error("keep the way back to this one open", error.into()),
+        )?;
         self.move_calling_thread()?;
         Ok(Entered {
             previous,
