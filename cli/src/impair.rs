@@ -17,7 +17,7 @@ use crate::stdout;
 
 /// Makes one request and ends.
 pub fn run(arguments: &ImpairArgs) -> Result<(), Failure> {
-    let connect = || find::forwarder(arguments.control.as_deref(), arguments.pid);
+    let connect = || find::forwarder(arguments.target.control.as_deref(), arguments.target.pid);
     let (command, format) = match &arguments.command {
         ImpairCommand::List { json, watch } => {
             let format = Format::of(*json);

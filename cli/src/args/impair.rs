@@ -1,12 +1,12 @@
 //! The command line of impairments: those to start with, and `wharf impair`.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Subcommand};
 
 use super::number::{seconds_within, whole, within};
+use super::target::TargetArgs;
 
 /// The impairments to start with.
 #[derive(Args, Debug, Default)]
@@ -35,16 +35,8 @@ pub struct ImpairmentArgs {
 #[derive(Args, Debug)]
 #[command(subcommand_required = true, arg_required_else_help = false)]
 pub struct ImpairArgs {
-    /// Connect to the forwarder that listens at PATH
-    ///
-    /// By default, connects to the only running forwarder.
-    #[arg(long, value_name = "PATH", global = true, conflicts_with = "pid")]
-    pub control: Option<PathBuf>,
-    /// Connect to the forwarder of process PID
-    ///
-    /// By default, connects to the only running forwarder.
-    #[arg(long, value_name = "PID", value_parser = whole::<u32>, global = true, allow_negative_numbers = true)]
-    pub pid: Option<u32>,
+    #[command(flatten)]
+    pub target: TargetArgs,
 
     #[command(subcommand)]
     pub command: ImpairCommand,

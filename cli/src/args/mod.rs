@@ -16,6 +16,7 @@ mod size;
 mod soak;
 mod steer;
 mod steering;
+mod target;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

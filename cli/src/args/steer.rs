@@ -7,21 +7,14 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::number::{seconds_within, whole};
+use super::target::TargetArgs;
 
 /// Arguments of `wharf steer`.
 #[derive(Args, Debug)]
 #[command(subcommand_required = true, arg_required_else_help = false)]
 pub struct SteerArgs {
-    /// Connect to the forwarder that listens at PATH
-    ///
-    /// By default, connects to the only running forwarder.
-    #[arg(long, value_name = "PATH", global = true, conflicts_with = "pid")]
-    pub control: Option<PathBuf>,
-    /// Connect to the forwarder of process PID
-    ///
-    /// By default, connects to the only running forwarder.
-    #[arg(long, value_name = "PID", value_parser = whole::<u32>, global = true, allow_negative_numbers = true)]
-    pub pid: Option<u32>,
+    #[command(flatten)]
+    pub target: TargetArgs,
 
     #[command(subcommand)]
     pub command: SteerCommand,

@@ -99,7 +99,7 @@ fn every_command_of_steer_is_read() {
     let remove = steer("--control /tmp/c remove 3");
     let load = steer("flow load flows.txt --action pass");
 
-    assert_eq!(add.pid, Some(12));
+    assert_eq!(add.target.pid, Some(12));
     assert!(
         matches!(
             &add.command,
@@ -108,7 +108,7 @@ fn every_command_of_steer_is_read() {
         ),
         "{add:?}"
     );
-    assert_eq!(remove.control.as_deref(), Some("/tmp/c".as_ref()));
+    assert_eq!(remove.target.control.as_deref(), Some("/tmp/c".as_ref()));
     assert!(
         matches!(
             &remove.command,

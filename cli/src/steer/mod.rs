@@ -22,7 +22,7 @@ use crate::stdout::print;
 
 /// Makes one request and ends.
 pub fn run(arguments: &SteerArgs) -> Result<(), Failure> {
-    let connect = || find::forwarder(arguments.control.as_deref(), arguments.pid);
+    let connect = || find::forwarder(arguments.target.control.as_deref(), arguments.target.pid);
     let text = match &arguments.command {
         SteerCommand::List { json, watch } => {
             let format = Format::of(*json);
