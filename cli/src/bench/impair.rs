@@ -22,6 +22,7 @@ use wharf_testbed::{FlowChecker, FlowReport, Observation, Pacer, PacketSocket, T
 
 use super::header::Header;
 use super::output::{Column, Output, Row};
+use super::summary::check_summary;
 use crate::args::BenchImpairArgs;
 use crate::exit::Failure;
 use crate::privileges;
@@ -74,13 +75,7 @@ pub fn run(
     }
     let stopped = wire.forwarder().try_run(move || engine.stop());
     let summary = stopped.map_err(testbed_failed)?;
-    summary
-        .outcome
-        .as_ref()
-        .map_err(|error| Failure::Run(error.to_string()))?;
-    if !summary.is_conserved() {
-        return Err(Failure::Run(format!("frames are missing: {summary}")));
-    }
+    check_summary(&summary)?;
     // Where the frames were lost is what to look at.
     outcome.map_err(|what| Failure::Run(format!("{what}; {summary}")))
 }

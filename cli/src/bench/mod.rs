@@ -28,6 +28,7 @@ mod pass;
 mod pattern;
 mod soak;
 mod stress;
+mod summary;
 mod sweep;
 mod testbed;
 mod timers;

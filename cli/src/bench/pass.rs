@@ -22,6 +22,7 @@ use wharf::{Application, Batch, Engine, Idle, InterfaceId, Outbox, RingCapacity,
 
 use super::header::Header;
 use super::output::{Column, Output, Row};
+use super::summary::check_summary;
 use super::testbed::Bed;
 use crate::args::PassArgs;
 use crate::exit::Failure;
@@ -130,13 +131,7 @@ fn measure(bed: &Bed, plan: &Plan, stop: &AtomicBool) -> Result<(PassRow, Header
     let elapsed = started.elapsed();
     let summary = engine.stop();
     sent?;
-    summary
-        .outcome
-        .as_ref()
-        .map_err(|error| Failure::Run(error.to_string()))?;
-    if !summary.is_conserved() {
-        return Err(Failure::Run(format!("frames are missing: {summary}")));
-    }
+    check_summary(&summary)?;
     let arrived = Datagrams::now()?.since(before) + waiting(&socket)?;
     let totals = summary.stats.totals();
     let passed = totals.frames_passed_by_application;

@@ -22,6 +22,7 @@ use wharf::{Engine, Waker};
 
 use super::header::Header;
 use super::output::Output;
+use super::summary::check_summary;
 use super::testbed::Bed;
 use crate::args::BenchTimersArgs;
 use crate::exit::Failure;
@@ -115,13 +116,7 @@ fn one(
         pause_until(Instant::now() + time + SETTLED, stop);
     }
     let summary = engine.stop();
-    summary
-        .outcome
-        .as_ref()
-        .map_err(|error| Failure::Run(error.to_string()))?;
-    if !summary.is_conserved() {
-        return Err(Failure::Run(format!("frames are missing: {summary}")));
-    }
+    check_summary(&summary)?;
     let findings = next(&found)?;
     Ok(Timing::of(
         measure, load, arguments, sent, &findings, &summary,
