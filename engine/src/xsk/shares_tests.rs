@@ -107,6 +107,18 @@ fn queues_that_appear_together_get_the_same() {
 }
 
 #[test]
+fn queues_that_were_expected_and_do_not_come_leave_their_share() {
+    let umem = umem();
+    umem.expect_queues(4);
+    let here = bind(&umem, Limits::default());
+    assert_eq!(limit(&here), CHUNKS / 4);
+
+    umem.expect_queues(0);
+
+    assert_eq!(limit(&here), CHUNKS);
+}
+
+#[test]
 fn shares_are_even_once_what_was_posted_came_back() {
     let umem = umem();
     umem.set_an_eighth_aside();

@@ -273,6 +273,8 @@ impl QueueDuties {
             // The supervisor has given up if it does not listen.
             let _ = follow.reply.send((queue, driven));
         }
+        // Those that could not be driven need no share.
+        worker.xsks().make_room(0, &self.binder.rx_queues);
     }
 
     fn drive(
